@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * device - the table of what a device can do, its registry, and the wrappers
+ * through which everybody calls it. host/ is always there, cuda/ by dlopen.
+ * Must not know: plans, packs, files, policy.
+ */
+#ifndef FINF_DEVICE_H
+#define FINF_DEVICE_H
+
+#include "graph/graph.h"
+#include "plan/form.h"
+
+#define FINF_DEVICE_ABI 1
+
+/* Instances embed this as their first member. */
+struct finf_device {
+	const struct finf_device_ops *ops;
+};
+
+/* The one contiguous allocation of a pool. */
+struct finf_pool_memory {
+	void *base;	 /* address the device's kernels use */
+	uint64_t bytes;
+	bool host_visible; /* the CPU may read and write base directly */
+	const char *mode;  /* static: "host", "vmm", ... */
+	const char *pages; /* static: "huge", "thp", "4k" */
+	void *priv;	   /* device's own */
+};
+
+/* What one kernel launch works on. Pointers are device addresses. */
+struct finf_launch {
+	const void *const *in; /* parallel to the node's inputs: buffers and weights; NULL left out */
+	void *const *out;
+	void *workspace; /* form.workspace_bytes, FINF_BUFFER_ALIGN; NULL when 0 */
+};
+
+struct finf_kernel; /* device's own: one node in one form, ready to run */
+
+struct finf_device_ops {
+	uint32_t abi; /* FINF_DEVICE_ABI */
+	const char *name;
+
+	/* ---- required ---- */
+
+	/** probe - can this machine use the device? 0, or -ENODEV with the reason. */
+	int (*probe)(struct finf_diag *diag);
+	int (*open)(struct finf_device **ret_dev, struct finf_diag *diag);
+	void (*close)(struct finf_device *dev);
+
+	/**
+	 * target - key of tuned packs: what weight layouts depend on, e.g.
+	 * "host:onednn-2.6.3:avx512_core:t2". Only [A-Za-z0-9._:+-].
+	 */
+	int (*target)(struct finf_device *dev, uint32_t threads, char *key, size_t len);
+
+	/** pool_new - one allocation; touched, so that later use costs no page faults. 0, -ENOBUFS. */
+	int (*pool_new)(struct finf_device *dev, uint64_t bytes, const char *mode,
+			struct finf_pool_memory *ret, struct finf_diag *diag);
+	void (*pool_free)(struct finf_device *dev, struct finf_pool_memory *pool);
+
+	/** read, write, move - synchronous copies between host memory and the pool, and inside it. */
+	int (*read)(struct finf_device *dev, void *host, const void *device, uint64_t bytes);
+	int (*write)(struct finf_device *dev, void *device, const void *host, uint64_t bytes);
+	int (*move)(struct finf_device *dev, void *to, const void *from, uint64_t bytes);
+
+	/**
+	 * describe - candidate forms of one node of a bound graph; at least one.
+	 * @param fixed  layouts the node's weights already have (n_fixed, by input),
+	 *               NULL = free. Forms must then use exactly these.
+	 * @param arena  where forms and descriptions are put
+	 * Return: 0; -EOPNOTSUPP when this device cannot run the node.
+	 */
+	int (*describe)(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+			uint32_t threads, const struct finf_weight_form *fixed, uint32_t n_fixed,
+			struct finf_arena *arena, struct finf_form_list *ret, struct finf_diag *diag);
+	int (*layout_bytes)(struct finf_device *dev, uint16_t layout, enum finf_dtype dtype,
+			    const struct finf_shape *shape, uint64_t *ret_bytes);
+	uint64_t (*reorder_ns)(struct finf_device *dev, uint16_t from, uint16_t to, uint64_t bytes);
+
+	/**
+	 * pack_weight - a plain constant into the layout of a form (import and
+	 * tuning time, never at load). @to holds form->bytes of host memory.
+	 */
+	int (*pack_weight)(struct finf_device *dev, const struct finf_weight_form *form,
+			   const struct finf_tensor *plain, void *to);
+
+	/**
+	 * kernel_new - make a node runnable in a form; may take milliseconds, may
+	 * allocate. The kernel keeps no pointer into @graph or @form.
+	 */
+	int (*kernel_new)(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+			  const struct finf_form *form, uint32_t threads,
+			  struct finf_kernel **ret_kernel, struct finf_diag *diag);
+	int (*reorder_new)(struct finf_device *dev, enum finf_dtype dtype,
+			   const struct finf_shape *shape, uint16_t from, uint16_t to,
+			   uint32_t threads, struct finf_kernel **ret_kernel,
+			   struct finf_diag *diag);
+	/** kernel_run - launch; on the host it has finished on return. Allocates nothing. 0, -EREMOTEIO. */
+	int (*kernel_run)(struct finf_device *dev, struct finf_kernel *kernel,
+			  const struct finf_launch *launch);
+	void (*kernel_free)(struct finf_device *dev, struct finf_kernel *kernel);
+
+	/* ---- optional: NULL = absent ---- */
+
+	/** describe_self - lines for `fictl doctor`: "key=value" separated by newlines. */
+	int (*describe_self)(struct finf_device *dev, char *text, size_t len);
+};
+
+/** finf_device_open - by name ("host"); checks the table once. 0; -ENODEV; -ENOMEM. */
+int finf_device_open(const char *name, struct finf_device **ret_dev, struct finf_diag *diag);
+void finf_device_close(struct finf_device *dev);
+/** finf_device_at - registered tables in order; NULL past the end. */
+const struct finf_device_ops *finf_device_at(uint32_t index);
+
+/* Wrappers: the only callers of the members. Same contracts as above. */
+int finf_device_target(struct finf_device *dev, uint32_t threads, char *key, size_t len);
+int finf_device_pool_new(struct finf_device *dev, uint64_t bytes, const char *mode,
+			 struct finf_pool_memory *ret, struct finf_diag *diag);
+void finf_device_pool_free(struct finf_device *dev, struct finf_pool_memory *pool);
+int finf_device_read(struct finf_device *dev, void *host, const void *device, uint64_t bytes);
+int finf_device_write(struct finf_device *dev, void *device, const void *host, uint64_t bytes);
+int finf_device_move(struct finf_device *dev, void *to, const void *from, uint64_t bytes);
+/**
+ * finf_device_forms - the form table of a whole bound graph.
+ * @param fixed  per node of @graph: layouts its weights must have; NULL = free choice
+ * The table's callbacks use @dev: it must outlive the table. Free with finf_form_table_fini().
+ */
+struct finf_fixed_weights {
+	const struct finf_weight_form *forms;
+	uint32_t n;
+};
+int finf_device_forms(struct finf_device *dev, const struct finf_graph *graph, uint32_t threads,
+		      const struct finf_fixed_weights *fixed, struct finf_form_table *ret,
+		      struct finf_diag *diag);
+void finf_form_table_fini(struct finf_form_table *table);
+int finf_device_pack_weight(struct finf_device *dev, const struct finf_weight_form *form,
+			    const struct finf_tensor *plain, void *to);
+int finf_device_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+			   const struct finf_form *form, uint32_t threads,
+			   struct finf_kernel **ret_kernel, struct finf_diag *diag);
+int finf_device_reorder_new(struct finf_device *dev, enum finf_dtype dtype,
+			    const struct finf_shape *shape, uint16_t from, uint16_t to,
+			    uint32_t threads, struct finf_kernel **ret_kernel,
+			    struct finf_diag *diag);
+int finf_device_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
+			   const struct finf_launch *launch);
+void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel);
+int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
+
+#endif

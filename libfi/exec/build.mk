@@ -1,0 +1,4 @@
+# libfi/exec: sources, the rooms it may use, the libraries it needs.
+exec_SRCS := 
+exec_DEPS := load plan mem device graph base
+exec_LIBS := 

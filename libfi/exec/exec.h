@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec - a plan made runnable: kernels made once, launched many times over
+ * weights in an extent and activations in an arena, without allocating.
+ * Must not know: where models come from, who is evicted, sockets.
+ */
+#ifndef FINF_EXEC_H
+#define FINF_EXEC_H
+
+#include "device/device.h"
+#include "load/load.h"
+#include "plan/plan.h"
+
+struct finf_session;
+
+/**
+ * finf_session_new - kernels for every step. May take milliseconds per step.
+ * @param graph, plan  borrowed; must outlive the session; plan was checked
+ * Return: 0; -EOPNOTSUPP, -ENOMEM with diag naming the node.
+ */
+int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
+		     const struct finf_plan *plan, struct finf_session **ret_session,
+		     struct finf_diag *diag);
+void finf_session_free(struct finf_session *session);
+
+/* Tests and profiles: called after each step, on the executing thread. */
+typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns);
+
+struct finf_run {
+	size_t size; /* sizeof(struct finf_run) */
+	const void *weights; /* address of the extent; may differ from run to run */
+	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
+	struct finf_load *load; /* still streaming: steps wait for their segments; NULL = resident */
+	const struct finf_tensor *inputs; /* in the graph's order, host memory, dense */
+	struct finf_tensor *outputs;	  /* data with capacity; dtype and shape are filled */
+	uint32_t n_inputs, n_outputs;
+	uint64_t deadline_ns; /* 0 = none; checked between steps */
+	finf_step_fn on_step;
+	void *on_step_ctx;
+};
+
+/**
+ * finf_session_run - copy inputs in, launch every step, copy outputs out.
+ * No allocation. One run at a time per arena; a session may be run by several
+ * threads only with different arenas and one at a time.
+ * Return: 0; -EINVAL wrong tensor (diag); -ETIME; -EREMOTEIO device fault; the load's error.
+ */
+int finf_session_run(struct finf_session *session, const struct finf_run *run,
+		     struct finf_diag *diag);
+
+#endif

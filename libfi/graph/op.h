@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * graph/op - one table of operators. An operator is one file, op/<name>.c:
+ * which opsets and attributes it takes, which shapes come out, and a plain C
+ * reference kernel that says what it means (the oracle of every device test).
+ * Must not know: how fast any of it could be.
+ *
+ * Adding an operator: op/<name>.c, one row in op/table.def, one test table in
+ * tests/unit/graph/op/, one line in Documentation/operators.md.
+ */
+#ifndef FINF_GRAPH_OP_H
+#define FINF_GRAPH_OP_H
+
+#include "graph/graph.h"
+
+struct finf_attr_spec {
+	const char *name; /* NULL ends the list */
+	enum finf_attr_type type;
+	bool required;
+	/* Documented opsets of the attribute; 0 = no bound. */
+	uint16_t since, until;
+};
+
+/* What infer() may look at: dtypes, shapes, and bytes of inputs known already. */
+struct finf_infer {
+	struct finf_graph *graph;
+	const struct finf_node *node;
+	uint32_t node_index;
+	/* Per input: tensor with data when the value is constant (or was computed
+	 * from constants), data == NULL otherwise; NULL when left out. Dims may be
+	 * FINF_DIM_ANY. */
+	const struct finf_tensor *const *in;
+	const bool *in_has_shape;
+	/* Per output, to be filled. */
+	struct finf_tensor *out;
+	bool *out_has_shape; /* preset false; set when the rank is known */
+	struct finf_diag *diag;
+};
+
+struct finf_op {
+	const char *name; /* ONNX operator name, default domain */
+	uint16_t opset_min, opset_max;
+	uint8_t min_in, max_in, min_out, max_out; /* 255 = any number */
+	const struct finf_attr_spec *attrs;
+	/** infer - output dtypes and shapes. Return: 0; -EINVAL, -EOPNOTSUPP with diag. */
+	int (*infer)(struct finf_infer *ctx);
+	/**
+	 * eval - the reference kernel: plain C, no allocation, no threads.
+	 * @in   n_in dense tensors, NULL where left out
+	 * @out  n_out dense tensors of the inferred dtype and shape, data to be
+	 *       written; NULL where left out
+	 * The folded activation of the node is applied by finf_op_eval().
+	 * Return: 0; -EINVAL for data that contradicts (an index out of range).
+	 */
+	int (*eval)(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out);
+};
+
+/** finf_op_find - table row by ONNX name; NULL when unknown. */
+const struct finf_op *finf_op_find(const char *name);
+/** finf_op_at - rows by number, for listings; NULL past the end. */
+const struct finf_op *finf_op_at(uint32_t index);
+
+/**
+ * finf_op_check - are opset, arity and attributes of this node what the table
+ * allows? Names node, operator, opset and attribute. Return: 0; -EOPNOTSUPP
+ * for an opset or attribute form that is refused by name; -EINVAL otherwise.
+ */
+int finf_op_check(const struct finf_node *node, struct finf_diag *diag);
+
+/** finf_op_eval - eval plus the folded activation. The evaluator of constants and the oracle. */
+int finf_op_eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out);
+
+/* ---- helpers shared by operators and devices ---------------------------- */
+
+/* 2-D window of Conv and pools, attributes and auto_pad resolved. */
+struct finf_window {
+	int64_t kernel[2], stride[2], dilation[2];
+	int64_t pad_begin[2], pad_end[2]; /* rows, columns */
+	int64_t in[2], out[2];
+};
+
+/**
+ * finf_window_init - resolve kernel_shape, strides, dilations, pads, auto_pad
+ * and ceil_mode of a node.
+ * @param kernel  spatial kernel size (from W for Conv, from the attribute for pools)
+ * @param in      spatial input size, static
+ * Return: 0; -EINVAL with diag (rank other than 2: -EOPNOTSUPP).
+ * Source: ONNX operator specification, Conv-11, MaxPool-12, AveragePool-11.
+ */
+int finf_window_init(const struct finf_node *node, const int64_t kernel[2], const int64_t in[2],
+		     struct finf_window *ret, struct finf_diag *diag);
+
+/** finf_axis - normalise a possibly negative axis; false when out of range. */
+bool finf_axis(int64_t axis, uint32_t rank, uint32_t *ret);
+
+/** finf_broadcast - NumPy broadcasting of two shapes (FINF_DIM_ANY allowed). Return 0, -EINVAL. */
+int finf_broadcast(const struct finf_shape *a, const struct finf_shape *b, struct finf_shape *ret);
+
+/** finf_act_apply - the folded activation, in place, float32 elements. */
+void finf_act_apply(enum finf_act act, float a, float b, float *x, size_t n);
+
+#endif

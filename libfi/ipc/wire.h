@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * ipc/wire - frames on the Unix socket, byte by byte. Little-endian, fixed
+ * header, bounded payload. Documentation/formats/wire.md says the same in prose.
+ * Must not know: sockets, models, threads. Includes libc only.
+ */
+#ifndef FINF_IPC_WIRE_H
+#define FINF_IPC_WIRE_H
+
+#include <stdint.h>
+
+#define FINF_WIRE_MAGIC 0x31434946u /* "FIC1" */
+#define FINF_WIRE_VERSION 1
+#define FINF_WIRE_PAYLOAD_MAX (1u << 20) /* control data and inline tensors */
+#define FINF_WIRE_INLINE_MAX (64u << 10) /* a tensor up to this size travels in the frame */
+#define FINF_WIRE_ARENA_MAX (1ull << 31)
+#define FINF_WIRE_TENSORS_MAX 64
+
+enum finf_wire_type {
+	/* both ways: first frame of each side */
+	FINF_WIRE_HELLO = 1, /* payload: struct finf_wire_hello */
+	/* client -> fid */
+	FINF_WIRE_ARENA = 16, /* one memfd by SCM_RIGHTS; payload: u64 bytes */
+	FINF_WIRE_INFER = 17, /* payload: struct finf_wire_infer, tensors, strings, inline bytes */
+	FINF_WIRE_CANCEL = 18, /* header id = request to give up */
+	FINF_WIRE_IMPORT = 19, /* one descriptor of a portable pack; payload: name */
+	FINF_WIRE_CONTROL = 20, /* payload: JSON {"command": ..., ...} */
+	/* fid -> client */
+	FINF_WIRE_RESULT = 32, /* answer to INFER: struct finf_wire_result, tensors, inline bytes */
+	FINF_WIRE_REPLY = 33,  /* answer to everything else: JSON; header status */
+	FINF_WIRE_EVENT = 34,  /* JSON, follows a `events -f` until the connection ends */
+};
+
+/* 40 bytes, no padding. */
+struct finf_wire_header {
+	uint32_t magic;
+	uint16_t version;
+	uint16_t type;
+	uint32_t payload_bytes;
+	int32_t status; /* answers: 0 or negative errno; else 0 */
+	uint64_t id;	/* chosen by the client, echoed */
+	uint64_t deadline_ns; /* INFER, IMPORT, CONTROL: CLOCK_MONOTONIC, 0 = none */
+	uint32_t n_fds;	/* descriptors that come with this frame: 0 or 1 */
+	uint32_t reserved; /* 0 */
+};
+
+struct finf_wire_hello {
+	uint64_t features; /* bits both sides know are used; unknown bits ignored */
+	uint32_t pid;
+	uint32_t reserved;
+};
+#define FINF_WIRE_FEATURE_ARENA (1u << 0)
+
+/* INFER payload: this, then n_inputs + n_outputs tensors, then name_bytes of
+ * model name, then for each tensor its name, then inline data, in order. */
+struct finf_wire_infer {
+	uint16_t n_inputs, n_outputs; /* n_outputs 0 = all outputs, placed by fid */
+	uint32_t name_bytes;
+	uint32_t priority;
+	uint32_t reserved;
+};
+
+enum finf_wire_place { FINF_WIRE_INLINE = 0, FINF_WIRE_ARENA_OFFSET = 1 };
+
+/* 104 bytes, no padding. */
+struct finf_wire_tensor {
+	uint32_t dtype;
+	uint32_t rank;
+	int64_t dim[8];
+	uint64_t offset; /* in the arena; 0 when inline */
+	uint64_t bytes;	 /* of data; for a requested output: capacity */
+	uint32_t place;
+	uint32_t name_bytes;
+	uint64_t reserved;
+};
+
+/* RESULT payload: this, then n_outputs tensors, names, inline data. On failure
+ * (header status < 0): n_outputs 0, then text_bytes of message. */
+struct finf_wire_result {
+	uint32_t n_outputs;
+	uint32_t text_bytes;
+	uint64_t queue_ns, load_ns, run_ns; /* where the time went */
+	uint32_t cold; /* 1 = this request waited for a load */
+	uint32_t reserved;
+};
+
+#endif

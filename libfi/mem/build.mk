@@ -1,0 +1,4 @@
+# libfi/mem: sources, the rooms it may use, the libraries it needs.
+mem_SRCS := 
+mem_DEPS := device base
+mem_LIBS := 

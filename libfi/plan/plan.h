@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * plan - a bound graph and its forms -> steps in order, byte offsets of every
+ * activation in one arena, of every weight in one extent, and the segments in
+ * which the extent is streamed. Pure: no device, no clock, no I/O.
+ * Must not know: what an algorithm number or a layout number means.
+ *
+ *   arena   [ input | conv1 | relu1 ....... | workspace ]     offsets, lifetimes overlap never
+ *   extent  [ seg 0: W1 b1 W2 | seg 1: W3 ... | seg n ]        execution order, 4 KiB segments
+ */
+#ifndef FINF_PLAN_H
+#define FINF_PLAN_H
+
+#include "plan/form.h"
+
+#define FINF_WEIGHT_ALIGN 256
+#define FINF_SEGMENT_ALIGN 4096
+#define FINF_BUFFER_ALIGN 64
+
+enum finf_operand_kind { FINF_OPERAND_NONE = 0, FINF_OPERAND_BUFFER, FINF_OPERAND_WEIGHT };
+
+struct finf_operand {
+	uint32_t kind;
+	uint32_t index; /* into buffers or weights */
+};
+
+/* One launch: a node in a form, or a reorder of one buffer into another. */
+struct finf_step {
+	uint32_t node; /* FINF_NONE = reorder from in[0] to out[0] */
+	struct finf_form form; /* weights point into the plan's arena */
+	uint32_t n_in, n_out;
+	struct finf_operand *in, *out; /* parallel to the node's inputs and outputs */
+	uint32_t need_segments; /* the first this-many segments must be published */
+};
+
+struct finf_plan_buffer {
+	uint32_t value;	 /* of the bound graph */
+	uint16_t layout;
+	uint16_t pad;
+	uint32_t alias_of; /* buffer whose bytes these are, or FINF_NONE */
+	uint64_t offset, bytes; /* in the arena */
+	uint32_t first_step, last_step; /* live from..to, both included; outputs live to n_steps */
+};
+
+struct finf_plan_weight {
+	const char *name; /* of the constant in the graph: how packs find it */
+	enum finf_dtype dtype;
+	struct finf_shape shape; /* logical, as in the graph */
+	struct finf_weight_form form;
+	uint64_t offset; /* in the extent, FINF_WEIGHT_ALIGN */
+};
+
+struct finf_plan_segment {
+	uint64_t offset, bytes; /* in the extent; offset on FINF_SEGMENT_ALIGN, bytes a multiple */
+};
+
+struct finf_plan {
+	struct finf_arena arena; /* owned */
+	struct finf_step *steps;
+	uint32_t n_steps;
+	struct finf_plan_buffer *buffers;
+	uint32_t n_buffers;
+	struct finf_plan_weight *weights; /* by offset */
+	uint32_t n_weights;
+	struct finf_plan_segment *segments; /* back to back, cover the extent */
+	uint32_t n_segments;
+	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order; an output
+				       that is a constant of the graph is an operand below */
+	uint32_t n_inputs, n_outputs;
+	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
+	uint64_t arena_bytes;	  /* buffers and workspace */
+	uint64_t workspace_offset; /* one workspace shared by all steps */
+	uint64_t workspace_bytes;
+	uint64_t est_ns;
+	uint32_t threads;
+};
+
+struct finf_plan_opts {
+	size_t size; /* sizeof(struct finf_plan_opts) */
+	uint32_t threads;
+	uint64_t segment_bytes; /* aim, 0 = 8 MiB; kept within 4..16 MiB when large enough */
+	/* Weights must be found in these layouts and places (the packed model's);
+	 * NULL = free choice. Forms that want another layout are not considered. */
+	const struct finf_plan *fixed;
+};
+
+/**
+ * finf_plan_new - plan a bound graph.
+ * @param graph  from finf_graph_bind(): every shape static
+ * @param forms  at least one form per node
+ * Constants that are graph outputs, or feed nothing, are copied by a reorder
+ * step so that every output is a plain buffer.
+ * Return: 0; -EOPNOTSUPP naming the node that has no usable form; -EOVERFLOW;
+ * -ENOMEM. Free with finf_plan_free().
+ * Source of the arena packing: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
+ */
+int finf_plan_new(const struct finf_graph *graph, const struct finf_form_table *forms,
+		  const struct finf_plan_opts *opts, struct finf_plan **ret_plan,
+		  struct finf_diag *diag);
+void finf_plan_free(struct finf_plan *plan);
+
+/**
+ * finf_plan_check - prove the plan: no two live buffers overlap, everything
+ * lies inside arena and extent, alignments hold, each step's operands exist
+ * and its segments cover its weights, order respects dependencies.
+ * Independent of how finf_plan_new() works. Return: 0; -EINVAL with the proof's failure.
+ */
+int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
+		    struct finf_diag *diag);
+
+/** finf_plan_write, finf_plan_read - Documentation/formats/plan.md; read checks bounds, then
+ * the caller runs finf_plan_check(). Return: 0; -EBADMSG; -ENOMEM. */
+void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf);
+int finf_plan_read(const void *data, size_t bytes, struct finf_plan **ret_plan,
+		   struct finf_diag *diag);
+
+#endif

@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * policy - who is loaded, who is evicted, who runs next: a deterministic state
+ * machine. No I/O, no clock, no allocation after new: the caller feeds events
+ * with a time and carries out the actions. The same code runs in fid, in the
+ * unit tests and in a replay of recorded events.
+ * Must not know: graphs, devices, sockets, names; models are numbers.
+ *
+ *            REQUEST / LOAD          LOADED              last request done + need
+ *   cold ------------------> loading ------> resident <-> running ------> evicting -> cold
+ *     ^                         |  LOAD_FAILED                              |
+ *     +-------------------------+-------------------------- EVICTED --------+
+ */
+#ifndef FINF_POLICY_H
+#define FINF_POLICY_H
+
+#include "base/base.h"
+
+#define FINF_POLICY_ACTIONS_MAX 64 /* of one step; more follow at once by a TICK */
+
+enum finf_event_kind {
+	FINF_EV_ADD = 1,   /* model; a = weight bytes, b = arena bytes */
+	FINF_EV_REMOVE,	   /* model: forget; refused with -EBUSY while in use */
+	FINF_EV_REQUEST,   /* id, model; a = deadline ns (0 = none), b = arena bytes of its shapes */
+	FINF_EV_CANCEL,	   /* id: the client went away */
+	FINF_EV_LOAD,	   /* id, model: operator asks to load */
+	FINF_EV_UNLOAD,	   /* id, model: operator asks to unload when idle */
+	FINF_EV_PIN,	   /* id, model; a = 1 pin, 0 unpin */
+	FINF_EV_LOADED,	   /* model: all segments published */
+	FINF_EV_LOAD_FAILED, /* model; a = errno (positive) */
+	FINF_EV_NO_PLACE,  /* model: no hole, though the bytes would do */
+	FINF_EV_COMPACTED, /* a = errno (positive) or 0 */
+	FINF_EV_RAN,	   /* id, model; a = errno (positive) or 0 */
+	FINF_EV_EVICTED,   /* model: its extent is free */
+	FINF_EV_TICK,	   /* time passed: deadlines */
+	FINF_EV_DRAIN,	   /* finish what is there, refuse what is new */
+};
+
+/* Fixed-size and without padding: recorded as it is (Documentation/formats/events.md). */
+struct finf_event {
+	uint32_t kind;
+	uint32_t model;
+	uint64_t id;
+	uint64_t a, b;
+};
+
+enum finf_action_kind {
+	FINF_DO_LOAD = 1, /* model; a = arena zone bytes to reserve first; b = weight bytes */
+	FINF_DO_EVICT,	   /* model; a = bytes given back */
+	FINF_DO_COMPACT,  /* a = wanted hole bytes; nothing runs or loads until COMPACTED */
+	FINF_DO_RUN,	   /* id, model; a = arena zone bytes */
+	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: the request or command is over */
+	FINF_DO_CANCEL_LOAD, /* model: nobody wants it any more */
+};
+
+enum finf_reason {
+	FINF_WHY_NONE = 0,
+	FINF_WHY_REQUEST,	/* a request needs it */
+	FINF_WHY_OPERATOR,	/* load, unload, remove */
+	FINF_WHY_ROOM_WEIGHTS,	/* evicted: least recently used, to make room for model `other` */
+	FINF_WHY_ROOM_ARENA,	/* evicted: activations of model `other` need the room */
+	FINF_WHY_FRAGMENTED,	/* no hole large enough */
+	FINF_WHY_TOO_LARGE,	/* weights + arena exceed the pool */
+	FINF_WHY_DEADLINE,	/* -ETIME */
+	FINF_WHY_LOAD_FAILED,
+	FINF_WHY_BUSY,		/* pinned or in use */
+	FINF_WHY_QUEUE_FULL,	/* -EAGAIN */
+	FINF_WHY_DRAINING,	/* -ESHUTDOWN */
+	FINF_WHY_CANCELLED,
+	FINF_WHY_DONE,
+};
+const char *finf_reason_text(enum finf_reason reason);
+const char *finf_event_kind_text(enum finf_event_kind kind);
+const char *finf_action_kind_text(enum finf_action_kind kind);
+
+struct finf_action {
+	uint32_t kind;
+	uint32_t model;
+	uint64_t id;
+	uint64_t a, b;
+	uint32_t reason;
+	uint32_t other; /* the model for whose sake, FINF_MODEL_NONE */
+};
+#define FINF_MODEL_NONE UINT32_MAX
+
+enum finf_residency { FINF_COLD = 0, FINF_LOADING, FINF_RESIDENT, FINF_RUNNING, FINF_EVICTING };
+
+struct finf_policy_opts {
+	size_t size; /* sizeof(struct finf_policy_opts) */
+	uint64_t pool_bytes;
+	uint32_t models_max, requests_max; /* capacity, allocated once */
+	uint32_t runs_max;  /* requests running at a time (executing threads), >= 1 */
+	uint32_t loads_max; /* loads at a time, >= 1 */
+	const char *evict;  /* row of the eviction table; NULL = "lru" */
+	uint64_t slack_bytes; /* evict at most this much more than needed (information for tests) */
+};
+
+struct finf_policy_model { /* what `status` and `why` show */
+	enum finf_residency residency;
+	bool known, pinned;
+	uint64_t weight_bytes, arena_bytes;
+	uint32_t queued, running;
+	uint64_t last_used_ns, loads, evictions, requests;
+};
+
+struct finf_policy;
+
+int finf_policy_new(const struct finf_policy_opts *opts, struct finf_policy **ret_policy,
+		    struct finf_diag *diag);
+void finf_policy_free(struct finf_policy *policy);
+
+/**
+ * finf_policy_step - one event in, actions out. O(log n).
+ * @param now_ns   never smaller than before
+ * @param actions  room for FINF_POLICY_ACTIONS_MAX
+ * Return: number of actions; -EINVAL an event that makes no sense in this
+ * state (a bug of the caller; state unchanged).
+ * An action EVICT frees its bytes only with EVICTED. RUN order within a model
+ * is request order; a request pins its model until RAN. Loads are single-flight.
+ */
+int finf_policy_step(struct finf_policy *policy, const struct finf_event *event, uint64_t now_ns,
+		     struct finf_action *actions);
+
+/** finf_policy_deadline - when TICK is due next; UINT64_MAX = not needed. */
+uint64_t finf_policy_deadline(const struct finf_policy *policy);
+
+void finf_policy_model(const struct finf_policy *policy, uint32_t model,
+		       struct finf_policy_model *ret);
+/** Bytes of weights resident or loading, and of the arena zone. */
+void finf_policy_bytes(const struct finf_policy *policy, uint64_t *ret_weights,
+		       uint64_t *ret_arena);
+
+/* ---- eviction table: one file evict_<name>.c and one row each ----------- */
+
+/*
+ * The policy keeps candidates (resident, not pinned, not running) in an order
+ * that the row defines by a key: the smallest key is evicted first.
+ */
+struct finf_evict_ops {
+	const char *name;
+	/** key - value of keeping this model; pure. */
+	uint64_t (*key)(const struct finf_policy_model *model, uint64_t now_ns);
+};
+const struct finf_evict_ops *finf_evict_at(uint32_t index);
+
+#endif
