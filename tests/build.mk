@@ -1,0 +1,10 @@
+# What is built beside the Check tests.
+
+# One program to carry to a GPU machine: liburing inside where its archive exists.
+LIBURING_A := $(wildcard $(shell $(CC) -print-file-name=liburing.a))
+$(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) $(or $(LIBURING_A),-luring) -ldl
+
+.PHONY: gpu-probe
+gpu-probe: $(BUILD)/tests/gpu/probe
