@@ -21,7 +21,10 @@ struct finf_attr_spec {
 	uint16_t since, until;
 };
 
-/* What infer() may look at: dtypes, shapes, and bytes of inputs known already. */
+/*
+ * What infer() may look at: dtypes, shapes, and bytes of inputs known already.
+ * Its diagnosis need not name the node: the caller puts that in front.
+ */
 struct finf_infer {
 	struct finf_graph *graph;
 	const struct finf_node *node;
@@ -31,7 +34,9 @@ struct finf_infer {
 	 * FINF_DIM_ANY. */
 	const struct finf_tensor *const *in;
 	const bool *in_has_shape;
-	/* Per output, to be filled. */
+	/* Per output, to be filled; left-out outputs are there too and ignored. An
+	 * operator that only renames bytes (Identity, Reshape, ...) hands the
+	 * input's data on: then the output is known as well, without a copy. */
 	struct finf_tensor *out;
 	bool *out_has_shape; /* preset false; set when the rank is known */
 	struct finf_diag *diag;
@@ -41,7 +46,9 @@ struct finf_op {
 	const char *name; /* ONNX operator name, default domain */
 	uint16_t opset_min, opset_max;
 	uint8_t min_in, max_in, min_out, max_out; /* 255 = any number */
-	const struct finf_attr_spec *attrs;
+	const struct finf_attr_spec *attrs; /* NULL = none */
+	/* eval() looks at the shapes of its inputs, never at their bytes (Shape). */
+	bool shapes_only;
 	/** infer - output dtypes and shapes. Return: 0; -EINVAL, -EOPNOTSUPP with diag. */
 	int (*infer)(struct finf_infer *ctx);
 	/**
@@ -97,6 +104,9 @@ bool finf_axis(int64_t axis, uint32_t rank, uint32_t *ret);
 
 /** finf_broadcast - NumPy broadcasting of two shapes (FINF_DIM_ANY allowed). Return 0, -EINVAL. */
 int finf_broadcast(const struct finf_shape *a, const struct finf_shape *b, struct finf_shape *ret);
+
+/** finf_tensor_copy - the bytes, whatever the shapes say. Return: 0, -EINVAL when sizes differ. */
+int finf_tensor_copy(const struct finf_tensor *from, struct finf_tensor *to);
 
 /** finf_act_apply - the folded activation, in place, float32 elements. */
 void finf_act_apply(enum finf_act act, float a, float b, float *x, size_t n);

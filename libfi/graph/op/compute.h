@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * op/compute - what the numeric operators share: refusals that name the node,
+ * dtype checks, sizes, and the shapes of two-dimensional windows.
+ * Must not know: any single operator.
+ */
+#ifndef FINF_GRAPH_OP_COMPUTE_H
+#define FINF_GRAPH_OP_COMPUTE_H
+
+#include "graph/op.h"
+
+/* Outputs that a kernel accumulates in double at a time, on its stack. */
+#define FINF_TILE 128
+
+/** finf_infer_refuse - diag "node 'x' (Conv, opset 11): ..."; returns @err. */
+int finf_infer_refuse(const struct finf_infer *ctx, int err, const char *fmt, ...) FINF_PRINTF(3, 4);
+
+/** finf_infer_f32 - every input that is there is float32, or -EOPNOTSUPP by name. */
+int finf_infer_f32(const struct finf_infer *ctx);
+
+/** finf_infer_same - one float32 in, the same shape out. */
+int finf_infer_same(struct finf_infer *ctx);
+
+/** finf_infer_given - is input @i there, and its rank known? */
+static inline bool finf_infer_given(const struct finf_infer *ctx, uint32_t i)
+{
+	return i < ctx->node->n_in && ctx->in[i] && ctx->in_has_shape[i];
+}
+
+/** finf_infer_nchw - input 0 has two spatial dimensions, or -EOPNOTSUPP by name. */
+int finf_infer_nchw(const struct finf_infer *ctx);
+
+/**
+ * finf_infer_window - rows and columns of output 0 for a window over input 0;
+ * FINF_DIM_ANY for both when input or kernel are not known yet.
+ */
+int finf_infer_window(const struct finf_infer *ctx, const int64_t kernel[2], int64_t ret_out[2]);
+
+/** finf_dim_differs - both known, and not equal. */
+static inline bool finf_dim_differs(int64_t a, int64_t b)
+{
+	return a != FINF_DIM_ANY && b != FINF_DIM_ANY && a != b;
+}
+
+/** finf_dims_product - elements of dims [from, to) of a static shape that was counted before. */
+static inline size_t finf_dims_product(const struct finf_shape *shape, uint32_t from, uint32_t to)
+{
+	size_t n = 1;
+
+	for (uint32_t i = from; i < to; i++)
+		n *= (size_t)shape->dim[i];
+	return n;
+}
+
+/**
+ * finf_window_span - outputs [*lo, *hi) of axis @a whose tap @k falls on the
+ * input, not on padding.
+ */
+void finf_window_span(const struct finf_window *w, int a, int64_t k, int64_t *lo, int64_t *hi);
+
+/** finf_pool_infer - output of a pool: N and C of input 0, the window's rows and columns. */
+int finf_pool_infer(struct finf_infer *ctx);
+
+/** finf_pool_window - the window of a pool whose shapes passed finf_pool_infer(). */
+int finf_pool_window(const struct finf_node *node, const struct finf_tensor *x,
+		     struct finf_window *ret);
+
+#endif

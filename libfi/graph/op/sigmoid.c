@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: MIT */
+/* Sigmoid: 1 / (1 + exp(-x)) (ONNX Sigmoid-6, -13). */
+#include <math.h>
+
+#include "graph/op/compute.h"
+
+static const struct finf_attr_spec attrs[] = {{0}};
+
+static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		struct finf_tensor *const *out)
+{
+	size_t n = finf_dims_product(&in[0]->shape, 0, in[0]->shape.rank);
+	const float *x = in[0]->data;
+	float *y = out[0]->data;
+
+	(void)node;
+	for (size_t i = 0; i < n; i++)
+		y[i] = (float)(1 / (1 + exp(-(double)x[i])));
+	return 0;
+}
+
+const struct finf_op finf_op_sigmoid = {
+	.name = "Sigmoid",
+	.opset_min = 7,
+	.opset_max = 17,
+	.min_in = 1,
+	.max_in = 1,
+	.min_out = 1,
+	.max_out = 1,
+	.attrs = attrs,
+	.infer = finf_infer_same,
+	.eval = eval,
+};
