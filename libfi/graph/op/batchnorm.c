@@ -21,13 +21,13 @@ static const struct finf_attr_spec attrs[] = {
 static int refuse_training(const struct finf_infer *ctx)
 {
 	if (!finf_node_int(ctx->node, "spatial", 1))
-		return finf_infer_refuse(ctx, -EOPNOTSUPP, "spatial = 0 is not supported");
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "spatial = 0 is not supported");
 	if (finf_node_int(ctx->node, "training_mode", 0))
-		return finf_infer_refuse(ctx, -EOPNOTSUPP, "training_mode = 1 is not supported");
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "training_mode = 1 is not supported");
 	for (uint32_t i = 1; i < ctx->node->n_out; i++)
 		if (ctx->node->out[i] != FINF_NONE)
-			return finf_infer_refuse(ctx, -EOPNOTSUPP,
-						 "training output %" PRIu32 " is not supported", i);
+			return finf_diag_set(ctx->diag, -EOPNOTSUPP,
+					     "training output %" PRIu32 " is not supported", i);
 	return 0;
 }
 
@@ -49,19 +49,21 @@ static int infer(struct finf_infer *ctx)
 		return err;
 	if (ctx->out_has_shape[0]) {
 		if (!ctx->out[0].shape.rank)
-			return finf_infer_refuse(ctx, -EINVAL, "input is a scalar");
+			return finf_diag_set(ctx->diag, -EINVAL, "input is a scalar");
 		channels = channels_of(&ctx->out[0].shape);
 	}
 	for (uint32_t i = SCALE; i <= VAR; i++) {
 		if (!ctx->in[i])
-			return finf_infer_refuse(ctx, -EINVAL, "input %s is missing", input_names[i]);
+			return finf_diag_set(ctx->diag, -EINVAL, "input %s is missing",
+					     input_names[i]);
 		if (!finf_infer_given(ctx, i))
 			continue;
-		if (ctx->in[i]->shape.rank != 1 || finf_dim_differs(ctx->in[i]->shape.dim[0], channels))
-			return finf_infer_refuse(ctx, -EINVAL, "%s is %s for %" PRId64 " channels",
-						 input_names[i],
-						 finf_shape_text(&ctx->in[i]->shape, text, sizeof(text)),
-						 channels);
+		if (ctx->in[i]->shape.rank != 1 ||
+		    finf_dim_differs(ctx->in[i]->shape.dim[0], channels))
+			return finf_diag_set(
+				ctx->diag, -EINVAL, "%s is %s for %" PRId64 " channels",
+				input_names[i],
+				finf_shape_text(&ctx->in[i]->shape, text, sizeof(text)), channels);
 	}
 	return 0;
 }

@@ -23,17 +23,17 @@ static int check_bound(const struct finf_infer *ctx, uint32_t i)
 	if (!bound)
 		return 0;
 	if (ctx->node->opset < 11)
-		return finf_infer_refuse(ctx, -EINVAL, "bounds are inputs only since opset 11");
+		return finf_diag_set(ctx->diag, -EINVAL, "bounds are inputs only since opset 11");
 	if (bound->dtype != ctx->in[0]->dtype)
-		return finf_infer_refuse(ctx, -EINVAL, "%s bound of %s values",
-					 finf_dtype_name(bound->dtype),
-					 finf_dtype_name(ctx->in[0]->dtype));
+		return finf_diag_set(ctx->diag, -EINVAL, "%s bound of %s values",
+				     finf_dtype_name(bound->dtype),
+				     finf_dtype_name(ctx->in[0]->dtype));
 	if (!ctx->in_has_shape[i])
 		return 0;
 	for (uint32_t d = 0; d < bound->shape.rank; d++)
 		if (finf_dim_differs(bound->shape.dim[d], 1))
-			return finf_infer_refuse(ctx, -EINVAL, "bound is %s, not a scalar",
-						 finf_shape_text(&bound->shape, text, sizeof(text)));
+			return finf_diag_set(ctx->diag, -EINVAL, "bound is %s, not a scalar",
+					     finf_shape_text(&bound->shape, text, sizeof(text)));
 	return 0;
 }
 
@@ -42,8 +42,10 @@ static int infer(struct finf_infer *ctx)
 	enum finf_dtype dtype = ctx->in[0]->dtype;
 	int err;
 
-	if (dtype != FINF_F32 && (ctx->node->opset < 12 || (dtype != FINF_I64 && dtype != FINF_I32)))
-		return finf_infer_refuse(ctx, -EOPNOTSUPP, "%s is not supported", finf_dtype_name(dtype));
+	if (dtype != FINF_F32 &&
+	    (ctx->node->opset < 12 || (dtype != FINF_I64 && dtype != FINF_I32)))
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "%s is not supported",
+				     finf_dtype_name(dtype));
 	err = check_bound(ctx, 1);
 	if (!err)
 		err = check_bound(ctx, 2);
@@ -85,7 +87,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		CLIP(int32_t, INT32_MIN, INT32_MAX);
 		return 0;
 	default:
-		CLIP(float, finf_node_float(node, "min", -FLT_MAX), finf_node_float(node, "max", FLT_MAX));
+		CLIP(float, finf_node_float(node, "min", -FLT_MAX),
+		     finf_node_float(node, "max", FLT_MAX));
 		return 0;
 	}
 }

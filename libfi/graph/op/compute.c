@@ -2,30 +2,16 @@
 /* graph/op: what the numeric operators share. */
 #include <errno.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 
 #include "graph/op/compute.h"
-
-int finf_infer_refuse(const struct finf_infer *ctx, int err, const char *fmt, ...)
-{
-	char text[384];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	return finf_diag_set(ctx->diag, err, "node '%.80s' (%s, opset %" PRIu32 "): %s",
-			     ctx->node->name, ctx->node->op->name, ctx->node->opset, text);
-}
 
 int finf_infer_f32(const struct finf_infer *ctx)
 {
 	for (uint32_t i = 0; i < ctx->node->n_in; i++)
 		if (ctx->in[i] && ctx->in[i]->dtype != FINF_F32)
-			return finf_infer_refuse(ctx, -EOPNOTSUPP,
-						 "input %" PRIu32 " is %s, only float32 is supported",
-						 i, finf_dtype_name(ctx->in[i]->dtype));
+			return finf_diag_set(ctx->diag, -EOPNOTSUPP,
+					     "input %" PRIu32 " is %s, only float32 is supported",
+					     i, finf_dtype_name(ctx->in[i]->dtype));
 	return 0;
 }
 
@@ -48,13 +34,12 @@ int finf_infer_nchw(const struct finf_infer *ctx)
 	const struct finf_shape *x = &ctx->in[0]->shape;
 
 	if (x->rank < 3)
-		return finf_infer_refuse(ctx, -EINVAL,
-					 "input of rank %" PRIu32 " has no spatial dimension",
-					 x->rank);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "input of rank %" PRIu32 " has no spatial dimension", x->rank);
 	if (x->rank != 4)
-		return finf_infer_refuse(ctx, -EOPNOTSUPP,
-					 "%" PRIu32 " spatial dimensions, only 2 are supported",
-					 x->rank - 2);
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP,
+				     "%" PRIu32 " spatial dimensions, only 2 are supported",
+				     x->rank - 2);
 	return 0;
 }
 
@@ -76,15 +61,6 @@ int finf_infer_window(const struct finf_infer *ctx, const int64_t kernel[2], int
 	return 0;
 }
 
-void finf_window_span(const struct finf_window *w, int a, int64_t k, int64_t *lo, int64_t *hi)
-{
-	int64_t stride = w->stride[a], first = k * w->dilation[a] - w->pad_begin[a];
-	int64_t last = w->in[a] - 1 - first;
-
-	*lo = first < 0 ? (-first + stride - 1) / stride : 0;
-	*hi = last < 0 ? 0 : FINF_MIN(last / stride + 1, w->out[a]);
-}
-
 /* The kernel of a pool; also refuses windows that could lie on padding alone. */
 static int pool_kernel(const struct finf_infer *ctx, int64_t ret_kernel[2])
 {
@@ -93,17 +69,22 @@ static int pool_kernel(const struct finf_infer *ctx, int64_t ret_kernel[2])
 	const int64_t *pads = finf_node_ints(ctx->node, "pads", &n_pads);
 
 	if (n != 2)
-		return finf_infer_refuse(ctx, -EINVAL,
-					 "kernel_shape has %" PRIu32 " elements, input has 2 spatial dimensions",
-					 n);
+		return finf_diag_set(
+			ctx->diag, -EINVAL,
+			"kernel_shape has %" PRIu32 " elements, input has 2 spatial dimensions", n);
 	for (int a = 0; a < 2; a++) {
 		if (kernel[a] < 1)
-			return finf_infer_refuse(ctx, -EINVAL, "kernel_shape holds %" PRId64, kernel[a]);
+			return finf_diag_set(ctx->diag, -EINVAL, "kernel_shape holds %" PRId64,
+					     kernel[a]);
+		if (!ctx->in[0]->shape.dim[2 + a])
+			return finf_diag_set(ctx->diag, -EINVAL,
+					     "a spatial dimension of the input is 0");
 		for (int side = 0; side < 2 && n_pads == 4; side++)
 			if (pads[a + 2 * side] >= kernel[a])
-				return finf_infer_refuse(ctx, -EINVAL,
-							 "padding %" PRId64 " is not smaller than the kernel %" PRId64,
-							 pads[a + 2 * side], kernel[a]);
+				return finf_diag_set(ctx->diag, -EINVAL,
+						     "padding %" PRId64
+						     " is not smaller than the kernel %" PRId64,
+						     pads[a + 2 * side], kernel[a]);
 		ret_kernel[a] = kernel[a];
 	}
 	return 0;
@@ -139,6 +120,6 @@ int finf_pool_window(const struct finf_node *node, const struct finf_tensor *x,
 {
 	uint32_t n;
 
-	return finf_window_init(node, finf_node_ints(node, "kernel_shape", &n), &x->shape.dim[2], ret,
-				NULL);
+	return finf_window_init(node, finf_node_ints(node, "kernel_shape", &n), &x->shape.dim[2],
+				ret, NULL);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * op/compute - what the numeric operators share: refusals that name the node,
- * dtype checks, sizes, and the shapes of two-dimensional windows.
+ * op/compute - what the numeric operators share: dtype checks,
+ * sizes, and the shapes of two-dimensional windows.
  * Must not know: any single operator.
  */
 #ifndef FINF_GRAPH_OP_COMPUTE_H
@@ -11,9 +11,6 @@
 
 /* Outputs that a kernel accumulates in double at a time, on its stack. */
 #define FINF_TILE 128
-
-/** finf_infer_refuse - diag "node 'x' (Conv, opset 11): ..."; returns @err. */
-int finf_infer_refuse(const struct finf_infer *ctx, int err, const char *fmt, ...) FINF_PRINTF(3, 4);
 
 /** finf_infer_f32 - every input that is there is float32, or -EOPNOTSUPP by name. */
 int finf_infer_f32(const struct finf_infer *ctx);
@@ -51,12 +48,6 @@ static inline size_t finf_dims_product(const struct finf_shape *shape, uint32_t 
 		n *= (size_t)shape->dim[i];
 	return n;
 }
-
-/**
- * finf_window_span - outputs [*lo, *hi) of axis @a whose tap @k falls on the
- * input, not on padding.
- */
-void finf_window_span(const struct finf_window *w, int a, int64_t k, int64_t *lo, int64_t *hi);
 
 /** finf_pool_infer - output of a pool: N and C of input 0, the window's rows and columns. */
 int finf_pool_infer(struct finf_infer *ctx);

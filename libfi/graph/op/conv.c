@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Conv: 2-D cross-correlation with groups, strides, dilations and padding (ONNX Conv-1, Conv-11). */
+/* Conv: 2-D cross-correlation with groups, strides, dilations and padding (ONNX Conv-1, Conv-11).
+ */
 #include <errno.h>
 #include <inttypes.h>
 
@@ -23,17 +24,19 @@ static int check_channels(const struct finf_infer *ctx, const struct finf_shape 
 	int64_t group = finf_node_int(ctx->node, "group", 1), channels;
 
 	if (group < 1)
-		return finf_infer_refuse(ctx, -EINVAL, "group is %" PRId64, group);
+		return finf_diag_set(ctx->diag, -EINVAL, "group is %" PRId64, group);
 	if (w->dim[0] != FINF_DIM_ANY && w->dim[0] % group)
-		return finf_infer_refuse(ctx, -EINVAL,
-					 "%" PRId64 " output channels do not divide into %" PRId64 " groups",
-					 w->dim[0], group);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "%" PRId64 " output channels do not divide into %" PRId64
+				     " groups",
+				     w->dim[0], group);
 	if (w->dim[1] == FINF_DIM_ANY || x->dim[1] == FINF_DIM_ANY)
 		return 0;
 	if (__builtin_mul_overflow(w->dim[1], group, &channels) || channels != x->dim[1])
-		return finf_infer_refuse(ctx, -EINVAL,
-					 "input has %" PRId64 " channels, weight %" PRId64 " in each of %" PRId64 " groups",
-					 x->dim[1], w->dim[1], group);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "input has %" PRId64 " channels, weight %" PRId64
+				     " in each of %" PRId64 " groups",
+				     x->dim[1], w->dim[1], group);
 	return 0;
 }
 
@@ -45,8 +48,8 @@ static int check_bias(const struct finf_infer *ctx, int64_t channels)
 		return 0;
 	if (ctx->in[B]->shape.rank == 1 && !finf_dim_differs(ctx->in[B]->shape.dim[0], channels))
 		return 0;
-	return finf_infer_refuse(ctx, -EINVAL, "bias is %s for %" PRId64 " output channels",
-				 finf_shape_text(&ctx->in[B]->shape, text, sizeof(text)), channels);
+	return finf_diag_set(ctx->diag, -EINVAL, "bias is %s for %" PRId64 " output channels",
+			     finf_shape_text(&ctx->in[B]->shape, text, sizeof(text)), channels);
 }
 
 /* The attribute repeats what W says; where W is not known it says it first. */
@@ -58,12 +61,14 @@ static int kernel_of(const struct finf_infer *ctx, int64_t kernel[2])
 	if (!given)
 		return 0;
 	if (n != 2)
-		return finf_infer_refuse(ctx, -EINVAL, "kernel_shape has %" PRIu32 " elements, not 2", n);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "kernel_shape has %" PRIu32 " elements, not 2", n);
 	for (int a = 0; a < 2; a++) {
 		if (given[a] < 1 || finf_dim_differs(given[a], kernel[a]))
-			return finf_infer_refuse(ctx, -EINVAL,
-						 "kernel_shape says %" PRId64 "x%" PRId64 ", the weight is %" PRId64 "x%" PRId64,
-						 given[0], given[1], kernel[0], kernel[1]);
+			return finf_diag_set(ctx->diag, -EINVAL,
+					     "kernel_shape says %" PRId64 "x%" PRId64
+					     ", the weight is %" PRId64 "x%" PRId64,
+					     given[0], given[1], kernel[0], kernel[1]);
 		kernel[a] = given[a];
 	}
 	return 0;
@@ -87,7 +92,8 @@ static int infer(struct finf_infer *ctx)
 	if (err)
 		return err;
 	if (w->rank != 4)
-		return finf_infer_refuse(ctx, -EINVAL, "weight of rank %" PRIu32 ", input of rank 4", w->rank);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "weight of rank %" PRIu32 ", input of rank 4", w->rank);
 	err = check_channels(ctx, x, w);
 	if (!err)
 		err = check_bias(ctx, w->dim[0]);
@@ -102,9 +108,19 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
+/* Outputs [*lo, *hi) of a row whose tap @k falls on the input, not on padding. */
+static void row_span(const struct finf_window *w, int64_t k, int64_t *lo, int64_t *hi)
+{
+	int64_t stride = w->stride[1], first = k * w->dilation[1] - w->pad_begin[1];
+	int64_t last = w->in[1] - 1 - first;
+
+	*lo = first < 0 ? (-first + stride - 1) / stride : 0;
+	*hi = last < 0 ? 0 : FINF_MIN(last / stride + 1, w->out[1]);
+}
+
 /* Adds one input channel's share to outputs [from, to) of output row @row. */
-static void add_channel(const struct finf_window *w, const float *x, const float *weight, int64_t row,
-			int64_t from, int64_t to, double *acc)
+static void add_channel(const struct finf_window *w, const float *x, const float *weight,
+			int64_t row, int64_t from, int64_t to, double *acc)
 {
 	for (int64_t kr = 0; kr < w->kernel[0]; kr++) {
 		int64_t r = row * w->stride[0] - w->pad_begin[0] + kr * w->dilation[0];
@@ -116,7 +132,7 @@ static void add_channel(const struct finf_window *w, const float *x, const float
 			int64_t lo, hi, stride = w->stride[1];
 			int64_t at = r * w->in[1] + kc * w->dilation[1] - w->pad_begin[1];
 
-			finf_window_span(w, 1, kc, &lo, &hi);
+			row_span(w, kc, &lo, &hi);
 			hi = FINF_MIN(hi, to);
 			for (int64_t c = FINF_MAX(lo, from); c < hi; c++)
 				acc[c - from] += k * (double)x[at + c * stride];
@@ -138,7 +154,8 @@ static void conv_plane(const struct finf_window *w, const float *x, const float 
 			for (int64_t i = 0; i < to - from; i++)
 				acc[i] = bias;
 			for (int64_t c = 0; c < channels; c++)
-				add_channel(w, x + c * x_plane, weight + c * taps, row, from, to, acc);
+				add_channel(w, x + c * x_plane, weight + c * taps, row, from, to,
+					    acc);
 			for (int64_t i = 0; i < to - from; i++)
 				y[row * w->out[1] + from + i] = (float)acc[i];
 		}

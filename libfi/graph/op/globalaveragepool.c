@@ -5,8 +5,6 @@
 
 #include "graph/op/compute.h"
 
-static const struct finf_attr_spec attrs[] = {{0}};
-
 static int infer(struct finf_infer *ctx)
 {
 	struct finf_tensor *y = &ctx->out[0];
@@ -15,11 +13,12 @@ static int infer(struct finf_infer *ctx)
 	if (err || !ctx->out_has_shape[0])
 		return err;
 	if (y->shape.rank < 2)
-		return finf_infer_refuse(ctx, -EINVAL, "input of rank %" PRIu32 " has no channels",
-					 y->shape.rank);
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "input of rank %" PRIu32 " has no channels", y->shape.rank);
 	for (uint32_t i = 2; i < y->shape.rank; i++) {
 		if (y->shape.dim[i] == 0)
-			return finf_infer_refuse(ctx, -EINVAL, "dimension %" PRIu32 " of the input is 0", i);
+			return finf_diag_set(ctx->diag, -EINVAL,
+					     "dimension %" PRIu32 " of the input is 0", i);
 		y->shape.dim[i] = 1;
 	}
 	return 0;
@@ -29,7 +28,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		struct finf_tensor *const *out)
 {
 	const struct finf_shape *shape = &in[0]->shape;
-	size_t planes = finf_dims_product(shape, 0, 2), n = finf_dims_product(shape, 2, shape->rank);
+	size_t planes = finf_dims_product(shape, 0, 2),
+	       n = finf_dims_product(shape, 2, shape->rank);
 	const float *x = in[0]->data;
 	float *y = out[0]->data;
 
@@ -52,7 +52,6 @@ const struct finf_op finf_op_globalaveragepool = {
 	.max_in = 1,
 	.min_out = 1,
 	.max_out = 1,
-	.attrs = attrs,
 	.infer = infer,
 	.eval = eval,
 };

@@ -19,29 +19,33 @@ static const struct finf_attr_spec attrs[] = {
 static int infer(struct finf_infer *ctx)
 {
 	if (finf_node_int(ctx->node, "storage_order", 0))
-		return finf_infer_refuse(ctx, -EOPNOTSUPP, "storage_order other than 0 is not supported");
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP,
+				     "storage_order other than 0 is not supported");
 	if (ctx->node->n_out > 1 && ctx->node->out[1] != FINF_NONE)
-		return finf_infer_refuse(ctx, -EOPNOTSUPP, "output Indices is not supported");
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "output Indices is not supported");
 	return finf_pool_infer(ctx);
 }
 
-/* Padding takes no part: a window without any element yields minus infinity. */
+/* Input cells [*first, *end) under output @o of axis @a, one every dilation. */
+static void cells(const struct finf_window *w, int a, int64_t o, int64_t *first, int64_t *end)
+{
+	int64_t step = w->dilation[a], start = o * w->stride[a] - w->pad_begin[a];
+
+	*end = FINF_MIN(start + (w->kernel[a] - 1) * step + 1, w->in[a]);
+	*first = start < 0 ? start + (-start + step - 1) / step * step : start;
+}
+
+/* Padding takes no part: a window without any cell of the input yields minus infinity. */
 static float window_max(const struct finf_window *w, const float *x, int64_t row, int64_t col)
 {
+	int64_t r0, r1, c0, c1;
 	float best = -INFINITY;
 
-	for (int64_t kr = 0; kr < w->kernel[0]; kr++) {
-		int64_t r = row * w->stride[0] - w->pad_begin[0] + kr * w->dilation[0];
-
-		if (r < 0 || r >= w->in[0])
-			continue;
-		for (int64_t kc = 0; kc < w->kernel[1]; kc++) {
-			int64_t c = col * w->stride[1] - w->pad_begin[1] + kc * w->dilation[1];
-
-			if (c >= 0 && c < w->in[1])
-				best = FINF_MAX(best, x[r * w->in[1] + c]);
-		}
-	}
+	cells(w, 0, row, &r0, &r1);
+	cells(w, 1, col, &c0, &c1);
+	for (int64_t r = r0; r < r1; r += w->dilation[0])
+		for (int64_t c = c0; c < c1; c += w->dilation[1])
+			best = FINF_MAX(best, x[r * w->in[1] + c]);
 	return best;
 }
 

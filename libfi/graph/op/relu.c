@@ -2,8 +2,6 @@
 /* Relu: max(x, 0) (ONNX Relu-6, -13, -14). */
 #include "graph/op/compute.h"
 
-static const struct finf_attr_spec attrs[] = {{0}};
-
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
@@ -25,7 +23,6 @@ const struct finf_op finf_op_relu = {
 	.max_in = 1,
 	.min_out = 1,
 	.max_out = 1,
-	.attrs = attrs,
 	.infer = finf_infer_same,
 	.eval = eval,
 };

@@ -4,8 +4,6 @@
 
 #include "graph/op/compute.h"
 
-static const struct finf_attr_spec attrs[] = {{0}};
-
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
@@ -27,7 +25,6 @@ const struct finf_op finf_op_sigmoid = {
 	.max_in = 1,
 	.min_out = 1,
 	.max_out = 1,
-	.attrs = attrs,
 	.infer = finf_infer_same,
 	.eval = eval,
 };
