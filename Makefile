@@ -49,8 +49,8 @@ include $(wildcard daemon/build.mk tools/fictl/build.mk tests/build.mk bpf/build
 
 room_objs = $(patsubst %.c,$(BUILD)/%.o,$(addprefix libfi/$(1)/,$($(1)_SRCS))) \
 	$(patsubst %,$(BUILD)/gen/%,$($(1)_GEN_OBJS))
-# Rooms that @1 may use, itself first, transitively.
-closure = $(1) $(foreach d,$($(1)_DEPS),$(call closure,$(d)))
+# Rooms that those in @1 may use, themselves first, transitively.
+closure = $(foreach r,$(1),$(r) $(foreach d,$($(r)_DEPS),$(call closure,$(d))))
 uniq = $(if $(1),$(firstword $(1)) $(call uniq,$(filter-out $(firstword $(1)),$(1))))
 room_closure = $(call uniq,$(call closure,$(1)))
 room_libs = $(foreach r,$(room_closure),$($(r)_LIBS))
@@ -123,7 +123,12 @@ $(BUILD)/fusedinf.pc: libfi/fusedinf.pc.in libfi/include/fusedinf/version.h
 # nothing else; tests/integration/test_<what>.c with the whole library.
 
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null || echo -lcheck) -lm
-SUPPORT_OBJS := $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+# An archive: a test links only the parts it uses, some of which need a room.
+SUPPORT := $(BUILD)/tests/support.a
+$(SUPPORT): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/*.c))
+	$(call say,AR,$@)
+	$(Q)mkdir -p $(@D); rm -f $@
+	$(Q)$(AR) rcs $@ $^
 UNIT_SRCS := $(wildcard tests/unit/*/test_*.c tests/unit/*/*/test_*.c)
 INTEGRATION_SRCS := $(wildcard tests/integration/test_*.c)
 UNIT_TESTS := $(UNIT_SRCS:%.c=$(BUILD)/%)
@@ -131,14 +136,14 @@ INTEGRATION_TESTS := $(INTEGRATION_SRCS:%.c=$(BUILD)/%)
 test_room = $(word 3,$(subst /, ,$(1)))
 
 define unit_rule
-$(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(SUPPORT_OBJS) $(call archives,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS))
+$(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(SUPPORT) $(call archives,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS))
 	$$(call say,LD,$$@)
 	$(Q)$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
 		$(LDFLAGS_ALL) $(call libs,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS)) $(CHECK_LIBS)
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call unit_rule,$(t))))
 
-$(INTEGRATION_TESTS): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT_OBJS) $(BUILD)/libfi.a
+$(INTEGRATION_TESTS): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT) $(BUILD)/libfi.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
 
