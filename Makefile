@@ -78,12 +78,11 @@ $(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/onnx.pb-c.h &: $(ONNX_PROTO)
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
-# Everything that may include the generated header waits for it.
-$(BUILD)/libfi/import/%.o $(BUILD)/tools/fictl/%.o $(BUILD)/tests/%.o: | $(BUILD)/gen/onnx.pb-c.h
 
 # ---- compiling ------------------------------------------------------------------
 
-$(BUILD)/%.o: %.c
+# Any file may include the generated header, so all wait for it.
+$(BUILD)/%.o: %.c | $(BUILD)/gen/onnx.pb-c.h
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) $(CFLAGS_$(subst /,_,$(basename $<))) -MMD -MP -c -o $@ $<
