@@ -57,8 +57,10 @@ struct finf_value {
 	bool is_input, is_const;
 	struct finf_shape shape; /* may hold FINF_DIM_ANY */
 	uint32_t producer;	 /* node, or FINF_NONE */
-	const void *data;	 /* constant bytes: borrowed or in the arena; else NULL */
-	size_t bytes;		 /* of a constant */
+	/* Constant bytes, or what finf_graph_infer() found out about a produced
+	 * value (is_const is false then): borrowed or in the arena; else NULL. */
+	const void *data;
+	size_t bytes; /* of a constant, or of data */
 };
 
 struct finf_node {
@@ -103,15 +105,17 @@ void finf_graph_free(struct finf_graph *graph);
 int finf_graph_value(struct finf_graph *graph, const char *name, enum finf_dtype dtype,
 		     const struct finf_shape *shape, uint32_t *ret_value);
 
-/** finf_graph_input, finf_graph_output - append to the model's interface. */
+/** finf_graph_input, finf_graph_output - append to the model's interface. -EEXIST: defined already. */
 int finf_graph_input(struct finf_graph *graph, uint32_t value);
 int finf_graph_output(struct finf_graph *graph, uint32_t value);
 
 /**
  * finf_graph_set_const - make a value a constant.
  * @param data  @bytes in row-major order; copied into the arena when @copy,
- *              else borrowed for the life of the graph
- * Return: 0; -EINVAL when bytes do not match dtype and shape; -ENOMEM.
+ *              else borrowed for the life of the graph (and copied only when
+ *              it is not aligned to its elements)
+ * Return: 0; -EINVAL when bytes do not match dtype and shape; -EEXIST when the
+ * value is an input or produced by a node; -ENOMEM.
  */
 int finf_graph_set_const(struct finf_graph *graph, uint32_t value, const void *data, size_t bytes,
 			 bool copy);
@@ -151,6 +155,14 @@ int finf_graph_verify(const struct finf_graph *graph, struct finf_diag *diag);
  * Return: 0; -EINVAL naming node and operator when shapes contradict; -ENOMEM.
  */
 int finf_graph_infer(struct finf_graph *graph, struct finf_diag *diag);
+
+/**
+ * finf_graph_fold - make constants of the values whose bytes
+ * finf_graph_infer() knows, and drop the nodes that computed them. Outputs of
+ * the model stay computed. Renumbers when anything was folded.
+ * @param ret_folded  nodes dropped; may be NULL. Return: 0; -ENOMEM.
+ */
+int finf_graph_fold(struct finf_graph *graph, uint32_t *ret_folded);
 
 /** finf_graph_clone - deep copy; constants stay borrowed from @graph, which must outlive the copy. */
 int finf_graph_clone(const struct finf_graph *graph, struct finf_graph **ret_graph);

@@ -1,0 +1,324 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * graph: dtypes and shapes of every value, node by node; what follows from
+ * constants alone is computed on the way.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "graph/op.h"
+
+/*
+ * Bounds on what inference computes by itself. Shape arithmetic is a handful
+ * of integers; the limits keep a hostile model from making us multiply
+ * matrices. Larger constant subgraphs are folded by the fuse room.
+ */
+#define KNOWN_BYTES	  (64u << 10) /* inputs together, outputs together */
+#define KNOWN_FLOAT_BYTES (4u << 10)  /* outputs, when they are not integers */
+
+/* Room for one node at a time, sized for the widest. */
+struct step {
+	struct finf_graph *graph;
+	struct finf_diag *diag;
+	struct finf_tensor *in, *out;
+	const struct finf_tensor **in_at;
+	struct finf_tensor **out_at;
+	bool *in_has_shape, *out_has_shape;
+	uint8_t *scratch; /* KNOWN_BYTES */
+};
+
+static void step_fini(struct step *s)
+{
+	free(s->in);
+	free(s->out);
+	free(s->in_at);
+	free(s->out_at);
+	free(s->in_has_shape);
+	free(s->out_has_shape);
+	free(s->scratch);
+}
+
+static int step_init(struct step *s, struct finf_graph *graph, struct finf_diag *diag)
+{
+	size_t n_in = 1, n_out = 1;
+
+	*s = (struct step){.graph = graph, .diag = diag};
+	for (uint32_t i = 0; i < graph->n_nodes; i++) {
+		n_in = FINF_MAX(n_in, (size_t)graph->nodes[i].n_in);
+		n_out = FINF_MAX(n_out, (size_t)graph->nodes[i].n_out);
+	}
+	s->in = calloc(n_in, sizeof(*s->in));
+	s->out = calloc(n_out, sizeof(*s->out));
+	s->in_at = calloc(n_in, sizeof(*s->in_at));
+	s->out_at = calloc(n_out, sizeof(*s->out_at));
+	s->in_has_shape = calloc(n_in, sizeof(*s->in_has_shape));
+	s->out_has_shape = calloc(n_out, sizeof(*s->out_has_shape));
+	s->scratch = malloc(KNOWN_BYTES);
+	if (s->in && s->out && s->in_at && s->out_at && s->in_has_shape && s->out_has_shape &&
+	    s->scratch)
+		return 0;
+	step_fini(s);
+	return -ENOMEM;
+}
+
+/* The bytes of a value as kernels take them; eval and infer only read. */
+static void *known_data(const struct finf_value *v)
+{
+	return (void *)(uintptr_t)v->data;
+}
+
+static void step_load(struct step *s, const struct finf_node *node)
+{
+	for (uint32_t i = 0; i < node->n_in; i++) {
+		const struct finf_value *v;
+
+		s->in_at[i] = NULL;
+		s->in_has_shape[i] = false;
+		if (node->in[i] == FINF_NONE)
+			continue;
+		v = &s->graph->values[node->in[i]];
+		s->in[i] = (struct finf_tensor){.name = v->name,
+						.dtype = v->dtype,
+						.shape = v->shape,
+						.data = known_data(v),
+						.bytes = v->data ? v->bytes : 0};
+		s->in_at[i] = &s->in[i];
+		s->in_has_shape[i] = v->has_shape;
+	}
+	memset(s->out, 0, node->n_out * sizeof(*s->out));
+	memset(s->out_has_shape, 0, node->n_out * sizeof(*s->out_has_shape));
+}
+
+/* ---- shapes ------------------------------------------------------------------ */
+
+/* What is known from outside and what the operator says must not contradict. */
+static int merge_shape(struct finf_value *v, const struct finf_shape *shape, struct finf_diag *diag)
+{
+	char have[128], found[128];
+	struct finf_shape merged = *shape;
+	bool same = !v->has_shape || v->shape.rank == shape->rank;
+
+	for (uint32_t i = 0; same && v->has_shape && i < shape->rank; i++) {
+		if (merged.dim[i] == FINF_DIM_ANY)
+			merged.dim[i] = v->shape.dim[i];
+		same = v->shape.dim[i] == FINF_DIM_ANY || v->shape.dim[i] == merged.dim[i];
+	}
+	if (!same)
+		return finf_diag_set(diag, -EINVAL, "%s is declared %s but comes out as %s",
+				     v->name, finf_shape_text(&v->shape, have, sizeof(have)),
+				     finf_shape_text(shape, found, sizeof(found)));
+	v->has_shape = true;
+	v->shape = merged;
+	return 0;
+}
+
+/* Extents that exist, and a size in bytes that can be counted. */
+static int check_shape(const struct finf_value *v, enum finf_dtype dtype,
+		       const struct finf_shape *shape, struct finf_diag *diag)
+{
+	struct finf_shape least = *shape;
+	size_t bytes;
+	int err;
+
+	if (shape->rank > FINF_RANK_MAX)
+		return finf_diag_set(diag, -EOPNOTSUPP,
+				     "%s has %u dimensions, at most %d are supported", v->name,
+				     shape->rank, FINF_RANK_MAX);
+	for (uint32_t i = 0; i < shape->rank; i++)
+		if (shape->dim[i] == FINF_DIM_ANY)
+			least.dim[i] = 1;
+	err = finf_tensor_bytes(dtype, &least, &bytes);
+	if (err)
+		return finf_diag_set(diag, err, "%s is too large or has a negative extent",
+				     v->name);
+	return 0;
+}
+
+static int store_shape(struct step *s, struct finf_value *v, const struct finf_tensor *out,
+		       bool has_shape)
+{
+	int err;
+
+	if (!finf_dtype_bytes(out->dtype))
+		return finf_diag_set(s->diag, -EINVAL, "the dtype of %s is not known", v->name);
+	if (v->dtype != FINF_DTYPE_NONE && v->dtype != out->dtype)
+		return finf_diag_set(s->diag, -EINVAL, "%s is declared %s but comes out as %s",
+				     v->name, finf_dtype_name(v->dtype),
+				     finf_dtype_name(out->dtype));
+	v->dtype = out->dtype;
+	if (!has_shape)
+		return 0;
+	err = check_shape(v, out->dtype, &out->shape, s->diag);
+	return err ? err : merge_shape(v, &out->shape, s->diag);
+}
+
+/* ---- known bytes ------------------------------------------------------------- */
+
+static bool is_float(enum finf_dtype dtype)
+{
+	return dtype == FINF_F32 || dtype == FINF_F64;
+}
+
+static bool inputs_known(const struct step *s, const struct finf_node *node)
+{
+	size_t total = 0;
+
+	for (uint32_t i = 0; i < node->n_in; i++) {
+		if (!s->in_at[i])
+			continue;
+		if (!s->in_has_shape[i] || !finf_shape_is_static(&s->in[i].shape))
+			return false;
+		if (node->op->shapes_only)
+			continue;
+		if (!s->in[i].data || s->in[i].bytes > KNOWN_BYTES)
+			return false;
+		total += s->in[i].bytes;
+		if (total > KNOWN_BYTES)
+			return false;
+	}
+	return true;
+}
+
+/* Lays the outputs out in the scratch buffer; false when they are not static or too large. */
+static bool outputs_fit(struct step *s, const struct finf_node *node)
+{
+	size_t at = 0;
+
+	for (uint32_t i = 0; i < node->n_out; i++) {
+		const struct finf_value *v;
+		size_t bytes;
+
+		s->out_at[i] = NULL;
+		if (node->out[i] == FINF_NONE)
+			continue;
+		v = &s->graph->values[node->out[i]];
+		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes) ||
+		    bytes > (is_float(v->dtype) ? KNOWN_FLOAT_BYTES : KNOWN_BYTES) ||
+		    at + bytes > KNOWN_BYTES)
+			return false;
+		s->out[i] = (struct finf_tensor){.dtype = v->dtype,
+						 .shape = v->shape,
+						 .data = s->scratch + at,
+						 .bytes = bytes};
+		s->out_at[i] = &s->out[i];
+		at = finf_align_up(at + bytes, 16);
+	}
+	return true;
+}
+
+/* Evaluated bytes move from the scratch buffer to the arena; an equal copy that is there stays. */
+static int keep_known(struct step *s, struct finf_value *v, const struct finf_tensor *out,
+		      const void *before, size_t before_bytes)
+{
+	const void *data = before;
+
+	if (!before || before_bytes != out->bytes || memcmp(before, out->data, out->bytes))
+		data = finf_arena_dup(&s->graph->arena, out->data, out->bytes);
+	if (!data)
+		return -ENOMEM;
+	v->data = data;
+	v->bytes = out->bytes;
+	return 0;
+}
+
+static int evaluate(struct step *s, const struct finf_node *node)
+{
+	int err;
+
+	if (!inputs_known(s, node) || !outputs_fit(s, node))
+		return 0;
+	err = finf_op_eval(node, s->in_at, s->out_at);
+	if (err)
+		return finf_diag_set(s->diag, err, "its constant inputs contradict each other");
+	for (uint32_t i = 0; !err && i < node->n_out; i++) {
+		struct finf_value *v;
+
+		if (!s->out_at[i])
+			continue;
+		v = &s->graph->values[node->out[i]];
+		err = keep_known(s, v, s->out_at[i], v->data, v->bytes);
+	}
+	return err;
+}
+
+/* Bytes that the operator handed on from an input; true when that settles every output. */
+static bool handed_on(struct step *s, const struct finf_node *node)
+{
+	bool all = node->act == FINF_ACT_NONE;
+
+	for (uint32_t i = 0; i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE && !s->out[i].data)
+			all = false;
+	for (uint32_t i = 0; all && i < node->n_out; i++) {
+		struct finf_value *v;
+		size_t bytes;
+
+		if (node->out[i] == FINF_NONE)
+			continue;
+		v = &s->graph->values[node->out[i]];
+		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes))
+			return false;
+		v->data = s->out[i].data;
+		v->bytes = bytes;
+	}
+	return all;
+}
+
+static void forget_unknown(struct finf_graph *graph, const struct finf_node *node)
+{
+	for (uint32_t i = 0; i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE) {
+			graph->values[node->out[i]].data = NULL;
+			graph->values[node->out[i]].bytes = 0;
+		}
+}
+
+/* ---- the walk ------------------------------------------------------------------ */
+
+static int infer_node(struct step *s, uint32_t index)
+{
+	const struct finf_node *node = &s->graph->nodes[index];
+	struct finf_infer ctx = {.graph = s->graph,
+				 .node = node,
+				 .node_index = index,
+				 .in = s->in_at,
+				 .in_has_shape = s->in_has_shape,
+				 .out = s->out,
+				 .out_has_shape = s->out_has_shape,
+				 .diag = s->diag};
+	int err;
+
+	step_load(s, node);
+	err = node->op->infer(&ctx);
+	for (uint32_t i = 0; !err && i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE)
+			err = store_shape(s, &s->graph->values[node->out[i]], &s->out[i],
+					  s->out_has_shape[i]);
+	if (err || handed_on(s, node))
+		return err;
+	forget_unknown(s->graph, node);
+	return evaluate(s, node);
+}
+
+int finf_graph_infer(struct finf_graph *graph, struct finf_diag *diag)
+{
+	struct step s;
+	int err;
+
+	err = step_init(&s, graph, diag);
+	if (err)
+		return err;
+	if (diag)
+		diag->text[0] = 0;
+	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
+		const struct finf_node *node = &graph->nodes[i];
+
+		err = infer_node(&s, i);
+		if (err && err != -ENOMEM)
+			finf_diag_prefix(diag, "node %s, operator %s, opset %u", node->name,
+					 node->op->name, node->opset);
+	}
+	step_fini(&s);
+	return err;
+}
