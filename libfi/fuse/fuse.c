@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* fuse: the table of passes, run until nothing changes. */
+#include "fuse/internal.h"
+
+/* Dead code first: what nobody needs is not worth folding. */
+static const struct finf_fuse_pass *const table[] = {
+	&finf_fuse_dead,   &finf_fuse_constants, &finf_fuse_identity,
+	&finf_fuse_convbn, &finf_fuse_bias,	 &finf_fuse_activation,
+};
+
+_Static_assert(FINF_ARRAY_LEN(table) <= FINF_ARRAY_LEN(((struct finf_fuse_report *)0)->changes),
+	       "the report has room for every pass");
+
+const struct finf_fuse_pass *finf_fuse_pass_at(uint32_t index)
+{
+	return index < FINF_ARRAY_LEN(table) ? table[index] : NULL;
+}
+
+/* Every change drops a node, so the rounds come to an end. */
+static int run_rounds(struct finf_graph *graph, struct finf_fuse_report *report,
+		      struct finf_diag *diag)
+{
+	uint32_t before;
+
+	do {
+		before = graph->n_nodes;
+		for (uint32_t i = 0; i < FINF_ARRAY_LEN(table); i++) {
+			uint32_t changes = 0;
+			int err = table[i]->run(graph, &changes, diag);
+
+			if (err) {
+				finf_diag_prefix(diag, "pass %s", table[i]->name);
+				return err;
+			}
+			report->changes[i] += changes;
+		}
+	} while (graph->n_nodes < before);
+	return 0;
+}
+
+int finf_fuse_run(struct finf_graph *graph, struct finf_fuse_report *ret_report,
+		  struct finf_diag *diag)
+{
+	struct finf_fuse_report report = {.nodes_before = graph->n_nodes};
+	int err;
+
+	if (diag)
+		diag->text[0] = 0;
+	err = finf_graph_infer(graph, diag);
+	if (!err)
+		err = run_rounds(graph, &report, diag);
+	if (!err)
+		err = finf_graph_verify(graph, diag);
+	if (!err)
+		err = finf_graph_infer(graph, diag);
+	report.nodes_after = graph->n_nodes;
+	if (!err && ret_report)
+		*ret_report = report;
+	return err;
+}

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+/* fuse: what passes share - who reads a value, dropping nodes, new constants. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "fuse/internal.h"
+
+int finf_rewrite_begin(struct finf_rewrite *rw, struct finf_graph *graph)
+{
+	*rw = (struct finf_rewrite){.graph = graph};
+	rw->uses = calloc(FINF_MAX(graph->n_values, 1u), sizeof(*rw->uses));
+	rw->keep = calloc(FINF_MAX(graph->n_nodes, 1u), sizeof(*rw->keep));
+	if (!rw->uses || !rw->keep) {
+		free(rw->uses);
+		free(rw->keep);
+		return -ENOMEM;
+	}
+	for (uint32_t i = 0; i < graph->n_nodes; i++) {
+		const struct finf_node *node = &graph->nodes[i];
+
+		rw->keep[i] = true;
+		for (uint32_t k = 0; k < node->n_in; k++)
+			if (node->in[k] != FINF_NONE)
+				rw->uses[node->in[k]]++;
+	}
+	for (uint32_t i = 0; i < graph->n_outputs; i++)
+		rw->uses[graph->outputs[i]]++;
+	return 0;
+}
+
+int finf_rewrite_end(struct finf_rewrite *rw, int err, uint32_t *ret_changes)
+{
+	if (!err && rw->changes)
+		err = finf_graph_prune(rw->graph, rw->keep);
+	if (!err)
+		*ret_changes = rw->changes;
+	free(rw->uses);
+	free(rw->keep);
+	return err;
+}
+
+void finf_rewrite_absorb(struct finf_rewrite *rw, uint32_t into, uint32_t gone)
+{
+	struct finf_node *node = &rw->graph->nodes[into];
+	uint32_t value = rw->graph->nodes[gone].out[0];
+
+	rw->graph->values[node->out[0]].producer = FINF_NONE;
+	rw->graph->nodes[gone].out[0] = FINF_NONE;
+	node->out[0] = value;
+	rw->graph->values[value].producer = into;
+	rw->keep[gone] = false;
+	rw->changes++;
+}
+
+uint32_t finf_rewrite_sole_producer(const struct finf_rewrite *rw, uint32_t value)
+{
+	uint32_t producer;
+
+	if (value == FINF_NONE || rw->uses[value] != 1)
+		return FINF_NONE;
+	producer = rw->graph->values[value].producer;
+	if (producer == FINF_NONE || rw->graph->nodes[producer].out[0] != value)
+		return FINF_NONE;
+	return producer;
+}
+
+const float *finf_fuse_floats(const struct finf_graph *graph, uint32_t value, size_t *ret_n)
+{
+	const struct finf_value *v;
+
+	if (value == FINF_NONE)
+		return NULL;
+	v = &graph->values[value];
+	if (!v->is_const || !v->data || v->dtype != FINF_F32)
+		return NULL;
+	*ret_n = v->bytes / sizeof(float);
+	return v->data;
+}
+
+bool finf_fuse_is(const struct finf_node *node, const char *name)
+{
+	return !strcmp(node->op->name, name);
+}
+
+int finf_fuse_constant(struct finf_graph *graph, const char *base, const char *suffix,
+		       const struct finf_shape *shape, const float *data, uint32_t *ret_value)
+{
+	const char *name = finf_arena_printf(&graph->arena, "%s.%s", base, suffix);
+	uint32_t value = FINF_NONE;
+	size_t bytes;
+	int err;
+
+	for (unsigned n = 2; name && finf_graph_find(graph, name, &value); n++)
+		name = finf_arena_printf(&graph->arena, "%s.%s.%u", base, suffix, n);
+	if (!name)
+		return -ENOMEM;
+	err = finf_tensor_bytes(FINF_F32, shape, &bytes);
+	if (!err)
+		err = finf_graph_value(graph, name, FINF_F32, shape, &value);
+	if (!err)
+		err = finf_graph_set_const(graph, value, data, bytes, false);
+	if (!err)
+		*ret_value = value;
+	return err;
+}
