@@ -56,9 +56,11 @@ void *finf_mem_address(const struct finf_mem *mem, const struct finf_extent *ext
 
 /**
  * finf_mem_compact - slide movable extents down until one hole of @want_bytes
- * exists (0 = all the way). Extents that are not movable stay. May take
- * long: the device moves bytes. Nobody may use movable extents meanwhile.
- * Return: 0; -ENOBUFS when even that leaves no such hole; -EREMOTEIO.
+ * exists (0 = all the way), moving as few bytes as that takes. Extents that
+ * are not movable stay. May take long: the device moves bytes. Nobody may use
+ * movable extents meanwhile.
+ * Return: 0; -ENOBUFS when even that leaves no such hole (nothing was moved);
+ * -EREMOTEIO: the device failed, contents of movable extents are undefined.
  */
 int finf_mem_compact(struct finf_mem *mem, uint64_t want_bytes);
 
