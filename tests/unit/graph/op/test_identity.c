@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: Identity. */
+#include <errno.h>
+
+#include "tests/support/optest.h"
+
+static const struct optest_row rows[] = {
+	{.name = "float32",
+	 .op = "Identity",
+	 .opset = 7,
+	 .in = {OT(F32, OT_S(2, 2), 1, 2, 3, 4)},
+	 .out = {OT(F32, OT_S(2, 2), 1, 2, 3, 4)}},
+	{.name = "int64",
+	 .op = "Identity",
+	 .opset = 17,
+	 .in = {OT(I64, OT_S(3), -1, 0, 1)},
+	 .out = {OT(I64, OT_S(3), -1, 0, 1)}},
+	{.name = "scalar",
+	 .op = "Identity",
+	 .in = {OT(BOOL, OT_S(), 1)},
+	 .out = {OT(BOOL, OT_S(), 1)}},
+	{.name = "nothing",
+	 .op = "Identity",
+	 .in = {OT(F32, OT_S(0, 3))},
+	 .out = {OT(F32, OT_S(0, 3))}},
+	{.name = "an activation folded in",
+	 .op = "Identity",
+	 .in = {OT(F32, OT_S(2), -1, 2)},
+	 .out = {OT(F32, OT_S(2), 0, 2)},
+	 .act = FINF_ACT_RELU},
+	{.name = "opset too old",
+	 .op = "Identity",
+	 .opset = 6,
+	 .in = {OT(F32, OT_S(1), 1)},
+	 .err = -EOPNOTSUPP,
+	 .says = "opset 6"},
+	{.name = "opset too new",
+	 .op = "Identity",
+	 .opset = 18,
+	 .in = {OT(F32, OT_S(1), 1)},
+	 .err = -EOPNOTSUPP,
+	 .says = "opset 18"},
+	{.name = "unknown attribute",
+	 .op = "Identity",
+	 .attrs = {OT_I("depth", 1)},
+	 .in = {OT(F32, OT_S(1), 1)},
+	 .err = -EOPNOTSUPP,
+	 .says = "depth"},
+	{.name = "no input", .op = "Identity", .err = -EINVAL},
+	{.name = "more elements than can be counted",
+	 .op = "Identity",
+	 .in = {OT_HUGE(F32, OT_S(1ll << 40, 1ll << 40))},
+	 .err = -EOVERFLOW,
+	 .says = "too large"},
+};
+
+OPTEST_SUITE("graph/op/identity", rows)
