@@ -28,7 +28,8 @@ enum finf_event_kind {
 	FINF_EV_PIN,	   /* id, model; a = 1 pin, 0 unpin */
 	FINF_EV_LOADED,	   /* model: all segments published */
 	FINF_EV_LOAD_FAILED, /* model; a = errno (positive) */
-	FINF_EV_NO_PLACE,  /* model: no hole, though the bytes would do */
+	FINF_EV_NO_PLACE,  /* model: no hole for its LOAD, though the bytes would do; with id:
+			      no room for the arena zone of that RUN. Before any other event. */
 	FINF_EV_COMPACTED, /* a = errno (positive) or 0 */
 	FINF_EV_RAN,	   /* id, model; a = errno (positive) or 0 */
 	FINF_EV_EVICTED,   /* model: its extent is free */
@@ -45,10 +46,10 @@ struct finf_event {
 };
 
 enum finf_action_kind {
-	FINF_DO_LOAD = 1, /* model; a = arena zone bytes to reserve first; b = weight bytes */
+	FINF_DO_LOAD = 1,  /* model; a = arena zone bytes to reserve first; b = weight bytes */
 	FINF_DO_EVICT,	   /* model; a = bytes given back */
-	FINF_DO_COMPACT,  /* a = wanted hole bytes; nothing runs or loads until COMPACTED */
-	FINF_DO_RUN,	   /* id, model; a = arena zone bytes */
+	FINF_DO_COMPACT,   /* model in want; a = hole bytes; nothing runs or loads until COMPACTED */
+	FINF_DO_RUN,	   /* id, model; a = arena zone bytes; the model may still be loading */
 	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: the request or command is over */
 	FINF_DO_CANCEL_LOAD, /* model: nobody wants it any more */
 };
@@ -63,7 +64,7 @@ enum finf_reason {
 	FINF_WHY_TOO_LARGE,	/* weights + arena exceed the pool */
 	FINF_WHY_DEADLINE,	/* -ETIME */
 	FINF_WHY_LOAD_FAILED,
-	FINF_WHY_BUSY,		/* pinned or in use */
+	FINF_WHY_BUSY,		/* in use, or what is pinned leaves no room */
 	FINF_WHY_QUEUE_FULL,	/* -EAGAIN */
 	FINF_WHY_DRAINING,	/* -ESHUTDOWN */
 	FINF_WHY_CANCELLED,
@@ -89,10 +90,9 @@ struct finf_policy_opts {
 	size_t size; /* sizeof(struct finf_policy_opts) */
 	uint64_t pool_bytes;
 	uint32_t models_max, requests_max; /* capacity, allocated once */
-	uint32_t runs_max;  /* requests running at a time (executing threads), >= 1 */
+	uint32_t runs_max;  /* requests running at a time (executing threads), 1 to 32 */
 	uint32_t loads_max; /* loads at a time, >= 1 */
 	const char *evict;  /* row of the eviction table; NULL = "lru" */
-	uint64_t slack_bytes; /* evict at most this much more than needed (information for tests) */
 };
 
 struct finf_policy_model { /* what `status` and `why` show */
@@ -110,23 +110,28 @@ int finf_policy_new(const struct finf_policy_opts *opts, struct finf_policy **re
 void finf_policy_free(struct finf_policy *policy);
 
 /**
- * finf_policy_step - one event in, actions out. O(log n).
+ * finf_policy_step - one event in, actions out. O(log n) per action.
  * @param now_ns   never smaller than before
  * @param actions  room for FINF_POLICY_ACTIONS_MAX
  * Return: number of actions; -EINVAL an event that makes no sense in this
- * state (a bug of the caller; state unchanged).
+ * state (a bug of the caller); -EBUSY a REMOVE without id of a model in use.
+ * After an error the state is unchanged.
  * An action EVICT frees its bytes only with EVICTED. RUN order within a model
  * is request order; a request pins its model until RAN. Loads are single-flight.
+ * RUN of a model that is still loading comes at least one step after its LOAD.
+ * The arena zone is @runs_max arenas of one size: that of the largest model
+ * resident or loading, or of the largest running request. Commands (LOAD,
+ * UNLOAD, PIN, REMOVE with an id) get exactly one REPLY, as requests do.
  */
 int finf_policy_step(struct finf_policy *policy, const struct finf_event *event, uint64_t now_ns,
 		     struct finf_action *actions);
 
-/** finf_policy_deadline - when TICK is due next; UINT64_MAX = not needed. */
+/** finf_policy_deadline - when TICK is due next; 0 = at once, UINT64_MAX = not needed. */
 uint64_t finf_policy_deadline(const struct finf_policy *policy);
 
 void finf_policy_model(const struct finf_policy *policy, uint32_t model,
 		       struct finf_policy_model *ret);
-/** Bytes of weights resident or loading, and of the arena zone. */
+/** Bytes of weights resident, loading or evicting, and of the arena zone. */
 void finf_policy_bytes(const struct finf_policy *policy, uint64_t *ret_weights,
 		       uint64_t *ret_arena);
 
@@ -134,13 +139,15 @@ void finf_policy_bytes(const struct finf_policy *policy, uint64_t *ret_weights,
 
 /*
  * The policy keeps candidates (resident, not pinned, not running) in an order
- * that the row defines by a key: the smallest key is evicted first.
+ * that the row defines by a key, taken when the model comes to rest: the
+ * smallest key is evicted first, of equal ones the smallest number.
  */
 struct finf_evict_ops {
 	const char *name;
 	/** key - value of keeping this model; pure. */
 	uint64_t (*key)(const struct finf_policy_model *model, uint64_t now_ns);
 };
+/** finf_evict_at - row @index; NULL past the end. */
 const struct finf_evict_ops *finf_evict_at(uint32_t index);
 
 #endif

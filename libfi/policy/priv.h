@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * policy/priv - the state behind policy.h and the few verbs its files share.
+ * Flat arrays allocated by new; lists are links inside the slots, orders are
+ * indexed heaps. Models and slots are numbers.
+ */
+#ifndef FINF_POLICY_PRIV_H
+#define FINF_POLICY_PRIV_H
+
+#include "policy/heap.h"
+#include "policy/policy.h"
+
+#define FINF_SLOT_NONE UINT32_MAX
+#define FINF_POLICY_BYTES_MAX (1ull << 56) /* of one model; sums of a few stay in 64 bits */
+#define FINF_POLICY_RUNS_MAX 32u
+/* Younger requests that may run while the oldest one waits for room that only
+ * waiting models can give: enough to use a loaded model, few enough to bound the wait. */
+#define FINF_POLICY_PASS_MAX 16u
+
+enum finf_slot_kind { FINF_SLOT_RUN, FINF_SLOT_LOAD, FINF_SLOT_PIN, FINF_SLOT_LEAVE };
+enum finf_slot_state { FINF_SLOT_FREE = 0, FINF_SLOT_QUEUED, FINF_SLOT_RUNNING, FINF_SLOT_DONE };
+
+struct finf_list {
+	uint32_t head, tail; /* slots; FINF_SLOT_NONE when empty */
+};
+
+/* A request or a command from its event to its REPLY. */
+struct finf_slot {
+	uint64_t id, seq, deadline_ns, arena_bytes;
+	uint32_t model;
+	uint32_t prev, next; /* of the list it is in */
+	uint32_t chain;	     /* next of the same hash bucket */
+	uint32_t err, reason; /* when DONE */
+	uint8_t kind, state;
+	bool muted; /* cancelled while it ran: no REPLY */
+};
+
+struct finf_policy_entry {
+	struct finf_policy_model pub; /* residency never RUNNING: that is RESIDENT with running > 0 */
+	struct finf_list queue;	 /* requests, oldest first */
+	struct finf_list cmds;	 /* LOAD and PIN that wait for LOADED */
+	struct finf_list leave;	 /* UNLOAD and REMOVE that wait for EVICTED */
+	uint32_t muted;		 /* of the running ones */
+	uint32_t tries;		 /* NO_PLACE since it last had a place */
+	uint64_t load_step;	 /* the step that emitted its LOAD */
+	bool evict_more;  /* compacting did not help: evict one before the next try */
+	bool wants_room;  /* resident, but its oldest request needs a larger arena zone */
+	bool cancelled;	  /* CANCEL_LOAD is out */
+	bool leaving;	  /* REMOVE is out: unknown to everybody else */
+};
+
+enum finf_compact { FINF_COMPACT_NO = 0, FINF_COMPACT_WANTED, FINF_COMPACT_RUNNING };
+
+struct finf_policy {
+	struct finf_policy_opts opts;
+	const struct finf_evict_ops *evict;
+	struct finf_policy_entry *models; /* owned */
+	struct finf_slot *slots;	  /* owned */
+	uint32_t *buckets;		  /* owned; id -> slot */
+	uint32_t buckets_mask;
+	struct finf_list free, done;
+
+	/* Models, by the age of their oldest request. */
+	struct finf_heap ready;	  /* resident: can run now */
+	struct finf_heap loading; /* can run while they load */
+	struct finf_heap room;	  /* need weights or arena room; the first one is the head */
+	/* Models at rest, by the key of the eviction row. */
+	struct finf_heap idle; /* nothing queued */
+	struct finf_heap busy; /* with queued requests: the last resort */
+	/* Largest first (keys complemented). */
+	struct finf_heap arenas; /* models resident or loading */
+	struct finf_heap pins;	 /* pinned models, by arena */
+	struct finf_heap runs;	 /* running slots, by arena */
+	struct finf_heap deadlines; /* queued slots, soonest first */
+
+	uint64_t held;	 /* weights loading, resident, evicting: what the pool carries */
+	uint64_t kept;	 /* the same without evicting */
+	uint64_t pinned; /* weights of pinned models */
+	uint32_t n_running, n_loading, n_evicting;
+	enum finf_compact compact;
+	uint32_t compact_for;
+	uint32_t passed;     /* younger requests that overtook the head ... */
+	uint64_t passed_seq; /* ... whose oldest request is this */
+	uint64_t seq, step, now;
+	bool draining, more;
+
+	struct finf_action *actions; /* borrowed during a step */
+	int n_actions;
+};
+
+/* slots.c: slots, lists, ids */
+int finf_slots_init(struct finf_policy *p);
+void finf_slots_fini(struct finf_policy *p);
+uint32_t finf_slot_find(const struct finf_policy *p, uint64_t id);
+/** A queued slot at the end of its model's list; FINF_SLOT_NONE when all are taken. */
+uint32_t finf_slot_take(struct finf_policy *p, enum finf_slot_kind kind,
+			const struct finf_event *event);
+void finf_slot_drop(struct finf_policy *p, uint32_t slot); /* forget without a REPLY */
+/** Over: off its list, a REPLY follows (not when muted). The caller refiles the model. */
+void finf_slot_finish(struct finf_policy *p, uint32_t slot, uint32_t err, enum finf_reason reason);
+void finf_slot_run(struct finf_policy *p, uint32_t slot);   /* queued -> running */
+void finf_slot_unrun(struct finf_policy *p, uint32_t slot); /* and back, to the front */
+
+/* model.c: residency, sums, orders */
+bool finf_model_wanted(const struct finf_policy_entry *m); /* something waits for it to be resident */
+uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model); /* its oldest; UINT64_MAX none */
+void finf_model_refile(struct finf_policy *p, uint32_t model);
+void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_residency to);
+void finf_model_pin(struct finf_policy *p, uint32_t model, bool pin);
+void finf_model_finish_all(struct finf_policy *p, uint32_t model, uint32_t err,
+			   enum finf_reason reason);
+/** Bytes of the zone when an arena of @arena_bytes must fit as well. */
+uint64_t finf_policy_zone(const struct finf_policy *p, uint64_t arena_bytes);
+/** Can @model with an arena of @arena_bytes ever fit? 0, or the reason why not. */
+enum finf_reason finf_policy_never_fits(const struct finf_policy *p, uint32_t model,
+					uint64_t arena_bytes);
+
+/* event.c */
+int finf_policy_handle(struct finf_policy *p, const struct finf_event *event);
+
+/* pump.c */
+void finf_policy_emit(struct finf_policy *p, const struct finf_action *action);
+void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason reason,
+		       uint32_t other);
+void finf_policy_pump(struct finf_policy *p);
+
+/* check.c: recompute every sum and order from scratch; for tests. 0; -EINVAL with diag. */
+int finf_policy_check(const struct finf_policy *p, struct finf_diag *diag);
+
+#endif
