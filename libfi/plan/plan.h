@@ -37,7 +37,7 @@ struct finf_plan_buffer {
 	uint32_t value;	 /* of the bound graph */
 	uint16_t layout;
 	uint16_t pad;
-	uint32_t alias_of; /* buffer whose bytes these are, or FINF_NONE */
+	uint32_t alias_of; /* earlier buffer whose bytes these are, or FINF_NONE */
 	uint64_t offset, bytes; /* in the arena */
 	uint32_t first_step, last_step; /* live from..to, both included; outputs live to n_steps */
 };
@@ -64,8 +64,7 @@ struct finf_plan {
 	uint32_t n_weights;
 	struct finf_plan_segment *segments; /* back to back, cover the extent */
 	uint32_t n_segments;
-	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order; an output
-				       that is a constant of the graph is an operand below */
+	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order */
 	uint32_t n_inputs, n_outputs;
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
 	uint64_t arena_bytes;	  /* buffers and workspace */
@@ -78,7 +77,7 @@ struct finf_plan {
 struct finf_plan_opts {
 	size_t size; /* sizeof(struct finf_plan_opts) */
 	uint32_t threads;
-	uint64_t segment_bytes; /* aim, 0 = 8 MiB; kept within 4..16 MiB when large enough */
+	uint64_t segment_bytes; /* aim, 0 = 8 MiB; segments are half to twice that, the last maybe less */
 	/* Weights must be found in these layouts and places (the packed model's);
 	 * NULL = free choice. Forms that want another layout are not considered. */
 	const struct finf_plan *fixed;
@@ -107,6 +106,21 @@ void finf_plan_free(struct finf_plan *plan);
  */
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
 		    struct finf_diag *diag);
+
+/**
+ * finf_plan_extent - lay weights out one after the other and cut the extent
+ * into segments: between weights where that keeps a segment within half and
+ * twice the aim, through a weight only where it is too large for that.
+ * @param bytes    of each weight, in execution order
+ * @param aim      bytes of a segment, 0 = 8 MiB
+ * @param arena    where segments are put
+ * @param offsets  n of them, written
+ * Return: 0; -EOVERFLOW for an extent above FINF_EXTENT_MAX; -ENOMEM.
+ */
+#define FINF_EXTENT_MAX ((uint64_t)4 << 40)
+int finf_plan_extent(const uint64_t *bytes, uint32_t n, uint64_t aim, struct finf_arena *arena,
+		     uint64_t *offsets, struct finf_plan_segment **ret_segments,
+		     uint32_t *ret_n_segments, uint64_t *ret_bytes);
 
 /** finf_plan_write, finf_plan_read - Documentation/formats/plan.md; read checks bounds, then
  * the caller runs finf_plan_check(). Return: 0; -EBADMSG; -ENOMEM. */

@@ -1,0 +1,491 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Planner against proof: hundreds of random graphs must be planned so that
+ * the proof holds; the same plans with one thing wrong must be refused.
+ */
+#include "tests/unit/plan/fake.h"
+
+#define SEEDS 300
+
+struct sample {
+	struct finf_graph *graph;
+	struct finf_form_table table;
+	struct finf_plan *plan;
+};
+
+static void sample_init(struct sample *sample, uint64_t seed)
+{
+	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = 1, .segment_bytes = 8192};
+
+	sample->graph = fake_random_graph(&seed);
+	fake_random_table(&sample->table, sample->graph, &seed);
+	sample->plan = fake_plan(sample->graph, &sample->table, &opts);
+}
+
+static void sample_fini(struct sample *sample)
+{
+	finf_plan_free(sample->plan);
+	fake_table_fini(&sample->table);
+	finf_graph_free(sample->graph);
+}
+
+START_TEST(test_random_plans_are_proven)
+{
+	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = 1};
+	struct sample sample;
+	struct finf_plan *again;
+
+	sample_init(&sample, (uint64_t)_i);
+	/* A plan is always possible over its own weights, and lays them out the same. */
+	opts.fixed = sample.plan;
+	again = fake_plan(sample.graph, &sample.table, &opts);
+	ck_assert_uint_eq(again->n_weights, sample.plan->n_weights);
+	ck_assert_uint_eq(again->weight_bytes, sample.plan->weight_bytes);
+	finf_plan_free(again);
+	sample_fini(&sample);
+}
+END_TEST
+
+/* ---- one thing wrong ------------------------------------------------------------ */
+
+/* Each returns false when the plan has nothing of the kind to spoil. */
+typedef bool (*spoil_fn)(struct finf_plan *plan, uint64_t *seed);
+
+static struct finf_plan_buffer *random_buffer(struct finf_plan *plan, uint64_t *seed)
+{
+	return plan->n_buffers ? &plan->buffers[fake_below(seed, plan->n_buffers)] : NULL;
+}
+
+static bool misalign_offset(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (buffer)
+		buffer->offset++;
+	return buffer;
+}
+
+static bool leave_arena(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (buffer)
+		buffer->offset = plan->arena_bytes;
+	return buffer && buffer->bytes;
+}
+
+static uint32_t root_of(const struct finf_plan *plan, uint32_t b)
+{
+	while (plan->buffers[b].alias_of != FINF_NONE)
+		b = plan->buffers[b].alias_of;
+	return b;
+}
+
+static bool move_onto_another(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_buffers && tries < 1000; tries++) {
+		uint32_t i = fake_below(seed, plan->n_buffers), j = fake_below(seed, plan->n_buffers);
+		struct finf_plan_buffer *a = &plan->buffers[i], *b = &plan->buffers[j];
+
+		if (root_of(plan, i) == root_of(plan, j) || a->first_step > b->last_step ||
+		    b->first_step > a->last_step || !a->bytes || !b->bytes)
+			continue;
+		a->offset = b->offset;
+		return true;
+	}
+	return false;
+}
+
+static bool shorten_arena(struct finf_plan *plan, uint64_t *seed)
+{
+	plan->arena_bytes -= FINF_MIN(plan->arena_bytes, (uint64_t)1 + fake_below(seed, 64));
+	return true;
+}
+
+static bool shorten_arena_by_a_line(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->arena_bytes -= FINF_BUFFER_ALIGN;
+	return true;
+}
+
+static bool swap_steps(struct finf_plan *plan, uint64_t *seed)
+{
+	uint32_t i, j;
+	struct finf_step step;
+
+	if (plan->n_steps < 2)
+		return false;
+	i = fake_below(seed, plan->n_steps - 1);
+	j = i + 1 + fake_below(seed, plan->n_steps - i - 1);
+	step = plan->steps[i];
+	plan->steps[i] = plan->steps[j];
+	plan->steps[j] = step;
+	return true;
+}
+
+static bool drop_step(struct finf_plan *plan, uint64_t *seed)
+{
+	uint32_t i;
+
+	if (!plan->n_steps)
+		return false;
+	i = fake_below(seed, plan->n_steps);
+	memmove(&plan->steps[i], &plan->steps[i + 1], (plan->n_steps - i - 1) * sizeof(*plan->steps));
+	plan->n_steps--;
+	return true;
+}
+
+static bool drop_need(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (!step->need_segments)
+			continue;
+		step->need_segments--;
+		return true;
+	}
+	return false;
+}
+
+static bool need_too_many(struct finf_plan *plan, uint64_t *seed)
+{
+	if (!plan->n_steps)
+		return false;
+	plan->steps[fake_below(seed, plan->n_steps)].need_segments = plan->n_segments + 1;
+	return true;
+}
+
+static bool die_early(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_buffers && tries < 1000; tries++) {
+		struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+		if (buffer->last_step == buffer->first_step)
+			continue;
+		buffer->last_step = buffer->first_step;
+		return true;
+	}
+	return false;
+}
+
+static bool live_backwards(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (!buffer)
+		return false;
+	buffer->last_step = buffer->first_step;
+	buffer->first_step++;
+	return true;
+}
+
+static bool live_too_long(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (buffer)
+		buffer->last_step = plan->n_steps + 1;
+	return buffer;
+}
+
+static bool shrink_buffer(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (!buffer || buffer->layout)
+		return false; /* only the device knows the bytes of its layouts */
+	buffer->bytes -= 4;
+	return true;
+}
+
+static bool rename_value(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (buffer)
+		buffer->value ^= 1;
+	return buffer;
+}
+
+static bool value_out_of_range(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+	if (buffer)
+		buffer->value = 1u << 20;
+	return buffer;
+}
+
+static bool alias_of_later(struct finf_plan *plan, uint64_t *seed)
+{
+	uint32_t b;
+
+	if (!plan->n_buffers)
+		return false;
+	b = fake_below(seed, plan->n_buffers);
+	plan->buffers[b].alias_of = b;
+	return true;
+}
+
+static bool forget_alias(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_buffers && tries < 1000; tries++) {
+		struct finf_plan_buffer *buffer = random_buffer(plan, seed);
+
+		if (buffer->alias_of == FINF_NONE)
+			continue;
+		buffer->alias_of = FINF_NONE;
+		return true;
+	}
+	return false;
+}
+
+static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		struct finf_step *step = &plan->steps[s];
+
+		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
+		    step->out[0].kind == FINF_OPERAND_BUFFER &&
+		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
+			step->form.flags = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool operand_out_of_range(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (!step->n_in || step->in[0].kind == FINF_OPERAND_NONE)
+			continue;
+		step->in[0].index = FINF_MAX(plan->n_buffers, plan->n_weights);
+		return true;
+	}
+	return false;
+}
+
+static bool operand_of_other_kind(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (!step->n_out)
+			continue;
+		step->out[0].kind = step->out[0].kind == FINF_OPERAND_NONE ? FINF_OPERAND_WEIGHT
+									   : FINF_OPERAND_NONE;
+		return true;
+	}
+	return false;
+}
+
+static bool other_node(struct finf_plan *plan, uint64_t *seed)
+{
+	if (!plan->n_steps)
+		return false;
+	plan->steps[fake_below(seed, plan->n_steps)].node = 1000;
+	return true;
+}
+
+static bool other_in_layout(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (!step->n_in || step->in[0].kind != FINF_OPERAND_BUFFER)
+			continue;
+		step->form.in_layout ^= 1;
+		return true;
+	}
+	return false;
+}
+
+static bool other_out_layout(struct finf_plan *plan, uint64_t *seed)
+{
+	if (!plan->n_steps)
+		return false;
+	plan->steps[fake_below(seed, plan->n_steps)].form.out_layout ^= 1;
+	return true;
+}
+
+static bool small_workspace(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->workspace_bytes--;
+	return plan->workspace_bytes != UINT64_MAX;
+}
+
+static bool workspace_outside(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
+	return true;
+}
+
+static bool workspace_on_a_buffer(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		struct finf_operand out;
+
+		if (!plan->steps[s].form.workspace_bytes || !plan->steps[s].n_out)
+			continue;
+		out = plan->steps[s].out[0];
+		plan->workspace_offset = plan->buffers[out.index].offset;
+		return out.kind == FINF_OPERAND_BUFFER;
+	}
+	return false;
+}
+
+static bool weight_onto_last(struct finf_plan *plan, uint64_t *seed)
+{
+	uint32_t w;
+
+	if (plan->n_weights < 2)
+		return false;
+	w = 1 + fake_below(seed, plan->n_weights - 1);
+	plan->weights[w].offset = plan->weights[w - 1].offset;
+	return true;
+}
+
+static bool misalign_weight(struct finf_plan *plan, uint64_t *seed)
+{
+	if (!plan->n_weights)
+		return false;
+	plan->weights[fake_below(seed, plan->n_weights)].offset += 64;
+	return true;
+}
+
+static bool weight_outside(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	if (plan->n_weights)
+		plan->weights[plan->n_weights - 1].offset = plan->weight_bytes;
+	return plan->n_weights;
+}
+
+static bool other_weight_name(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		const struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		for (uint32_t k = 0; k < step->n_in; k++) {
+			if (step->in[k].kind != FINF_OPERAND_WEIGHT)
+				continue;
+			plan->weights[step->in[k].index].name = "stranger";
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool grow_extent(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->weight_bytes += FINF_SEGMENT_ALIGN;
+	return true;
+}
+
+static bool hole_between_segments(struct finf_plan *plan, uint64_t *seed)
+{
+	if (!plan->n_segments)
+		return false;
+	plan->segments[fake_below(seed, plan->n_segments)].bytes -= FINF_SEGMENT_ALIGN;
+	return true;
+}
+
+static bool swap_outputs(struct finf_plan *plan, uint64_t *seed)
+{
+	uint32_t first = plan->outputs[0];
+
+	(void)seed;
+	plan->outputs[0] = plan->outputs[plan->n_outputs - 1];
+	plan->outputs[plan->n_outputs - 1] = first;
+	return plan->buffers[plan->outputs[0]].value != plan->buffers[first].value;
+}
+
+static bool drop_output(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->n_outputs--;
+	return true;
+}
+
+static bool input_is_output(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	plan->inputs[0] = plan->outputs[plan->n_outputs - 1];
+	return true;
+}
+
+static bool change_shared_bytes(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	for (uint32_t b = 0; b < plan->n_buffers; b++) {
+		if (plan->buffers[b].alias_of == FINF_NONE)
+			continue;
+		plan->buffers[b].offset += FINF_BUFFER_ALIGN;
+		plan->arena_bytes += FINF_BUFFER_ALIGN;
+		return true;
+	}
+	return false;
+}
+
+#define SPOIL(name) {#name, name}
+static const struct spoil {
+	const char *name;
+	spoil_fn fn;
+} spoils[] = {
+	SPOIL(misalign_offset), SPOIL(leave_arena), SPOIL(move_onto_another), SPOIL(shorten_arena),
+	SPOIL(shorten_arena_by_a_line), SPOIL(swap_steps), SPOIL(drop_step), SPOIL(drop_need),
+	SPOIL(need_too_many), SPOIL(die_early), SPOIL(live_backwards), SPOIL(live_too_long),
+	SPOIL(shrink_buffer), SPOIL(rename_value), SPOIL(value_out_of_range), SPOIL(alias_of_later),
+	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(operand_out_of_range),
+	SPOIL(operand_of_other_kind), SPOIL(other_node), SPOIL(other_in_layout),
+	SPOIL(other_out_layout), SPOIL(small_workspace), SPOIL(workspace_outside),
+	SPOIL(workspace_on_a_buffer), SPOIL(weight_onto_last), SPOIL(misalign_weight),
+	SPOIL(weight_outside), SPOIL(other_weight_name), SPOIL(grow_extent),
+	SPOIL(hole_between_segments), SPOIL(swap_outputs), SPOIL(drop_output), SPOIL(input_is_output),
+	SPOIL(change_shared_bytes),
+};
+
+START_TEST(test_spoilt_plans_are_refused)
+{
+	const struct spoil *spoil = &spoils[_i];
+	uint32_t applied = 0;
+
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		uint64_t state = seed;
+		struct finf_diag diag = {""};
+		struct sample sample;
+
+		sample_init(&sample, seed);
+		if (spoil->fn(sample.plan, &state)) {
+			applied++;
+			ck_assert_msg(finf_plan_check(sample.graph, sample.plan, &diag) == -EINVAL,
+				      "%s passes, seed %llu", spoil->name, (unsigned long long)seed);
+			ck_assert_str_ne(diag.text, "");
+		}
+		sample_fini(&sample);
+	}
+	ck_assert_msg(applied > SEEDS / 10, "%s: only %u plans had any", spoil->name, applied);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("plan/check");
+	TCase *tc = tcase_create("check");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, test_random_plans_are_proven, 0, SEEDS);
+	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
+	suite_add_tcase(suite, tc);
+	return suite;
+}
