@@ -8,3 +8,7 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 
 .PHONY: gpu-probe
 gpu-probe: $(BUILD)/tests/gpu/probe
+
+# The zoo is part of fictl; its test writes networks itself.
+include tools/fictl/zoo/build.mk
+$(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)

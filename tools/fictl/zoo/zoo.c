@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/* fictl/zoo: the list of networks. Another one is a row here and a file. */
+#include <errno.h>
+#include <string.h>
+
+#include "tools/fictl/zoo/build.h"
+#include "tools/fictl/zoo/zoo.h"
+
+static const struct {
+	const char *name;
+	uint32_t opset; /* of the export it copies */
+	struct zoo_map (*build)(struct zoo *z);
+} networks[] = {
+	{"resnet18", 13, zoo_resnet18},
+	{"mobilenet_v2", 13, zoo_mobilenet_v2},
+	{"squeezenet1_1", 11, zoo_squeezenet1_1},
+	{"vgg16", 13, zoo_vgg16},
+	{"cifar_resnet18", 13, zoo_cifar_resnet18},
+	{"cifar_vgg16", 13, zoo_cifar_vgg16},
+};
+
+const char *zoo_name(unsigned i)
+{
+	return i < FINF_ARRAY_LEN(networks) ? networks[i].name : NULL;
+}
+
+int zoo_write(const char *name, uint64_t seed, const char *path, struct finf_diag *diag)
+{
+	struct zoo z;
+	int err;
+
+	for (unsigned i = 0; i < FINF_ARRAY_LEN(networks); i++) {
+		if (strcmp(networks[i].name, name))
+			continue;
+		zoo_begin(&z, name, networks[i].opset, seed);
+		err = zoo_end(&z, networks[i].build(&z), path, diag);
+		zoo_free(&z);
+		return err;
+	}
+	return finf_diag_set(diag, -ENOENT, "no network '%.100s' in the zoo", name);
+}
