@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: MIT */
+/* Plans written and read: round trips, truncation, bit flips, seeded mutations. */
+#include "tests/fuzz/fuzz_plan.c"
+#include "tests/unit/plan/fake.h"
+
+static void write_sample(struct finf_graph **ret_graph, struct finf_buf *buf)
+{
+	struct finf_plan *plan;
+
+	*ret_graph = sample_graph();
+	plan = sample_plan(*ret_graph);
+	finf_buf_init(buf);
+	finf_plan_write(plan, buf);
+	ck_assert_int_eq(buf->err, 0);
+	finf_plan_free(plan);
+}
+
+START_TEST(test_round_trip)
+{
+	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = 3, .segment_bytes = 8192};
+	uint64_t seed = (uint64_t)_i;
+	struct finf_graph *graph = fake_random_graph(&seed);
+	struct finf_form_table table;
+	struct finf_plan *plan, *back = NULL;
+	struct finf_buf first, second;
+	struct finf_diag diag = {""};
+	int err;
+
+	fake_random_table(&table, graph, &seed);
+	plan = fake_plan(graph, &table, &opts);
+	finf_buf_init(&first);
+	finf_plan_write(plan, &first);
+	err = finf_plan_read(first.data, first.len, &back, &diag);
+	ck_assert_msg(!err, "%s", diag.text);
+	ck_assert_msg(!finf_plan_check(graph, back, &diag), "%s", diag.text);
+	ck_assert_uint_eq(back->threads, 3);
+	ck_assert_uint_eq(back->est_ns, plan->est_ns);
+	ck_assert_uint_eq(back->arena_bytes, plan->arena_bytes);
+	finf_buf_init(&second);
+	finf_plan_write(back, &second);
+	ck_assert_uint_eq(first.len, second.len);
+	ck_assert_mem_eq(first.data, second.data, first.len);
+	finf_buf_fini(&first);
+	finf_buf_fini(&second);
+	finf_plan_free(back);
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
+/* Each prefix in memory of exactly its size, so that a read past it is seen. */
+START_TEST(test_truncated)
+{
+	struct finf_graph *graph;
+	struct finf_buf buf;
+
+	write_sample(&graph, &buf);
+	for (size_t len = 0; len < buf.len; len++) {
+		uint8_t *part = malloc(len + 1);
+		struct finf_plan *plan = NULL;
+		struct finf_diag diag = {""};
+
+		memcpy(part, buf.data, len);
+		part = realloc(part, len ? len : 1);
+		ck_assert_int_eq(finf_plan_read(part, len, &plan, &diag), -EBADMSG);
+		ck_assert_str_ne(diag.text, "");
+		ck_assert_ptr_null(plan);
+		free(part);
+	}
+	finf_buf_fini(&buf);
+	finf_graph_free(graph);
+}
+END_TEST
+
+START_TEST(test_one_byte_too_many)
+{
+	struct finf_plan *plan = NULL;
+	struct finf_graph *graph;
+	struct finf_diag diag;
+	struct finf_buf buf;
+
+	write_sample(&graph, &buf);
+	finf_buf_u8(&buf, 0);
+	ck_assert_int_eq(finf_plan_read(buf.data, buf.len, &plan, &diag), -EBADMSG);
+	finf_buf_fini(&buf);
+	finf_graph_free(graph);
+}
+END_TEST
+
+/* Refused when read, refused by the proof, or a number that the proof does not use. */
+START_TEST(test_bit_flips)
+{
+	uint32_t refused = 0, disproved = 0, harmless = 0;
+	struct finf_graph *graph;
+	struct finf_buf buf;
+
+	write_sample(&graph, &buf);
+	for (size_t bit = 0; bit < buf.len * 8; bit++) {
+		struct finf_plan *plan;
+		struct finf_diag diag = {""};
+
+		buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+		if (finf_plan_read(buf.data, buf.len, &plan, &diag)) {
+			refused++;
+		} else {
+			if (finf_plan_check(graph, plan, &diag))
+				disproved++;
+			else
+				harmless++;
+			finf_plan_free(plan);
+		}
+		buf.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
+	}
+	/* Names, prices, algorithm numbers, descriptions are the device's, not the proof's. */
+	ck_assert_uint_gt(refused, buf.len);
+	ck_assert_uint_gt(disproved, buf.len);
+	ck_assert_uint_lt(harmless, buf.len * 4);
+	finf_buf_fini(&buf);
+	finf_graph_free(graph);
+}
+END_TEST
+
+START_TEST(test_mutations)
+{
+	struct finf_graph *graph;
+	struct finf_buf buf;
+	uint8_t *out;
+
+	write_sample(&graph, &buf);
+	out = malloc(buf.len);
+	for (uint64_t seed = 1; seed <= 20000; seed++) {
+		size_t len = fuzz_mutate(buf.data, buf.len, seed, out);
+
+		ck_assert_int_eq(LLVMFuzzerTestOneInput(out, len), 0);
+	}
+	free(out);
+	finf_buf_fini(&buf);
+	finf_graph_free(graph);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("plan/wire");
+	TCase *tc = tcase_create("wire");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, test_round_trip, 0, 100);
+	tcase_add_test(tc, test_truncated);
+	tcase_add_test(tc, test_one_byte_too_many);
+	tcase_add_test(tc, test_bit_flips);
+	tcase_add_test(tc, test_mutations);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
