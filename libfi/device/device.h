@@ -109,6 +109,8 @@ struct finf_device_ops {
 /** finf_device_open - by name ("host"); checks the table once. 0; -ENODEV; -ENOMEM. */
 int finf_device_open(const char *name, struct finf_device **ret_dev, struct finf_diag *diag);
 void finf_device_close(struct finf_device *dev);
+/** finf_device_check - abi and required members of a table. 0; -EINVAL. */
+int finf_device_check(const struct finf_device_ops *ops);
 /** finf_device_at - registered tables in order; NULL past the end. */
 const struct finf_device_ops *finf_device_at(uint32_t index);
 
@@ -133,6 +135,8 @@ int finf_device_forms(struct finf_device *dev, const struct finf_graph *graph, u
 		      const struct finf_fixed_weights *fixed, struct finf_form_table *ret,
 		      struct finf_diag *diag);
 void finf_form_table_fini(struct finf_form_table *table);
+int finf_device_layout_bytes(struct finf_device *dev, uint16_t layout, enum finf_dtype dtype,
+			     const struct finf_shape *shape, uint64_t *ret_bytes);
 int finf_device_pack_weight(struct finf_device *dev, const struct finf_weight_form *form,
 			    const struct finf_tensor *plain, void *to);
 int finf_device_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,

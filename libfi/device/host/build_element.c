@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* host: operators on each element - activations, arithmetic with broadcasting. */
+#include <errno.h>
+#include <float.h>
+#include <string.h>
+
+#include "device/host/host.h"
+
+/* Rank does not matter element by element: one long row suits every implementation. */
+static void flatten(struct finf_dnn_md *md)
+{
+	int64_t n = 1;
+
+	if (!finf_dnn_is_plain(md))
+		return;
+	for (uint32_t i = 0; i < md->rank; i++)
+		n *= md->dim[i];
+	memset(md, 0, sizeof(*md));
+	md->rank = 1;
+	md->tag = dnnl_a;
+	md->dim[0] = n;
+}
+
+/* ---- activations ------------------------------------------------------------------ */
+
+/* A bound of Clip: an attribute up to opset 10, an optional constant input after. */
+static int clip_bound(const struct finf_site *site, uint32_t i, const char *name, float fallback,
+		      float *ret)
+{
+	const struct finf_value *value = finf_site_in(site, i);
+
+	if (!value) {
+		*ret = finf_node_float(site->node, name, fallback);
+		return 0;
+	}
+	if (!value->is_const || !value->data || value->bytes != sizeof(float))
+		return -EOPNOTSUPP;
+	memcpy(ret, value->data, sizeof(*ret));
+	return 0;
+}
+
+static int activation(const struct finf_site *site, struct finf_dnn_post_op *ret)
+{
+	const struct finf_node *node = site->node;
+	const char *name = node->op->name;
+	enum finf_act act = FINF_ACT_RELU;
+	float a = 0, b = 0;
+	int err = 0;
+
+	if (!strcmp(name, "Sigmoid")) {
+		act = FINF_ACT_SIGMOID;
+	} else if (!strcmp(name, "LeakyRelu")) {
+		act = FINF_ACT_LEAKY;
+		a = finf_node_float(node, "alpha", 0.01f);
+	} else if (!strcmp(name, "Clip")) {
+		act = FINF_ACT_CLIP;
+		err = clip_bound(site, 1, "min", -FLT_MAX, &a);
+		if (!err)
+			err = clip_bound(site, 2, "max", FLT_MAX, &b);
+	}
+	if (!err && !finf_build_act_alg(act, a, b, ret))
+		err = -EOPNOTSUPP;
+	return err;
+}
+
+int finf_build_eltwise(const struct finf_site *site, struct finf_build *b)
+{
+	struct finf_dnn_post_op op;
+	struct finf_dnn_md md;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (!err)
+		err = activation(site, &op);
+	if (err)
+		return err;
+	flatten(&md);
+	err = finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->inplace = true;
+	return 0;
+}
+
+/* ---- arithmetic ---------------------------------------------------------------------- */
+
+static dnnl_alg_kind_t arithmetic(const char *name)
+{
+	static const struct {
+		const char *name;
+		dnnl_alg_kind_t alg;
+	} table[] = {
+		{"Add", dnnl_binary_add},
+		{"Sub", dnnl_binary_sub},
+		{"Mul", dnnl_binary_mul},
+		{"Div", dnnl_binary_div},
+	};
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(table); i++)
+		if (!strcmp(table[i].name, name))
+			return table[i].alg;
+	return dnnl_alg_kind_undef;
+}
+
+/* Dimensions of 1 in front, as broadcasting has it. */
+static int stretch(struct finf_dnn_md *md, uint32_t rank)
+{
+	struct finf_shape shape = {.rank = rank};
+
+	if (md->rank == rank)
+		return 0;
+	if (!finf_dnn_is_plain(md) || md->rank > rank)
+		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < rank; i++)
+		shape.dim[i] = i < rank - md->rank ? 1 : md->dim[i - (rank - md->rank)];
+	return finf_dnn_plain(&shape, md);
+}
+
+/*
+ * A constant of one value per channel is the same bytes in the blocked layout,
+ * when the channels fill their blocks; a single value is so in any.
+ */
+static int match_layout(struct finf_dnn_md *md, const struct finf_dnn_md *dst)
+{
+	uint32_t block = dst->tag == dnnl_nChw16c ? 16 : 8;
+
+	if (finf_dnn_is_plain(dst) || !finf_dnn_is_plain(md))
+		return 0;
+	if (md->dim[0] != 1 || md->dim[2] != 1 || md->dim[3] != 1)
+		return -EOPNOTSUPP;
+	if (md->dim[1] == 1)
+		return 0;
+	if (md->dim[1] % block)
+		return -EOPNOTSUPP;
+	md->tag = dst->tag;
+	return 0;
+}
+
+static bool same_dims(const struct finf_dnn_md *a, const struct finf_dnn_md *b)
+{
+	return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof(a->dim));
+}
+
+static int operands(const struct finf_site *site, struct finf_dnn_md md[2], struct finf_dnn_md *dst)
+{
+	int err = site->in_layout == site->out_layout ? finf_site_out_md(site, dst) : -EOPNOTSUPP;
+
+	for (uint32_t i = 0; i < 2 && !err; i++) {
+		err = finf_site_in_md(site, i, &md[i]);
+		if (!err)
+			err = stretch(&md[i], dst->rank);
+		if (!err)
+			err = match_layout(&md[i], dst);
+	}
+	if (!err && same_dims(&md[0], dst) && same_dims(&md[1], dst)) {
+		flatten(&md[0]);
+		flatten(&md[1]);
+		flatten(dst);
+	}
+	return err;
+}
+
+int finf_build_binary(const struct finf_site *site, struct finf_build *b)
+{
+	dnnl_alg_kind_t alg = arithmetic(site->node->op->name);
+	struct finf_dnn_md md[2], dst;
+	struct finf_dnn_post post = {0};
+	uint32_t first = 0;
+	int err = operands(site, md, &dst);
+
+	if (err)
+		return err;
+	/* oneDNN repeats its second operand only: swap where order does not matter. */
+	if (!same_dims(&md[0], &dst)) {
+		if (alg != dnnl_binary_add && alg != dnnl_binary_mul)
+			return -EOPNOTSUPP;
+		first = 1;
+	}
+	if (!same_dims(&md[first], &dst) || md[first].tag != dst.tag)
+		return -EOPNOTSUPP;
+	finf_build_post_act(site, b, &post);
+	err = finf_dnn_binary(site->dnn, alg, &md[first], &md[!first], &dst, &post, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC_0, first, &md[first]);
+	finf_build_in(b, DNNL_ARG_SRC_1, !first, &md[!first]);
+	finf_build_out(b, DNNL_ARG_DST, &dst);
+	b->inplace = first == 0 && !finf_site_in(site, 0)->is_const;
+	return 0;
+}

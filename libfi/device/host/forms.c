@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: MIT */
+/* host: describe - which forms a node can have here, and what each would cost. */
+#include <errno.h>
+#include <string.h>
+
+#include "device/host/host.h"
+
+#define FORMS_MAX 8
+
+struct form_list {
+	struct finf_form forms[FORMS_MAX];
+	uint32_t n;
+};
+
+/* ---- prices ---------------------------------------------------------------------- */
+
+/*
+ * Rough on purpose: enough to keep blocked layouts through a network and never
+ * to choose the reference beside oneDNN. Rates per thread as measured on
+ * AVX-512 cores; others keep the proportions.
+ */
+static double gflops_of(const char *name)
+{
+	return strstr(name, "jit") && !strstr(name, "gemm") ? 150 : 90;
+}
+
+static double elements(const struct finf_value *value)
+{
+	double n = 1;
+
+	for (uint32_t i = 0; value && i < value->shape.rank; i++)
+		n *= (double)value->shape.dim[i];
+	return value ? n : 0;
+}
+
+/* Floating point operations of one output element. */
+static double work_per_output(const struct finf_site *site)
+{
+	const char *name = site->node->op->name;
+	const struct finf_value *x = finf_site_in(site, 0), *w = finf_site_in(site, 1);
+	const int64_t *kernel;
+	uint32_t n;
+
+	if (!strcmp(name, "Conv") && w->shape.rank && w->shape.dim[0])
+		return 2 * elements(w) / (double)w->shape.dim[0];
+	if (!strcmp(name, "Gemm") && x->shape.rank == 2)
+		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];
+	if (!strcmp(name, "MatMul") && x->shape.rank)
+		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
+	kernel = finf_node_ints(site->node, "kernel_shape", &n);
+	return kernel && n == 2 ? (double)kernel[0] * (double)kernel[1] : 1;
+}
+
+static double bytes_touched(const struct finf_site *site)
+{
+	double bytes = 0;
+
+	for (uint32_t i = 0; i < site->node->n_in; i++)
+		bytes += 4 * elements(finf_site_in(site, i));
+	for (uint32_t i = 0; i < site->node->n_out; i++)
+		bytes += 4 * elements(finf_site_out(site, i));
+	return bytes;
+}
+
+static uint64_t price(const struct finf_site *site, double start_ns, double gflops, double gbytes)
+{
+	double flops = elements(finf_site_out(site, 0)) * work_per_output(site);
+	double ns = start_ns + FINF_MAX(flops / gflops, bytes_touched(site) / gbytes);
+
+	return ns < 1e18 ? (uint64_t)ns : (uint64_t)1e18;
+}
+
+static uint64_t price_onednn(const struct finf_site *site, const struct finf_build *b,
+			     uint32_t threads)
+{
+	double n = threads ? threads : 1;
+
+	return price(site, 1000, n * gflops_of(finf_dnn_pd_name(b->pd)), FINF_MIN(n * 15, 60.0));
+}
+
+/* ---- ref --------------------------------------------------------------------------- */
+
+static int plain_weight(const struct finf_site *site, uint32_t i, struct finf_weight_form *ret)
+{
+	const struct finf_value *value = finf_site_in(site, i);
+	const struct finf_weight_form *given = finf_site_given(site, i);
+	size_t bytes;
+	int err = finf_tensor_bytes(value->dtype, &value->shape, &bytes);
+
+	if (!err && given && (given->desc_bytes || given->bytes != bytes))
+		err = -EOPNOTSUPP;
+	if (!err)
+		*ret = (struct finf_weight_form){.input = i, .bytes = bytes};
+	return err;
+}
+
+static int add_ref(const struct finf_site *site, struct finf_arena *arena, struct form_list *list)
+{
+	struct finf_form *form = &list->forms[list->n];
+	const struct finf_node *node = site->node;
+	int err = 0;
+
+	*form = (struct finf_form){.algo = FINF_HOST_REF, .name = "ref"};
+	form->weights = finf_arena_array(arena, node->n_in, sizeof(*form->weights));
+	if (!form->weights)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < node->n_in && !err; i++) {
+		const struct finf_value *value = finf_site_in(site, i);
+
+		if (value && value->is_const && !finf_ref_keeps(value))
+			err = plain_weight(site, i, &form->weights[form->n_weights++]);
+	}
+	if (err)
+		return err == -EOPNOTSUPP ? 0 : err; /* weights are blocked already: no ref form */
+	form->est_ns = price(site, 10000, 0.5, 0.5);
+	list->n++;
+	return 0;
+}
+
+/* ---- alias --------------------------------------------------------------------------- */
+
+/* A Dropout whose third input asks for training is not the identity. */
+static bool only_names_differ(const struct finf_site *site)
+{
+	static const char *const ops[] = {"Reshape",  "Flatten", "Squeeze", "Unsqueeze",
+					  "Identity", "Dropout"};
+	const struct finf_value *x = finf_site_in(site, 0), *y = finf_site_out(site, 0);
+	bool known = false;
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(ops); i++)
+		known |= !strcmp(site->node->op->name, ops[i]);
+	if (!known || !x || !y || x->is_const || site->node->act != FINF_ACT_NONE ||
+	    finf_site_out(site, 1) || x->dtype != y->dtype)
+		return false;
+	if (!strcmp(site->node->op->name, "Dropout") && site->node->n_in > 2) {
+		const struct finf_value *training = finf_site_in(site, 2);
+
+		if (training && (!training->data || !training->bytes || *(const char *)training->data))
+			return false;
+	}
+	return true;
+}
+
+static void add_alias(const struct finf_site *site, struct form_list *list)
+{
+	if (only_names_differ(site))
+		list->forms[list->n++] = (struct finf_form){
+			.algo = FINF_HOST_ALIAS,
+			.flags = FINF_FORM_ALIAS,
+			.name = "alias",
+		};
+}
+
+/* ---- oneDNN ---------------------------------------------------------------------------- */
+
+static int add_weight(const struct finf_build *b, uint32_t k, struct finf_arena *arena,
+		      struct finf_form *form)
+{
+	struct finf_weight_form *weight = &form->weights[form->n_weights++];
+
+	weight->input = b->from[k].index;
+	if (finf_dnn_md_bytes(&b->args[k].md, &weight->bytes))
+		return -EOPNOTSUPP;
+	if (!b->from[k].packed)
+		return 0;
+	return finf_host_desc_put(&b->args[k].md, arena, &weight->desc, &weight->desc_bytes);
+}
+
+static int build_to_form(const struct finf_site *site, const struct finf_build *b, uint32_t threads,
+			 struct finf_arena *arena, struct finf_form *ret)
+{
+	struct finf_form form = {
+		.algo = FINF_HOST_ONEDNN,
+		.flags = b->inplace && site->in_layout == site->out_layout ? FINF_FORM_INPLACE : 0,
+		.name = finf_arena_str(arena, finf_dnn_pd_name(b->pd)),
+		.in_layout = site->in_layout,
+		.out_layout = site->out_layout,
+		.workspace_bytes = finf_build_scratch_bytes(b),
+		.est_ns = price_onednn(site, b, threads),
+	};
+	int err = 0;
+
+	form.weights = finf_arena_array(arena, b->n_args, sizeof(*form.weights));
+	if (!form.name || !form.weights)
+		return -ENOMEM;
+	for (uint32_t k = 0; k < b->n_args && !err; k++)
+		if (!b->from[k].out && finf_site_in(site, b->from[k].index)->is_const)
+			err = add_weight(b, k, arena, &form);
+	if (!err)
+		*ret = form;
+	return err;
+}
+
+static int add_onednn(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
+		      struct form_list *list)
+{
+	uint16_t blocked = finf_dnn_block() == 16 ? FINF_HOST_NCHW16C : FINF_HOST_NCHW8C;
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct finf_build b;
+		int err;
+
+		site->in_layout = i & 1 ? blocked : FINF_LAYOUT_PLAIN;
+		site->out_layout = i & 2 ? blocked : FINF_LAYOUT_PLAIN;
+		err = finf_build_site(site, &b);
+		if (!err)
+			err = build_to_form(site, &b, threads, arena, &list->forms[list->n]);
+		finf_build_fini(&b);
+		if (!err)
+			list->n++;
+		else if (err != -EOPNOTSUPP)
+			return err;
+	}
+	return 0;
+}
+
+/* ---- all of them -------------------------------------------------------------------------- */
+
+static bool all_static(const struct finf_site *site)
+{
+	const struct finf_value *value;
+
+	for (uint32_t i = 0; i < site->node->n_in; i++)
+		if ((value = finf_site_in(site, i)) &&
+		    (!value->has_shape || !finf_shape_is_static(&value->shape)))
+			return false;
+	for (uint32_t i = 0; i < site->node->n_out; i++)
+		if ((value = finf_site_out(site, i)) &&
+		    (!value->has_shape || !finf_shape_is_static(&value->shape)))
+			return false;
+	return true;
+}
+
+static int describe_site(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
+			 struct form_list *list)
+{
+	uint32_t old;
+	int err;
+
+	if (!all_static(site))
+		return finf_diag_set(site->diag, -EINVAL, "the graph is not bound to shapes");
+	err = add_ref(site, arena, list);
+	if (err || !site->dnn)
+		return err;
+	add_alias(site, list);
+	old = finf_dnn_threads(threads);
+	err = add_onednn(site, threads, arena, list);
+	finf_dnn_threads(old);
+	return err;
+}
+
+int finf_host_describe(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+		       uint32_t threads, const struct finf_weight_form *fixed, uint32_t n_fixed,
+		       struct finf_arena *arena, struct finf_form_list *ret, struct finf_diag *diag)
+{
+	struct finf_site site = {
+		.dnn = ((struct finf_host *)dev)->dnn,
+		.graph = graph,
+		.node = &graph->nodes[node],
+		.given = fixed,
+		.n_given = n_fixed,
+		.diag = diag,
+	};
+	struct form_list list = {.n = 0};
+	struct finf_form *forms = NULL;
+	int err = describe_site(&site, threads, arena, &list);
+
+	if (!err && !list.n)
+		err = finf_diag_set(diag, -EOPNOTSUPP, "no form has weights in the given layouts");
+	if (!err && !(forms = finf_arena_dup(arena, list.forms, list.n * sizeof(list.forms[0]))))
+		err = finf_diag_set(diag, -ENOMEM, "out of memory");
+	if (err) {
+		finf_diag_prefix(diag, "node %s, operator %s", site.node->name,
+				 site.node->op->name);
+		return err;
+	}
+	ret->forms = forms;
+	ret->n = list.n;
+	return 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+/* host: layouts of activations, descriptions of blocked weights, and packing weights into them. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/host/host.h"
+
+#define DESC_MAGIC 0x31574946u /* "FIW1" */
+
+_Static_assert(sizeof(struct finf_host_weight_desc) == 64, "no padding: compared byte by byte");
+
+/* ---- activations ------------------------------------------------------------- */
+
+uint32_t finf_host_block(uint16_t layout)
+{
+	switch (layout) {
+	case FINF_HOST_NCHW8C:
+		return 8;
+	case FINF_HOST_NCHW16C:
+		return 16;
+	default:
+		return 0;
+	}
+}
+
+int finf_host_layout_md(uint16_t layout, enum finf_dtype dtype, const struct finf_shape *shape,
+			struct finf_dnn_md *ret)
+{
+	uint32_t block = finf_host_block(layout);
+	int err;
+
+	if (dtype != FINF_F32 || (layout != FINF_LAYOUT_PLAIN && (!block || shape->rank != 4)))
+		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < shape->rank; i++)
+		if (shape->dim[i] < 1) /* nothing to compute: the reference does it */
+			return -EOPNOTSUPP;
+	err = finf_dnn_plain(shape, ret);
+	if (!err && block)
+		ret->tag = block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+	return err;
+}
+
+int finf_host_layout_bytes(struct finf_device *dev, uint16_t layout, enum finf_dtype dtype,
+			   const struct finf_shape *shape, uint64_t *ret_bytes)
+{
+	struct finf_shape padded = *shape;
+	uint32_t block = finf_host_block(layout);
+	size_t bytes;
+	int err;
+
+	(void)dev;
+	if (layout != FINF_LAYOUT_PLAIN) {
+		if (!block || dtype != FINF_F32 || shape->rank != 4 || shape->dim[1] < 0 ||
+		    shape->dim[1] > INT64_MAX - block)
+			return -EINVAL;
+		padded.dim[1] = (int64_t)finf_align_up((uint64_t)shape->dim[1], block);
+	}
+	err = finf_tensor_bytes(dtype, &padded, &bytes);
+	if (!err)
+		*ret_bytes = bytes;
+	return err;
+}
+
+uint64_t finf_host_reorder_ns(struct finf_device *dev, uint16_t from, uint16_t to, uint64_t bytes)
+{
+	(void)dev;
+	/* Read and written once; a permutation runs slower than a copy. */
+	return 1000 + bytes / (from == to ? 10 : 5);
+}
+
+/* ---- weights -------------------------------------------------------------------- */
+
+int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena, const void **ret_desc,
+		       uint32_t *ret_bytes)
+{
+	struct finf_host_weight_desc desc = {
+		.magic = DESC_MAGIC,
+		.version = finf_dnn_version(),
+		.tag = md->tag,
+		.rank = md->rank,
+	};
+	void *copy;
+
+	memcpy(desc.dim, md->dim, sizeof(desc.dim));
+	copy = finf_arena_dup(arena, &desc, sizeof(desc));
+	if (!copy)
+		return -ENOMEM;
+	*ret_desc = copy;
+	*ret_bytes = sizeof(desc);
+	return 0;
+}
+
+/* The same tensor, with at most a group dimension split off in front? */
+static bool dims_agree(const struct finf_host_weight_desc *desc, const struct finf_shape *shape)
+{
+	uint32_t extra = desc->rank - shape->rank;
+
+	if (extra > 1 || !desc->rank || desc->rank > FINF_DNN_RANK)
+		return false;
+	for (uint32_t i = 0; i < FINF_DNN_RANK; i++)
+		if (i < desc->rank ? desc->dim[i] < 1 : desc->dim[i] != 0)
+			return false;
+	for (uint32_t i = extra; i < shape->rank; i++)
+		if (desc->dim[i + extra] != shape->dim[i])
+			return false;
+	return !extra || (shape->rank && shape->dim[0] % desc->dim[0] == 0 &&
+			  shape->dim[0] / desc->dim[0] == desc->dim[1]);
+}
+
+int finf_host_desc_get(const void *bytes, uint32_t n, const struct finf_shape *shape,
+		       struct finf_dnn_md *ret, struct finf_diag *diag)
+{
+	struct finf_host_weight_desc desc;
+	struct finf_dnn_md md = {0};
+	uint64_t size;
+
+	if (n != sizeof(desc))
+		return finf_diag_set(diag, -EBADMSG, "weight layout of %" PRIu32 " bytes, not %zu", n,
+				     sizeof(desc));
+	memcpy(&desc, bytes, sizeof(desc));
+	if (desc.magic != DESC_MAGIC || desc.version != finf_dnn_version())
+		return finf_diag_set(diag, -EBADMSG, "weight layout of another oneDNN");
+	if (desc.tag <= dnnl_format_tag_any || desc.tag >= dnnl_format_tag_last)
+		return finf_diag_set(diag, -EBADMSG, "weight layout number %" PRIu32, desc.tag);
+	if (!dims_agree(&desc, shape))
+		return finf_diag_set(diag, -EBADMSG, "weight layout is of another shape");
+	md.rank = desc.rank;
+	md.tag = desc.tag;
+	memcpy(md.dim, desc.dim, sizeof(desc.dim));
+	if (finf_dnn_md_bytes(&md, &size))
+		return finf_diag_set(diag, -EBADMSG,
+				     "weight layout number %" PRIu32 " is not of rank %" PRIu32,
+				     desc.tag, desc.rank);
+	*ret = md;
+	return 0;
+}
+
+static int reorder_weight(struct finf_dnn *dnn, const struct finf_dnn_md *md, const void *from,
+			  void *to)
+{
+	struct finf_shape shape = {.rank = md->rank};
+	struct finf_dnn_arg args[2] = {{.arg = DNNL_ARG_FROM}, {.arg = DNNL_ARG_TO, .md = *md}};
+	void *const addresses[2] = {(void *)(uintptr_t)from, to}; /* only read from */
+	struct finf_dnn_pd *pd = NULL;
+	struct finf_dnn_prim *prim = NULL;
+	int err;
+
+	memcpy(shape.dim, md->dim, md->rank * sizeof(shape.dim[0]));
+	err = finf_dnn_plain(&shape, &args[0].md);
+	if (!err)
+		err = finf_dnn_reorder(dnn, &args[0].md, md, &pd);
+	if (!err)
+		err = finf_dnn_prim_new(dnn, pd, args, 2, &prim);
+	if (!err)
+		err = finf_dnn_prim_run(prim, addresses, NULL);
+	finf_dnn_prim_free(prim);
+	finf_dnn_pd_free(pd);
+	return err;
+}
+
+int finf_host_pack_weight(struct finf_device *dev, const struct finf_weight_form *form,
+			  const struct finf_tensor *plain, void *to)
+{
+	struct finf_host *host = (struct finf_host *)dev;
+	struct finf_dnn_md md;
+	uint64_t bytes;
+	size_t plain_bytes;
+	int err = finf_tensor_bytes(plain->dtype, &plain->shape, &plain_bytes);
+
+	if (err)
+		return err;
+	if (plain_bytes > plain->bytes)
+		return -EINVAL;
+	if (!form->desc_bytes) {
+		if (form->bytes != plain_bytes)
+			return -EBADMSG;
+		memcpy(to, plain->data, plain_bytes);
+		return 0;
+	}
+	if (!host->dnn || plain->dtype != FINF_F32)
+		return -EBADMSG;
+	err = finf_host_desc_get(form->desc, form->desc_bytes, &plain->shape, &md, NULL);
+	if (!err)
+		err = finf_dnn_md_bytes(&md, &bytes);
+	if (err)
+		return err;
+	if (bytes != form->bytes)
+		return -EBADMSG;
+	return reorder_weight(host->dnn, &md, plain->data, to);
+}

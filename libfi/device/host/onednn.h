@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * host/onednn - the only door to oneDNN: memory descriptions by value, one
+ * function per primitive, and compiled primitives bound to memory objects.
+ * onednn.c alone knows how 2.x and 3.x differ.
+ * Must not know: graphs, nodes, forms.
+ */
+#ifndef FINF_HOST_ONEDNN_H
+#define FINF_HOST_ONEDNN_H
+
+#include <oneapi/dnnl/dnnl_types.h> /* DNNL_ARG_*, algorithm and tag numbers: equal in 2.x and 3.x */
+
+#include "base/base.h"
+
+#define FINF_DNN_RANK 6
+
+/*
+ * A float32 tensor in memory. The tag is oneDNN's number of a layout, so that
+ * a description fits in a few bytes and no stride has to be trusted.
+ * rank 0 = absent (a bias that is not there); dnnl_format_tag_undef = by strides.
+ */
+struct finf_dnn_md {
+	uint32_t rank, tag;
+	dnnl_dims_t dim;
+	dnnl_dims_t stride; /* only when by strides */
+};
+
+/* What is applied to each output element, in order, before it is stored. */
+#define FINF_DNN_POST_MAX 4
+struct finf_dnn_post {
+	uint32_t n;
+	struct finf_dnn_post_op {
+		bool binary;	/* alg(x, operand of args: DNNL_ARG_ATTR_MULTIPLE_POST_OP(i)) */
+		dnnl_alg_kind_t alg;
+		float a, b;
+		struct finf_dnn_md md; /* of the operand */
+	} op[FINF_DNN_POST_MAX];
+};
+
+struct finf_dnn_window { /* of each: rows, columns; dilation 1 = none */
+	dnnl_dims_t kernel, stride, dilation, pad_begin, pad_end;
+};
+
+struct finf_dnn;      /* the engine */
+struct finf_dnn_pd;   /* a primitive described: implementation and layouts chosen, nothing compiled */
+struct finf_dnn_prim; /* compiled, with its memory objects; one execution at a time */
+
+int finf_dnn_open(struct finf_dnn **ret_dnn);
+void finf_dnn_close(struct finf_dnn *dnn);
+uint32_t finf_dnn_version(void); /* of the running library: major << 16 | minor << 8 | patch */
+const char *finf_dnn_isa(void);
+const char *finf_dnn_runtime(void);
+/** finf_dnn_block - channels per block of the activation layout this ISA likes: 16 or 8. */
+uint32_t finf_dnn_block(void);
+/** finf_dnn_threads - threads of the calling thread's next primitives; returns the old number. */
+uint32_t finf_dnn_threads(uint32_t threads);
+
+/** finf_dnn_plain - row-major; rank 0 becomes one element. -EOPNOTSUPP above FINF_DNN_RANK. */
+int finf_dnn_plain(const struct finf_shape *shape, struct finf_dnn_md *ret);
+bool finf_dnn_is_plain(const struct finf_dnn_md *md);
+/** finf_dnn_md_bytes - with padding. Return: 0; -EINVAL when oneDNN refuses the description. */
+int finf_dnn_md_bytes(const struct finf_dnn_md *md, uint64_t *ret);
+
+/*
+ * Describing. Return: 0; -EOPNOTSUPP when oneDNN has no fast implementation of
+ * this (its own reference loops count as none); -ENOMEM; -EREMOTEIO.
+ * The scratchpad is the caller's.
+ */
+int finf_dnn_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		  const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		  const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		  const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
+int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		   const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
+		   struct finf_dnn_pd **ret_pd);
+int finf_dnn_matmul(struct finf_dnn *dnn, const struct finf_dnn_md *a, const struct finf_dnn_md *b,
+		    const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
+		    struct finf_dnn_pd **ret_pd);
+int finf_dnn_pool(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *src,
+		  const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		  struct finf_dnn_pd **ret_pd);
+int finf_dnn_eltwise(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *md,
+		     float a, float b, struct finf_dnn_pd **ret_pd);
+int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *a,
+		    const struct finf_dnn_md *b, const struct finf_dnn_md *dst,
+		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
+/** Inference: mean, variance, scale and shift are given. */
+int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
+		       struct finf_dnn_pd **ret_pd);
+int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis,
+		     struct finf_dnn_pd **ret_pd);
+int finf_dnn_concat(struct finf_dnn *dnn, const struct finf_dnn_md *src, uint32_t n, uint32_t axis,
+		    const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);
+/** Any implementation is fine here, and it owns its scratchpad. */
+int finf_dnn_reorder(struct finf_dnn *dnn, const struct finf_dnn_md *from,
+		     const struct finf_dnn_md *to, struct finf_dnn_pd **ret_pd);
+void finf_dnn_pd_free(struct finf_dnn_pd *pd);
+
+const char *finf_dnn_pd_name(const struct finf_dnn_pd *pd); /* borrowed from @pd */
+uint64_t finf_dnn_pd_scratch_bytes(const struct finf_dnn_pd *pd);
+/** finf_dnn_pd_weights - the layout chosen for weights described as dnnl_format_tag_any.
+ * Return: 0; -EOPNOTSUPP when it has no tag. */
+int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, struct finf_dnn_md *ret);
+
+/* Operand of a primitive: DNNL_ARG_* and its layout. */
+struct finf_dnn_arg {
+	int arg;
+	struct finf_dnn_md md;
+};
+
+/** finf_dnn_prim_new - compile for the calling thread's number of threads. 0; -ENOMEM; -EREMOTEIO. */
+int finf_dnn_prim_new(struct finf_dnn *dnn, const struct finf_dnn_pd *pd,
+		      const struct finf_dnn_arg *args, uint32_t n, struct finf_dnn_prim **ret_prim);
+/**
+ * finf_dnn_prim_run - execute and wait.
+ * @param addresses  parallel to the args of finf_dnn_prim_new()
+ * Return: 0; -EREMOTEIO. Allocates nothing.
+ */
+int finf_dnn_prim_run(struct finf_dnn_prim *prim, void *const *addresses, void *scratch);
+void finf_dnn_prim_free(struct finf_dnn_prim *prim);
+
+#endif

@@ -1,0 +1,202 @@
+/* SPDX-License-Identifier: MIT */
+/* host: a node in one combination of layouts, and what builders share. */
+#include <errno.h>
+#include <string.h>
+
+#include "device/host/host.h"
+
+const struct finf_value *finf_site_in(const struct finf_site *site, uint32_t i)
+{
+	if (i >= site->node->n_in || site->node->in[i] == FINF_NONE)
+		return NULL;
+	return &site->graph->values[site->node->in[i]];
+}
+
+const struct finf_value *finf_site_out(const struct finf_site *site, uint32_t i)
+{
+	if (i >= site->node->n_out || site->node->out[i] == FINF_NONE)
+		return NULL;
+	return &site->graph->values[site->node->out[i]];
+}
+
+int finf_site_in_md(const struct finf_site *site, uint32_t i, struct finf_dnn_md *ret)
+{
+	const struct finf_value *value = finf_site_in(site, i);
+	uint16_t layout;
+
+	if (!value)
+		return -EOPNOTSUPP;
+	layout = value->is_const ? FINF_LAYOUT_PLAIN : site->in_layout;
+	return finf_host_layout_md(layout, value->dtype, &value->shape, ret);
+}
+
+int finf_site_out_md(const struct finf_site *site, struct finf_dnn_md *ret)
+{
+	const struct finf_value *value = finf_site_out(site, 0);
+
+	if (!value)
+		return -EOPNOTSUPP;
+	return finf_host_layout_md(site->out_layout, value->dtype, &value->shape, ret);
+}
+
+const struct finf_weight_form *finf_site_given(const struct finf_site *site, uint32_t i)
+{
+	for (uint32_t k = 0; k < site->n_given; k++)
+		if (site->given[k].input == i)
+			return &site->given[k];
+	return NULL;
+}
+
+/* ---- building ------------------------------------------------------------------ */
+
+static void add_arg(struct finf_build *b, int arg, uint32_t index, bool out,
+		    const struct finf_dnn_md *md)
+{
+	b->args[b->n_args] = (struct finf_dnn_arg){arg, *md};
+	b->from[b->n_args] = (struct finf_build_arg){.index = index, .out = out};
+	b->n_args++;
+}
+
+void finf_build_in(struct finf_build *b, int arg, uint32_t index, const struct finf_dnn_md *md)
+{
+	add_arg(b, arg, index, false, md);
+}
+
+void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md)
+{
+	add_arg(b, arg, 0, true, md);
+}
+
+bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret)
+{
+	struct finf_dnn_post_op op = {.a = a, .b = b};
+
+	switch (act) {
+	case FINF_ACT_RELU:
+		op.alg = dnnl_eltwise_relu;
+		op.a = op.b = 0;
+		break;
+	case FINF_ACT_LEAKY:
+		op.alg = dnnl_eltwise_relu;
+		op.b = 0;
+		break;
+	case FINF_ACT_CLIP:
+		op.alg = dnnl_eltwise_clip;
+		break;
+	case FINF_ACT_SIGMOID:
+		op.alg = dnnl_eltwise_logistic;
+		op.a = op.b = 0;
+		break;
+	default:
+		return false;
+	}
+	*ret = op;
+	return true;
+}
+
+void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
+			 struct finf_dnn_post *post)
+{
+	const struct finf_node *node = site->node;
+
+	if (finf_build_act_alg(node->act, node->act_a, node->act_b, &post->op[post->n]))
+		post->n++;
+	b->act_done = true;
+}
+
+/* A second primitive for what the first cannot take in. */
+static int add_act(const struct finf_site *site, struct finf_build *b)
+{
+	const struct finf_node *node = site->node;
+	struct finf_dnn_post_op op;
+	struct finf_dnn_md md;
+	int err;
+
+	if (b->act_done || !finf_build_act_alg(node->act, node->act_a, node->act_b, &op))
+		return 0;
+	err = finf_site_out_md(site, &md);
+	if (err)
+		return err;
+	return finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->act);
+}
+
+/* A layout that was given and not used as such is one this form cannot have. */
+static int check_given(const struct finf_site *site, const struct finf_build *b)
+{
+	for (uint32_t k = 0; k < b->n_args; k++) {
+		const struct finf_weight_form *given;
+		uint64_t bytes;
+
+		if (b->from[k].out || !finf_site_in(site, b->from[k].index)->is_const)
+			continue;
+		given = finf_site_given(site, b->from[k].index);
+		if (!given)
+			continue;
+		if (b->from[k].packed != (given->desc_bytes > 0))
+			return -EOPNOTSUPP;
+		if (finf_dnn_md_bytes(&b->args[k].md, &bytes) || bytes != given->bytes)
+			return finf_diag_set(site->diag, -EBADMSG,
+					     "weight %u has not the bytes of its layout",
+					     b->from[k].index);
+	}
+	return 0;
+}
+
+static const struct {
+	const char *op;
+	finf_builder build;
+} builders[] = {
+	{"Add", finf_build_binary},
+	{"AveragePool", finf_build_pool},
+	{"BatchNormalization", finf_build_batchnorm},
+	{"Clip", finf_build_eltwise},
+	{"Concat", finf_build_concat},
+	{"Conv", finf_build_conv},
+	{"Div", finf_build_binary},
+	{"Gemm", finf_build_gemm},
+	{"GlobalAveragePool", finf_build_global_pool},
+	{"LeakyRelu", finf_build_eltwise},
+	{"MatMul", finf_build_matmul},
+	{"MaxPool", finf_build_pool},
+	{"Mul", finf_build_binary},
+	{"ReduceMean", finf_build_reduce_mean},
+	{"Relu", finf_build_eltwise},
+	{"Sigmoid", finf_build_eltwise},
+	{"Softmax", finf_build_softmax},
+	{"Sub", finf_build_binary},
+	{"Transpose", finf_build_transpose},
+};
+
+int finf_build_site(const struct finf_site *site, struct finf_build *b)
+{
+	const struct finf_node *node = site->node;
+	int err = -EOPNOTSUPP;
+
+	memset(b, 0, sizeof(*b));
+	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
+		if (!strcmp(builders[i].op, node->op->name))
+			err = builders[i].build(site, b);
+	for (uint32_t i = 1; i < node->n_out; i++) /* Indices of MaxPool and the like */
+		if (finf_site_out(site, i))
+			err = err ? err : -EOPNOTSUPP;
+	if (!err)
+		err = add_act(site, b);
+	if (!err)
+		err = check_given(site, b);
+	return err;
+}
+
+void finf_build_fini(struct finf_build *b)
+{
+	finf_dnn_pd_free(b->pd);
+	finf_dnn_pd_free(b->act);
+	b->pd = b->act = NULL;
+}
+
+uint64_t finf_build_scratch_bytes(const struct finf_build *b)
+{
+	uint64_t main_bytes = finf_dnn_pd_scratch_bytes(b->pd);
+
+	/* One after the other: they may share. */
+	return b->act ? FINF_MAX(main_bytes, finf_dnn_pd_scratch_bytes(b->act)) : main_bytes;
+}
