@@ -145,7 +145,7 @@ static int damaged(struct source *s, const char *what)
 /* What building refuses in a file is damage, but for memory. */
 static int refused(struct source *s, int err, const char *what)
 {
-	return err == -ENOMEM ? err : damaged(s, what);
+	return !err || err == -ENOMEM ? err : damaged(s, what);
 }
 
 static bool read_shape(struct finf_reader *r, struct finf_shape *shape)

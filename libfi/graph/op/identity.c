@@ -1,21 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* graph/op: Identity - the input, unchanged, of any dtype. */
-#include <string.h>
+/* Identity: the input, unchanged, of any dtype (ONNX Identity-1 to -16, tensors only). */
+#include "graph/op/move.h"
 
-#include "graph/op.h"
-
-static int identity_infer(struct finf_infer *ctx)
+static int infer(struct finf_infer *ctx)
 {
-	ctx->out[0] = *ctx->in[0];
-	ctx->out_has_shape[0] = ctx->in_has_shape[0];
+	finf_infer_renamed(ctx, ctx->in_has_shape[0] ? &ctx->in[0]->shape : NULL);
 	return 0;
-}
-
-static int identity_eval(const struct finf_node *node, const struct finf_tensor *const *in,
-			 struct finf_tensor *const *out)
-{
-	(void)node;
-	return finf_tensor_copy(in[0], out[0]);
 }
 
 const struct finf_op finf_op_identity = {
@@ -26,6 +16,6 @@ const struct finf_op finf_op_identity = {
 	.max_in = 1,
 	.min_out = 1,
 	.max_out = 1,
-	.infer = identity_infer,
-	.eval = identity_eval,
+	.infer = infer,
+	.eval = finf_eval_renamed,
 };

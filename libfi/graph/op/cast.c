@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Cast: elements as another dtype (ONNX Cast-6, -9, -13). Where the standard
+ * leaves the result open, floats become the nearest integer towards zero that
+ * the dtype holds, NaN becomes 0; integers wrap. Bool is 0 or 1.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <math.h>
+
+#include "graph/op/move.h"
+
+static int infer(struct finf_infer *ctx)
+{
+	int64_t to = finf_node_int(ctx->node, "to", 0);
+	size_t each = to > 0 && to < 64 ? finf_dtype_bytes((enum finf_dtype)to) : 0;
+
+	if (!each)
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "dtype %" PRId64 " is not supported",
+				     to);
+	if ((enum finf_dtype)to == ctx->in[0]->dtype) {
+		finf_infer_renamed(ctx, ctx->in_has_shape[0] ? &ctx->in[0]->shape : NULL);
+		return 0;
+	}
+	ctx->out[0].dtype = (enum finf_dtype)to;
+	ctx->out[0].shape = ctx->in[0]->shape;
+	ctx->out_has_shape[0] = ctx->in_has_shape[0];
+	return 0;
+}
+
+static bool is_float(enum finf_dtype dtype)
+{
+	return dtype == FINF_F32 || dtype == FINF_F64;
+}
+
+static double load_float(const struct finf_tensor *t, size_t i)
+{
+	return t->dtype == FINF_F32 ? ((const float *)t->data)[i] : ((const double *)t->data)[i];
+}
+
+static int64_t load_int(const struct finf_tensor *t, size_t i)
+{
+	switch (t->dtype) {
+	case FINF_I64:
+		return ((const int64_t *)t->data)[i];
+	case FINF_I32:
+		return ((const int32_t *)t->data)[i];
+	case FINF_I8:
+		return ((const int8_t *)t->data)[i];
+	default:
+		return ((const uint8_t *)t->data)[i];
+	}
+}
+
+static void store_int(struct finf_tensor *t, size_t i, int64_t x)
+{
+	switch (t->dtype) {
+	case FINF_I64:
+		((int64_t *)t->data)[i] = x;
+		break;
+	case FINF_I32:
+		((int32_t *)t->data)[i] = (int32_t)x;
+		break;
+	case FINF_I8:
+		((int8_t *)t->data)[i] = (int8_t)x;
+		break;
+	case FINF_BOOL:
+		((uint8_t *)t->data)[i] = x != 0;
+		break;
+	default:
+		((uint8_t *)t->data)[i] = (uint8_t)x;
+	}
+}
+
+static int64_t clamp(double x, int64_t low, int64_t high)
+{
+	if (isnan(x))
+		return 0;
+	/* Above 2^53 the upper bound is rounded up: it compares equal already. */
+	if (x >= (double)high)
+		return high;
+	return x <= (double)low ? low : (int64_t)x;
+}
+
+static int64_t to_int(double x, enum finf_dtype dtype)
+{
+	switch (dtype) {
+	case FINF_I64:
+		return clamp(x, INT64_MIN, INT64_MAX);
+	case FINF_I32:
+		return clamp(x, INT32_MIN, INT32_MAX);
+	case FINF_I8:
+		return clamp(x, INT8_MIN, INT8_MAX);
+	case FINF_BOOL:
+		return x != 0; /* NaN is not 0 */
+	default:
+		return clamp(x, 0, UINT8_MAX);
+	}
+}
+
+static void convert(const struct finf_tensor *in, struct finf_tensor *out, size_t i)
+{
+	if (!is_float(out->dtype))
+		store_int(out, i,
+			  is_float(in->dtype) ? to_int(load_float(in, i), out->dtype)
+					      : load_int(in, i));
+	else if (out->dtype == FINF_F32) /* not through double: one rounding */
+		((float *)out->data)[i] =
+			is_float(in->dtype) ? (float)load_float(in, i) : (float)load_int(in, i);
+	else
+		((double *)out->data)[i] =
+			is_float(in->dtype) ? load_float(in, i) : (double)load_int(in, i);
+}
+
+static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		struct finf_tensor *const *out)
+{
+	size_t n;
+
+	(void)node;
+	if (in[0]->dtype == out[0]->dtype)
+		return finf_tensor_copy(in[0], out[0]);
+	if (finf_shape_count(&in[0]->shape, &n))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++)
+		convert(in[0], out[0], i);
+	return 0;
+}
+
+static const struct finf_attr_spec attrs[] = {
+	{.name = "to", .type = FINF_ATTR_INT, .required = true},
+	{0},
+};
+
+const struct finf_op finf_op_cast = {
+	.name = "Cast",
+	.opset_min = 7,
+	.opset_max = 17,
+	.min_in = 1,
+	.max_in = 1,
+	.min_out = 1,
+	.max_out = 1,
+	.attrs = attrs,
+	.infer = infer,
+	.eval = eval,
+};

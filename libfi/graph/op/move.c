@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: what the operators that move bytes share. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "graph/op/move.h"
+
+static int list_set(const struct finf_infer *ctx, const int64_t *v, int64_t n,
+		    struct finf_list *ret)
+{
+	if (n > (int64_t)FINF_ARRAY_LEN(ret->v))
+		return finf_diag_set(ctx->diag, -EOPNOTSUPP,
+				     "a list of %" PRId64 " integers, at most %zu are supported", n,
+				     FINF_ARRAY_LEN(ret->v));
+	ret->given = ret->has_count = true;
+	ret->known = v || !n;
+	ret->n = (uint32_t)n;
+	if (v && n)
+		memcpy(ret->v, v, (size_t)n * sizeof(*v));
+	return 0;
+}
+
+int finf_infer_list(const struct finf_infer *ctx, const char *attr, uint32_t input,
+		    struct finf_list *ret)
+{
+	const struct finf_tensor *in;
+	const int64_t *ints;
+	uint32_t n;
+
+	*ret = (struct finf_list){0};
+	ints = attr ? finf_node_ints(ctx->node, attr, &n) : NULL;
+	if (ints)
+		return list_set(ctx, ints, n, ret);
+	if (!finf_infer_has(ctx, input))
+		return 0;
+	ret->given = true;
+	in = ctx->in[input];
+	if (in->dtype != FINF_I64)
+		return finf_diag_set(ctx->diag, -EINVAL, "input %u is %s, but must be int64", input,
+				     finf_dtype_name(in->dtype));
+	if (!ctx->in_has_shape[input])
+		return 0;
+	if (in->shape.rank > 1)
+		return finf_diag_set(ctx->diag, -EINVAL, "input %u has %u dimensions, not 1", input,
+				     in->shape.rank);
+	if (!finf_shape_is_static(&in->shape))
+		return 0;
+	return list_set(ctx, in->data, in->shape.rank ? in->shape.dim[0] : 1, ret);
+}
+
+int finf_infer_since(const struct finf_infer *ctx, uint32_t input, uint32_t opset)
+{
+	if (!finf_infer_has(ctx, input) || ctx->node->opset >= opset)
+		return 0;
+	return finf_diag_set(ctx->diag, -EINVAL, "input %u does not exist before opset %u", input,
+			     opset);
+}
+
+void finf_infer_renamed(struct finf_infer *ctx, const struct finf_shape *shape)
+{
+	ctx->out[0].dtype = ctx->in[0]->dtype;
+	ctx->out[0].data = ctx->in[0]->data;
+	if (shape) {
+		ctx->out[0].shape = *shape;
+		ctx->out_has_shape[0] = true;
+	}
+}
+
+int finf_eval_renamed(const struct finf_node *node, const struct finf_tensor *const *in,
+		      struct finf_tensor *const *out)
+{
+	(void)node;
+	return finf_tensor_copy(in[0], out[0]);
+}
+
+int finf_mark_axes(const int64_t *axes, uint32_t n, uint32_t rank, bool marked[FINF_RANK_MAX],
+		   struct finf_diag *diag)
+{
+	memset(marked, 0, FINF_RANK_MAX * sizeof(*marked));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t axis;
+
+		if (!finf_axis(axes[i], rank, &axis))
+			return finf_diag_set(diag, -EINVAL,
+					     "axis %" PRId64 " is beyond %u dimensions", axes[i],
+					     rank);
+		if (marked[axis])
+			return finf_diag_set(diag, -EINVAL, "axis %" PRId64 " is listed twice",
+					     axes[i]);
+		marked[axis] = true;
+	}
+	return 0;
+}
+
+int finf_dims_count(const int64_t *dim, uint32_t n, int64_t *ret)
+{
+	int64_t count = 1;
+	bool any = false, none = false;
+
+	for (uint32_t i = 0; i < n; i++) {
+		any |= dim[i] == FINF_DIM_ANY;
+		none |= dim[i] == 0;
+	}
+	for (uint32_t i = 0; !any && !none && i < n; i++)
+		if (__builtin_mul_overflow(count, dim[i], &count))
+			return -EOVERFLOW;
+	*ret = any ? FINF_DIM_ANY : none ? 0 : count;
+	return 0;
+}
+
+void finf_strides(const struct finf_shape *shape, int64_t stride[FINF_RANK_MAX])
+{
+	uint64_t step = 1; /* wraps only where the tensor is empty and nobody steps */
+
+	for (uint32_t i = shape->rank; i-- > 0;) {
+		stride[i] = (int64_t)step;
+		step *= (uint64_t)shape->dim[i];
+	}
+}
