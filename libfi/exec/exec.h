@@ -27,12 +27,13 @@ void finf_session_free(struct finf_session *session);
 typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns);
 
 struct finf_run {
-	size_t size; /* sizeof(struct finf_run) */
+	size_t size;	     /* sizeof(struct finf_run) */
 	const void *weights; /* address of the extent; may differ from run to run */
 	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
-	struct finf_load *load; /* still streaming: steps wait for their segments; NULL = resident */
+	struct finf_load *load; /* still streaming: steps wait for segments; NULL = resident */
 	const struct finf_tensor *inputs; /* in the graph's order, host memory, dense */
-	struct finf_tensor *outputs;	  /* data with capacity; dtype and shape are filled */
+	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
+	struct finf_tensor *outputs;
 	uint32_t n_inputs, n_outputs;
 	uint64_t deadline_ns; /* 0 = none; checked between steps */
 	finf_step_fn on_step;
@@ -43,7 +44,8 @@ struct finf_run {
  * finf_session_run - copy inputs in, launch every step, copy outputs out.
  * No allocation. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.
- * Return: 0; -EINVAL wrong tensor (diag); -ETIME; -EREMOTEIO device fault; the load's error.
+ * Return: 0; -EINVAL wrong tensor (diag names it); -ENOSPC an output has too little room;
+ * -ETIME; -EREMOTEIO device fault; the load's error.
  */
 int finf_session_run(struct finf_session *session, const struct finf_run *run,
 		     struct finf_diag *diag);

@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec/priv - what a session is made of. Everything a run needs is resolved
+ * here once: an operand is "base plus offset", so a run only adds addresses.
+ */
+#ifndef FINF_EXEC_PRIV_H
+#define FINF_EXEC_PRIV_H
+
+#include "exec/exec.h"
+
+enum finf_base { FINF_BASE_NONE = 0, FINF_BASE_ARENA, FINF_BASE_WEIGHTS, FINF_N_BASES };
+
+struct finf_slot {
+	enum finf_base base;
+	uint64_t offset;
+};
+
+struct finf_launch_step {
+	struct finf_kernel *kernel;	  /* owned; NULL = alias, nothing to launch */
+	const char *name;		  /* of the node, for messages; in the graph */
+	const struct finf_slot *in, *out; /* in the session's arena */
+	uint32_t n_in, n_out;
+	uint32_t need_segments;
+	bool workspace;
+};
+
+/* An input or output of the graph: where it lies and what it must be. */
+struct finf_port_slot {
+	const char *name; /* in the graph */
+	enum finf_dtype dtype;
+	struct finf_shape shape;
+	size_t bytes;
+	uint64_t offset; /* in the arena */
+};
+
+struct finf_session {
+	struct finf_arena arena; /* owned: all arrays below */
+	struct finf_device *dev; /* borrowed */
+	struct finf_launch_step *steps;
+	struct finf_port_slot *inputs, *outputs;
+	const void **in; /* scratch of one launch, as wide as the widest step */
+	void **out;
+	uint32_t n_steps, n_inputs, n_outputs;
+	uint64_t workspace_offset;
+};
+
+#endif

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/run: one pass over the steps. Allocates nothing, reads a clock only when asked to. */
+#include <errno.h>
+
+#include "exec/priv.h"
+
+static int check_port(const struct finf_port_slot *port, const char *what,
+		      const struct finf_tensor *given, struct finf_diag *diag)
+{
+	char have[96], want[96];
+
+	if (given->dtype == port->dtype && finf_shape_equal(&given->shape, &port->shape))
+		return 0;
+	return finf_diag_set(
+		diag, -EINVAL, "%s '%s': given %s %s, expected %s %s", what, port->name,
+		finf_dtype_name(given->dtype), finf_shape_text(&given->shape, have, sizeof(have)),
+		finf_dtype_name(port->dtype), finf_shape_text(&port->shape, want, sizeof(want)));
+}
+
+static int check_inputs(const struct finf_session *session, const struct finf_run *run,
+			struct finf_diag *diag)
+{
+	if (run->n_inputs != session->n_inputs)
+		return finf_diag_set(diag, -EINVAL, "%u inputs given, %u expected", run->n_inputs,
+				     session->n_inputs);
+	for (uint32_t i = 0; i < session->n_inputs; i++) {
+		const struct finf_port_slot *port = &session->inputs[i];
+		const struct finf_tensor *given = &run->inputs[i];
+		int err = check_port(port, "input", given, diag);
+
+		if (err)
+			return err;
+		if (given->bytes < port->bytes || (!given->data && port->bytes))
+			return finf_diag_set(
+				diag, -EINVAL, "input '%s': %zu bytes given, %zu expected",
+				port->name, given->data ? given->bytes : 0, port->bytes);
+	}
+	return 0;
+}
+
+static int check_outputs(const struct finf_session *session, const struct finf_run *run,
+			 struct finf_diag *diag)
+{
+	if (run->n_outputs != session->n_outputs)
+		return finf_diag_set(diag, -EINVAL, "%u outputs given, %u expected", run->n_outputs,
+				     session->n_outputs);
+	for (uint32_t i = 0; i < session->n_outputs; i++) {
+		const struct finf_port_slot *port = &session->outputs[i];
+
+		if (run->outputs[i].data && run->outputs[i].bytes < port->bytes)
+			return finf_diag_set(diag, -ENOSPC,
+					     "output '%s': room for %zu bytes, %zu needed",
+					     port->name, run->outputs[i].bytes, port->bytes);
+	}
+	return 0;
+}
+
+/* Nothing that is not there yet may be read: the only place where a run blocks. */
+static int wait_segments(const struct finf_run *run, uint32_t need, uint32_t *published,
+			 struct finf_diag *diag)
+{
+	int err;
+
+	if (!run->load || need <= *published)
+		return 0;
+	*published = finf_load_published(run->load);
+	if (need <= *published)
+		return 0;
+	err = finf_load_wait(run->load, need, run->deadline_ns);
+	if (err)
+		return finf_diag_set(diag, err, "%s after %u segments, %u needed",
+				     err == -ETIME ? "deadline passed while weights were loading"
+						   : "loading the weights failed",
+				     finf_load_published(run->load), need);
+	*published = need;
+	return 0;
+}
+
+static int launch(struct finf_session *session, const struct finf_launch_step *step,
+		  char *const base[FINF_N_BASES])
+{
+	struct finf_launch args = {
+		.in = session->in,
+		.out = session->out,
+		.workspace =
+			step->workspace ? base[FINF_BASE_ARENA] + session->workspace_offset : NULL,
+	};
+
+	for (uint32_t i = 0; i < step->n_in; i++)
+		session->in[i] =
+			step->in[i].base ? base[step->in[i].base] + step->in[i].offset : NULL;
+	for (uint32_t i = 0; i < step->n_out; i++)
+		session->out[i] =
+			step->out[i].base ? base[step->out[i].base] + step->out[i].offset : NULL;
+	return finf_device_kernel_run(session->dev, step->kernel, &args);
+}
+
+static int run_steps(struct finf_session *session, const struct finf_run *run,
+		     struct finf_diag *diag)
+{
+	char *const base[FINF_N_BASES] = {
+		[FINF_BASE_ARENA] = run->arena,
+		[FINF_BASE_WEIGHTS] = (char *)run->weights,
+	};
+	uint32_t published = 0;
+
+	for (uint32_t i = 0; i < session->n_steps; i++) {
+		const struct finf_launch_step *step = &session->steps[i];
+		uint64_t start_ns = 0;
+		int err;
+
+		if (run->deadline_ns && finf_now_ns() >= run->deadline_ns)
+			return finf_diag_set(diag, -ETIME,
+					     "deadline passed before '%s', step %u of %u",
+					     step->name, i, session->n_steps);
+		err = wait_segments(run, step->need_segments, &published, diag);
+		if (err)
+			return err;
+		if (run->on_step)
+			start_ns = finf_now_ns();
+		err = step->kernel ? launch(session, step, base) : 0;
+		if (err)
+			return finf_diag_set(diag, err, "'%s' failed on the device", step->name);
+		if (run->on_step)
+			run->on_step(run->on_step_ctx, i, start_ns, finf_now_ns());
+	}
+	return 0;
+}
+
+static int copy_in(const struct finf_session *session, const struct finf_run *run,
+		   struct finf_diag *diag)
+{
+	for (uint32_t i = 0; i < session->n_inputs; i++) {
+		const struct finf_port_slot *port = &session->inputs[i];
+		int err = port->bytes ? finf_device_write(session->dev,
+							  (char *)run->arena + port->offset,
+							  run->inputs[i].data, port->bytes)
+				      : 0;
+
+		if (err)
+			return finf_diag_set(diag, err, "input '%s' could not be copied",
+					     port->name);
+	}
+	return 0;
+}
+
+static int copy_out(const struct finf_session *session, const struct finf_run *run,
+		    struct finf_diag *diag)
+{
+	for (uint32_t i = 0; i < session->n_outputs; i++) {
+		const struct finf_port_slot *port = &session->outputs[i];
+		struct finf_tensor *to = &run->outputs[i];
+		int err;
+
+		if (!to->data)
+			continue;
+		err = port->bytes ? finf_device_read(session->dev, to->data,
+						     (char *)run->arena + port->offset, port->bytes)
+				  : 0;
+		if (err)
+			return finf_diag_set(diag, err, "output '%s' could not be copied",
+					     port->name);
+		to->dtype = port->dtype;
+		to->shape = port->shape;
+		to->bytes = port->bytes;
+	}
+	return 0;
+}
+
+int finf_session_run(struct finf_session *session, const struct finf_run *run,
+		     struct finf_diag *diag)
+{
+	int err = check_inputs(session, run, diag);
+
+	if (!err)
+		err = check_outputs(session, run, diag);
+	if (!err)
+		err = copy_in(session, run, diag);
+	if (!err)
+		err = run_steps(session, run, diag);
+	if (!err)
+		err = copy_out(session, run, diag);
+	return err;
+}

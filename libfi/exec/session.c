@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: MIT */
+/* exec/session: a plan's steps become kernels and resolved operands, once. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "exec/priv.h"
+
+/* An alias shares the bytes of another buffer, which may be an alias itself. */
+static const struct finf_plan_buffer *bytes_of(const struct finf_plan *plan, uint32_t buffer)
+{
+	while (plan->buffers[buffer].alias_of != FINF_NONE)
+		buffer = plan->buffers[buffer].alias_of;
+	return &plan->buffers[buffer];
+}
+
+static struct finf_slot slot_of(const struct finf_plan *plan, struct finf_operand operand)
+{
+	switch (operand.kind) {
+	case FINF_OPERAND_BUFFER:
+		return (struct finf_slot){FINF_BASE_ARENA, bytes_of(plan, operand.index)->offset};
+	case FINF_OPERAND_WEIGHT:
+		return (struct finf_slot){FINF_BASE_WEIGHTS, plan->weights[operand.index].offset};
+	default:
+		return (struct finf_slot){FINF_BASE_NONE, 0};
+	}
+}
+
+static const struct finf_slot *slots_of(struct finf_session *session, const struct finf_plan *plan,
+					const struct finf_operand *operands, uint32_t n)
+{
+	struct finf_slot *slots = finf_arena_array(&session->arena, n ? n : 1, sizeof(*slots));
+
+	for (uint32_t i = 0; slots && i < n; i++)
+		slots[i] = slot_of(plan, operands[i]);
+	return slots;
+}
+
+/* A reorder carries one value between layouts; a weight is copied out plain. */
+static int reorder_kernel(struct finf_session *session, const struct finf_graph *graph,
+			  const struct finf_plan *plan, const struct finf_step *step,
+			  struct finf_launch_step *ret, struct finf_diag *diag)
+{
+	const struct finf_plan_buffer *to = &plan->buffers[step->out[0].index];
+	const struct finf_value *value = &graph->values[to->value];
+	uint16_t from = step->in[0].kind == FINF_OPERAND_BUFFER
+				? plan->buffers[step->in[0].index].layout
+				: FINF_LAYOUT_PLAIN;
+
+	ret->name = value->name;
+	return finf_device_reorder_new(session->dev, value->dtype, &value->shape, from, to->layout,
+				       plan->threads, &ret->kernel, diag);
+}
+
+static int node_kernel(struct finf_session *session, const struct finf_graph *graph,
+		       const struct finf_plan *plan, const struct finf_step *step,
+		       struct finf_launch_step *ret, struct finf_diag *diag)
+{
+	ret->name = graph->nodes[step->node].name;
+	if (step->form.flags & FINF_FORM_ALIAS)
+		return 0;
+	ret->workspace = step->form.workspace_bytes > 0;
+	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
+				      &ret->kernel, diag);
+}
+
+static int step_init(struct finf_session *session, const struct finf_graph *graph,
+		     const struct finf_plan *plan, uint32_t index, struct finf_diag *diag)
+{
+	const struct finf_step *step = &plan->steps[index];
+	struct finf_launch_step *ret = &session->steps[index];
+
+	ret->need_segments = step->need_segments;
+	ret->n_in = step->n_in;
+	ret->n_out = step->n_out;
+	ret->in = slots_of(session, plan, step->in, step->n_in);
+	ret->out = slots_of(session, plan, step->out, step->n_out);
+	if (!ret->in || !ret->out)
+		return -ENOMEM;
+	if (step->node == FINF_NONE)
+		return reorder_kernel(session, graph, plan, step, ret, diag);
+	return node_kernel(session, graph, plan, step, ret, diag);
+}
+
+static int ports_init(const struct finf_graph *graph, const struct finf_plan *plan,
+		      const uint32_t *values, const uint32_t *buffers, uint32_t n,
+		      struct finf_port_slot *ret)
+{
+	for (uint32_t i = 0; i < n; i++) {
+		const struct finf_value *value = &graph->values[values[i]];
+		int err = finf_tensor_bytes(value->dtype, &value->shape, &ret[i].bytes);
+
+		if (err)
+			return err;
+		ret[i].name = value->name;
+		ret[i].dtype = value->dtype;
+		ret[i].shape = value->shape;
+		ret[i].offset = bytes_of(plan, buffers[i])->offset;
+	}
+	return 0;
+}
+
+/* The widest step decides how long the scratch arrays of a launch are. */
+static int scratch_init(struct finf_session *session, const struct finf_plan *plan)
+{
+	uint32_t n_in = 1, n_out = 1;
+
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		n_in = FINF_MAX(n_in, plan->steps[i].n_in);
+		n_out = FINF_MAX(n_out, plan->steps[i].n_out);
+	}
+	session->in = finf_arena_array(&session->arena, n_in, sizeof(*session->in));
+	session->out = finf_arena_array(&session->arena, n_out, sizeof(*session->out));
+	return session->in && session->out ? 0 : -ENOMEM;
+}
+
+static int session_init(struct finf_session *session, const struct finf_graph *graph,
+			const struct finf_plan *plan, struct finf_diag *diag)
+{
+	struct finf_arena *arena = &session->arena;
+	int err;
+
+	session->inputs = finf_arena_array(arena, plan->n_inputs + 1, sizeof(*session->inputs));
+	session->outputs = finf_arena_array(arena, plan->n_outputs + 1, sizeof(*session->outputs));
+	session->steps = finf_arena_array(arena, plan->n_steps + 1, sizeof(*session->steps));
+	if (!session->inputs || !session->outputs || !session->steps)
+		return -ENOMEM;
+	session->n_inputs = plan->n_inputs;
+	session->n_outputs = plan->n_outputs;
+	session->n_steps = plan->n_steps;
+	session->workspace_offset = plan->workspace_offset;
+	err = ports_init(graph, plan, graph->inputs, plan->inputs, plan->n_inputs, session->inputs);
+	if (!err)
+		err = ports_init(graph, plan, graph->outputs, plan->outputs, plan->n_outputs,
+				 session->outputs);
+	if (!err)
+		err = scratch_init(session, plan);
+	for (uint32_t i = 0; i < plan->n_steps && !err; i++) {
+		err = step_init(session, graph, plan, i, diag);
+		if (err && session->steps[i].name)
+			finf_diag_prefix(diag, "node '%s'", session->steps[i].name);
+	}
+	return err;
+}
+
+int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
+		     const struct finf_plan *plan, struct finf_session **ret_session,
+		     struct finf_diag *diag)
+{
+	struct finf_session *session = calloc(1, sizeof(*session));
+	int err;
+
+	if (!session)
+		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
+	finf_arena_init(&session->arena);
+	session->dev = dev;
+	err = session_init(session, graph, plan, diag);
+	if (err) {
+		finf_session_free(session);
+		return err == -ENOMEM ? finf_diag_set(diag, err, "no memory for a session") : err;
+	}
+	*ret_session = session;
+	return 0;
+}
+
+void finf_session_free(struct finf_session *session)
+{
+	if (!session)
+		return;
+	for (uint32_t i = 0; i < session->n_steps; i++)
+		if (session->steps[i].kernel)
+			finf_device_kernel_free(session->dev, session->steps[i].kernel);
+	finf_arena_fini(&session->arena);
+	free(session);
+}

@@ -1,0 +1,746 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * exec: a chain of additions planned by hand over a device that counts and can
+ * fail on command. Shows results, refusals, undo, deadlines, and that a run
+ * starts before its last segment has arrived.
+ *
+ *   x -> [reorder] -> +w0 -> (alias) -> +w1 -> +w2 -> +w3 -> y     one 4 KiB segment per w
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "exec/exec.h"
+#include "graph/op.h"
+#include "tests/support/support.h"
+
+#define N_ADDS	  4u
+#define N_STEPS	  (N_ADDS + 2) /* the additions, one reorder, one alias */
+#define COUNT	  1024u
+#define BYTES	  (COUNT * sizeof(float))
+#define WORKSPACE 128u
+
+/* ---- a device that counts ------------------------------------------------- */
+
+static struct {
+	int live_kernels;
+	int new_left;	       /* kernels that may still be made */
+	int run_left;	       /* launches that may still succeed */
+	const void *workspace; /* of the last launch */
+} fake;
+
+struct finf_kernel {
+	const struct finf_graph *graph;
+	uint32_t node; /* FINF_NONE = reorder */
+};
+
+static int fake_new(const struct finf_graph *graph, uint32_t node, struct finf_kernel **ret)
+{
+	if (fake.new_left-- <= 0)
+		return -EOPNOTSUPP;
+	*ret = calloc(1, sizeof(**ret));
+	ck_assert_ptr_nonnull(*ret);
+	(*ret)->graph = graph;
+	(*ret)->node = node;
+	fake.live_kernels++;
+	return 0;
+}
+
+static int fake_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+			   const struct finf_form *form, uint32_t threads,
+			   struct finf_kernel **ret_kernel, struct finf_diag *diag)
+{
+	int err = fake_new(graph, node, ret_kernel);
+
+	(void)dev, (void)form, (void)threads;
+	return err ? finf_diag_set(diag, err, "no such kernel") : 0;
+}
+
+static int fake_reorder_new(struct finf_device *dev, enum finf_dtype dtype,
+			    const struct finf_shape *shape, uint16_t from, uint16_t to,
+			    uint32_t threads, struct finf_kernel **ret_kernel,
+			    struct finf_diag *diag)
+{
+	(void)dev, (void)dtype, (void)shape, (void)threads, (void)diag;
+	ck_assert_uint_eq(from, 0);
+	ck_assert_uint_eq(to, 7);
+	return fake_new(NULL, FINF_NONE, ret_kernel);
+}
+
+static int fake_run(struct finf_device *dev, struct finf_kernel *kernel,
+		    const struct finf_launch *launch)
+{
+	(void)dev;
+	if (fake.run_left-- <= 0)
+		return -EREMOTEIO;
+	fake.workspace = launch->workspace;
+	if (kernel->node == FINF_NONE) {
+		memcpy(launch->out[0], launch->in[0], BYTES);
+		return 0;
+	}
+	for (uint32_t i = 0; i < COUNT; i++)
+		((float *)launch->out[0])[i] =
+			((const float *)launch->in[0])[i] + ((const float *)launch->in[1])[i];
+	return 0;
+}
+
+static void fake_kernel_free(struct finf_device *dev, struct finf_kernel *kernel)
+{
+	(void)dev;
+	fake.live_kernels--;
+	free(kernel);
+}
+
+static int fake_read(struct finf_device *dev, void *host, const void *device, uint64_t bytes)
+{
+	(void)dev;
+	memcpy(host, device, bytes);
+	return 0;
+}
+
+static int fake_write(struct finf_device *dev, void *device, const void *host, uint64_t bytes)
+{
+	(void)dev;
+	memcpy(device, host, bytes);
+	return 0;
+}
+
+static const struct finf_device_ops fake_ops = {
+	.abi = FINF_DEVICE_ABI,
+	.name = "fake",
+	.read = fake_read,
+	.write = fake_write,
+	.move = fake_write,
+	.kernel_new = fake_kernel_new,
+	.reorder_new = fake_reorder_new,
+	.kernel_run = fake_run,
+	.kernel_free = fake_kernel_free,
+};
+
+static struct finf_device fake_device = {&fake_ops};
+
+/* ---- the model ------------------------------------------------------------ */
+
+static struct finf_graph *graph;
+static struct finf_plan plan;
+static struct finf_step steps[N_STEPS];
+static struct finf_operand in[N_STEPS][2], out[N_STEPS];
+static struct finf_plan_buffer buffers[N_STEPS + 1];
+static struct finf_plan_weight weights[N_ADDS];
+static struct finf_plan_segment segments[N_ADDS];
+static uint32_t plan_inputs[1], plan_outputs[1];
+
+static float x[COUNT], y[COUNT], want[COUNT];
+static float extent[N_ADDS][COUNT] __attribute__((aligned(4096)));
+static char activations[2 * BYTES + WORKSPACE] __attribute__((aligned(64)));
+
+static const struct finf_shape shape = {2, {1, COUNT}};
+
+static uint32_t add_value(const char *name, uint32_t number)
+{
+	char text[32];
+	uint32_t value;
+
+	snprintf(text, sizeof(text), "%s%u", name, number);
+	ck_assert_int_eq(finf_graph_value(graph, text, FINF_F32, &shape, &value), 0);
+	return value;
+}
+
+static void add_node(const char *op, uint32_t number, const uint32_t *ins, uint32_t n_in,
+		     uint32_t to)
+{
+	struct finf_op none = {.name = op, .min_in = 1, .max_in = 2, .min_out = 1, .max_out = 1};
+	static struct finf_op rows[N_STEPS];
+	char text[32];
+	uint32_t node;
+
+	rows[number] = none;
+	snprintf(text, sizeof(text), "node%u", number);
+	ck_assert_int_eq(
+		finf_graph_node(graph, &rows[number], 13, text, ins, n_in, &to, 1, NULL, 0, &node),
+		0);
+	ck_assert_uint_eq(node, number);
+}
+
+/* Buffers 0 and 1 alternate in the arena; the alias lies on the one before it. */
+static void add_buffer(uint32_t index, uint32_t value, uint32_t alias_of)
+{
+	buffers[index] = (struct finf_plan_buffer){
+		.value = value,
+		.layout = index == 1 ? 7 : 0,
+		.alias_of = alias_of,
+		.offset = alias_of == FINF_NONE ? index % 2 * BYTES : 1, /* 1: must not be used */
+		.bytes = BYTES,
+	};
+}
+
+static void add_step(uint32_t index, uint32_t node, uint32_t weight)
+{
+	uint32_t n_in = weight == FINF_NONE ? 1 : 2;
+
+	in[index][0] = (struct finf_operand){FINF_OPERAND_BUFFER, index};
+	in[index][1] = (struct finf_operand){FINF_OPERAND_WEIGHT, weight};
+	out[index] = (struct finf_operand){FINF_OPERAND_BUFFER, index + 1};
+	steps[index] = (struct finf_step){
+		.node = node,
+		.n_in = n_in,
+		.n_out = 1,
+		.in = in[index],
+		.out = &out[index],
+		.need_segments = weight == FINF_NONE ? 0 : weight + 1,
+	};
+}
+
+static void make_graph(void)
+{
+	uint32_t value[N_STEPS + 1], weight[N_ADDS];
+
+	ck_assert_int_eq(finf_graph_new("adds", &graph), 0);
+	for (uint32_t i = 0; i < N_ADDS; i++) {
+		weight[i] = add_value("w", i);
+		graph->values[weight[i]].is_const = true;
+	}
+	for (uint32_t i = 0; i <= N_STEPS; i++)
+		value[i] = add_value("v", i);
+	ck_assert_int_eq(finf_graph_input(graph, value[0]), 0);
+	ck_assert_int_eq(finf_graph_output(graph, value[N_STEPS]), 0);
+	add_node("Add", 0, (uint32_t[]){value[1], weight[0]}, 2, value[2]);
+	add_node("Alias", 1, &value[2], 1, value[3]);
+	for (uint32_t i = 1; i < N_ADDS; i++)
+		add_node("Add", i + 1, (uint32_t[]){value[i + 2], weight[i]}, 2, value[i + 3]);
+	for (uint32_t i = 0; i <= N_STEPS; i++)
+		add_buffer(i, value[i], i == 3 ? 2 : FINF_NONE);
+	/* after the alias the parity turns: 4 must not lie on 2 */
+	for (uint32_t i = 4; i <= N_STEPS; i++)
+		buffers[i].offset = (i + 1) % 2 * BYTES;
+}
+
+static void make_plan(void)
+{
+	add_step(0, FINF_NONE, FINF_NONE);
+	add_step(1, 0, 0);
+	add_step(2, 1, FINF_NONE);
+	steps[2].form.flags = FINF_FORM_ALIAS;
+	for (uint32_t i = 1; i < N_ADDS; i++)
+		add_step(i + 2, i + 1, i);
+	steps[N_STEPS - 1].form.workspace_bytes = WORKSPACE;
+	for (uint32_t i = 0; i < N_ADDS; i++) {
+		weights[i].offset = i * BYTES;
+		segments[i] = (struct finf_plan_segment){i * BYTES, BYTES};
+	}
+	plan_inputs[0] = 0;
+	plan_outputs[0] = N_STEPS;
+	plan = (struct finf_plan){
+		.steps = steps,
+		.n_steps = N_STEPS,
+		.buffers = buffers,
+		.n_buffers = N_STEPS + 1,
+		.weights = weights,
+		.n_weights = N_ADDS,
+		.segments = segments,
+		.n_segments = N_ADDS,
+		.inputs = plan_inputs,
+		.outputs = plan_outputs,
+		.n_inputs = 1,
+		.n_outputs = 1,
+		.weight_bytes = sizeof(extent),
+		.arena_bytes = sizeof(activations),
+		.workspace_offset = 2 * BYTES,
+		.workspace_bytes = WORKSPACE,
+		.threads = 1,
+	};
+}
+
+static void setup(void)
+{
+	memset(&fake, 0, sizeof(fake));
+	fake.new_left = fake.run_left = INT32_MAX;
+	make_graph();
+	make_plan();
+	test_fill_f32(x, COUNT, 1);
+	test_fill_f32(extent[0], N_ADDS * COUNT, 2);
+	memset(y, 0, sizeof(y));
+	for (uint32_t i = 0; i < COUNT; i++) {
+		want[i] = x[i];
+		for (uint32_t k = 0; k < N_ADDS; k++)
+			want[i] += extent[k][i];
+	}
+}
+
+static void teardown(void)
+{
+	finf_graph_free(graph);
+	ck_assert_int_eq(fake.live_kernels, 0);
+}
+
+static struct finf_session *new_session(void)
+{
+	struct finf_session *session = NULL;
+	struct finf_diag diag = {""};
+	int err = finf_session_new(&fake_device, graph, &plan, &session, &diag);
+
+	ck_assert_msg(!err, "%d %s", err, diag.text);
+	return session;
+}
+
+static struct finf_tensor given, wanted;
+
+static struct finf_run a_run(void)
+{
+	given = (struct finf_tensor){"v0", FINF_F32, shape, x, BYTES};
+	wanted = (struct finf_tensor){.data = y, .bytes = sizeof(y)};
+	return (struct finf_run){
+		.size = sizeof(struct finf_run),
+		.weights = extent,
+		.arena = activations,
+		.inputs = &given,
+		.n_inputs = 1,
+		.outputs = &wanted,
+		.n_outputs = 1,
+	};
+}
+
+/* ---- results --------------------------------------------------------------- */
+
+START_TEST(runs_and_fills_the_output)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_int_eq(wanted.dtype, FINF_F32);
+	ck_assert_uint_eq(wanted.bytes, BYTES);
+	ck_assert_uint_eq(wanted.shape.rank, 2);
+	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
+	ck_assert_ptr_eq(fake.workspace, activations + plan.workspace_offset);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(weights_and_arena_may_move_between_runs)
+{
+	static float moved[N_ADDS][COUNT];
+	static char other[sizeof(activations)] __attribute__((aligned(64)));
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	memcpy(moved, extent, sizeof(extent));
+	memset(extent, 0xff, sizeof(extent));
+	memset(activations, 0xff, sizeof(activations));
+	memset(y, 0, sizeof(y));
+	run = a_run();
+	run.weights = moved;
+	run.arena = other;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(output_that_is_not_wanted_is_left_out)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+
+	wanted.data = NULL;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_uint_eq(wanted.shape.rank, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(warm_runs_take_no_heap)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	size_t before;
+
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	before = mallinfo2().uordblks;
+	for (int i = 0; i < 1000; i++) {
+		run = a_run();
+		ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	}
+	ck_assert_uint_eq(mallinfo2().uordblks, before);
+	finf_session_free(session);
+}
+END_TEST
+
+/* ---- refusals --------------------------------------------------------------- */
+
+static const struct {
+	const char *what;
+	struct finf_tensor given;
+	uint32_t n_inputs;
+	size_t room;
+	uint32_t n_outputs;
+	int err;
+	const char *says;
+} refused[] = {
+	{"dtype",
+	 {"v0", FINF_I64, {2, {1, COUNT}}, x, BYTES},
+	 1,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "input 'v0': given int64 1x1024, expected float32 1x1024"},
+	{"rank",
+	 {"v0", FINF_F32, {1, {COUNT}}, x, BYTES},
+	 1,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "given float32 1024, expected float32 1x1024"},
+	{"dimension",
+	 {"v0", FINF_F32, {2, {2, COUNT}}, x, 2 * BYTES},
+	 1,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "given float32 2x1024"},
+	{"bytes",
+	 {"v0", FINF_F32, {2, {1, COUNT}}, x, BYTES - 1},
+	 1,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "input 'v0': 4095 bytes given, 4096 expected"},
+	{"no data",
+	 {"v0", FINF_F32, {2, {1, COUNT}}, NULL, BYTES},
+	 1,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "input 'v0': 0 bytes given"},
+	{"too few inputs",
+	 {"v0", FINF_F32, {2, {1, COUNT}}, x, BYTES},
+	 0,
+	 BYTES,
+	 1,
+	 -EINVAL,
+	 "0 inputs given, 1 expected"},
+	{"too many outputs",
+	 {"v0", FINF_F32, {2, {1, COUNT}}, x, BYTES},
+	 1,
+	 BYTES,
+	 2,
+	 -EINVAL,
+	 "2 outputs given, 1 expected"},
+	{"small output",
+	 {"v0", FINF_F32, {2, {1, COUNT}}, x, BYTES},
+	 1,
+	 BYTES - 4,
+	 1,
+	 -ENOSPC,
+	 "output 'v6': room for 4092 bytes, 4096 needed"},
+};
+
+START_TEST(wrong_tensors_are_named)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+
+	given = refused[_i].given;
+	run.n_inputs = refused[_i].n_inputs;
+	run.n_outputs = refused[_i].n_outputs;
+	wanted.bytes = refused[_i].room;
+	ck_assert_msg(finf_session_run(session, &run, &diag) == refused[_i].err, "%s",
+		      refused[_i].what);
+	ck_assert_msg(strstr(diag.text, refused[_i].says), "%s: %s", refused[_i].what, diag.text);
+	ck_assert_int_eq(fake.run_left, INT32_MAX);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(kernel_that_cannot_be_made_undoes_the_session)
+{
+	struct finf_session *session = NULL;
+	struct finf_diag diag = {""};
+
+	fake.new_left = _i;
+	ck_assert_int_eq(finf_session_new(&fake_device, graph, &plan, &session, &diag),
+			 -EOPNOTSUPP);
+	ck_assert_ptr_null(session);
+	ck_assert_int_eq(fake.live_kernels, 0);
+	if (_i > 0)
+		ck_assert_msg(strstr(diag.text, "node 'node"), "%s", diag.text);
+}
+END_TEST
+
+START_TEST(device_fault_names_the_node)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+
+	fake.run_left = 2;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -EREMOTEIO);
+	ck_assert_msg(strstr(diag.text, "'node2'"), "%s", diag.text);
+	ck_assert_uint_eq(wanted.shape.rank, 0);
+	/* one request failed, not the session */
+	fake.run_left = INT32_MAX;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	finf_session_free(session);
+}
+END_TEST
+
+static uint32_t steps_seen;
+
+static void until_deadline(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+	const uint64_t *deadline_ns = ctx;
+
+	ck_assert_uint_le(start_ns, end_ns);
+	ck_assert_uint_eq(step, steps_seen);
+	steps_seen++;
+	while (finf_now_ns() < *deadline_ns)
+		;
+}
+
+START_TEST(deadline_is_checked_between_steps)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+
+	steps_seen = 0;
+	run.deadline_ns = finf_now_ns() + 100000000;
+	run.on_step = until_deadline;
+	run.on_step_ctx = &run.deadline_ns;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -ETIME);
+	ck_assert_msg(strstr(diag.text, "deadline passed"), "%s", diag.text);
+	ck_assert_uint_le(steps_seen, 1);
+	ck_assert_uint_eq(wanted.shape.rank, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+/* ---- streaming --------------------------------------------------------------- */
+
+/* Holds the loader at the last segment until the first node has run. */
+struct gate {
+	pthread_mutex_t lock;
+	pthread_cond_t opened;
+	uint64_t hold_from; /* file offset */
+	bool open, gave_up;
+	struct finf_load *load;
+	uint32_t published_at_first; /* when the first node had run */
+	bool done;
+	int result;
+};
+
+static void gate_wait(void *ctx, uint64_t file_offset)
+{
+	struct gate *gate = ctx;
+	struct timespec limit;
+
+	if (file_offset < gate->hold_from)
+		return;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 60;
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->open && !gate->gave_up)
+		if (pthread_cond_timedwait(&gate->opened, &gate->lock, &limit) == ETIMEDOUT)
+			gate->gave_up = true;
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_open(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	gate->open = true;
+	pthread_cond_broadcast(&gate->opened);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void open_after_first_add(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+	struct gate *gate = ctx;
+
+	(void)start_ns, (void)end_ns;
+	if (step != 1)
+		return;
+	gate->published_at_first = finf_load_published(gate->load);
+	gate_open(gate);
+}
+
+static void load_done(void *ctx, struct finf_load *load, int result, const struct finf_diag *diag)
+{
+	struct gate *gate = ctx;
+
+	(void)load, (void)diag;
+	pthread_mutex_lock(&gate->lock);
+	gate->result = result;
+	gate->done = true;
+	pthread_cond_broadcast(&gate->opened);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+static void wait_done(struct gate *gate)
+{
+	pthread_mutex_lock(&gate->lock);
+	while (!gate->done)
+		pthread_cond_wait(&gate->opened, &gate->lock);
+	pthread_mutex_unlock(&gate->lock);
+}
+
+struct stream {
+	struct gate gate;
+	struct finf_pool_memory pool;
+	struct finf_loader *loader;
+	int fd;
+};
+
+/* The extent goes to a file and is to come back into an empty pool; segment
+ * @damaged has the wrong checksum. */
+static void stream_start(struct stream *stream, uint32_t damaged)
+{
+	struct finf_load_segment parts[N_ADDS];
+	struct finf_loader_opts opts = {
+		.size = sizeof(opts),
+		.depth = 1, /* so that a block is published before the next is asked for */
+		.slow = gate_wait,
+		.slow_ctx = &stream->gate,
+	};
+	struct finf_diag diag = {""};
+
+	*stream = (struct stream){.gate = {.hold_from = (N_ADDS - 1) * BYTES}};
+	pthread_mutex_init(&stream->gate.lock, NULL);
+	pthread_cond_init(&stream->gate.opened, NULL);
+	stream->pool = (struct finf_pool_memory){
+		.base = mmap(NULL, sizeof(extent), PROT_READ | PROT_WRITE,
+			     MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+		.bytes = sizeof(extent),
+		.host_visible = true,
+		.mode = "host",
+		.pages = "4k",
+	};
+	stream->fd = open(scratch_path("extent"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	ck_assert_int_ge(stream->fd, 0);
+	ck_assert_int_eq(finf_pwrite_full(stream->fd, extent, sizeof(extent), 0), 0);
+	for (uint32_t i = 0; i < N_ADDS; i++)
+		parts[i] = (struct finf_load_segment){
+			.file_offset = i * BYTES,
+			.bytes = BYTES,
+			.xxh3 = finf_hash64(extent[i], BYTES) + (i == damaged),
+			.to = (char *)stream->pool.base + i * BYTES,
+		};
+	ck_assert_int_eq(
+		finf_loader_new(&fake_device, &stream->pool, &opts, &stream->loader, &diag), 0);
+	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS,
+					 load_done, &stream->gate, &stream->gate.load),
+			 0);
+}
+
+static void stream_end(struct stream *stream)
+{
+	wait_done(&stream->gate);
+	finf_load_unref(stream->gate.load);
+	finf_loader_free(stream->loader);
+	munmap(stream->pool.base, stream->pool.bytes);
+	close(stream->fd);
+	pthread_cond_destroy(&stream->gate.opened);
+	pthread_mutex_destroy(&stream->gate.lock);
+}
+
+static struct finf_run a_streamed_run(struct stream *stream)
+{
+	struct finf_run run = a_run();
+
+	run.weights = stream->pool.base;
+	run.load = stream->gate.load;
+	run.on_step = open_after_first_add;
+	run.on_step_ctx = &stream->gate;
+	return run;
+}
+
+START_TEST(first_node_runs_before_the_last_segment_is_there)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag = {""};
+	struct stream stream;
+	struct finf_run run;
+
+	stream_start(&stream, FINF_NONE);
+	run = a_streamed_run(&stream);
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	/* The loader was held at the last segment and let go by the first node: had
+	 * the run waited for all of it, neither would have moved. */
+	ck_assert(!stream.gate.gave_up);
+	ck_assert_uint_ge(stream.gate.published_at_first, 1);
+	ck_assert_uint_lt(stream.gate.published_at_first, N_ADDS);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	stream_end(&stream);
+	ck_assert_int_eq(stream.gate.result, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(load_that_fails_midway_fails_the_run)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag = {""};
+	struct stream stream;
+	struct finf_run run;
+
+	stream_start(&stream, N_ADDS - 1);
+	run = a_streamed_run(&stream);
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -EBADMSG);
+	ck_assert_msg(strstr(diag.text, "loading the weights failed"), "%s", diag.text);
+	ck_assert_uint_eq(wanted.shape.rank, 0);
+	stream_end(&stream);
+	ck_assert_int_eq(stream.gate.result, -EBADMSG);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(deadline_passes_while_weights_are_loading)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag = {""};
+	struct stream stream;
+	struct finf_run run;
+
+	stream_start(&stream, FINF_NONE);
+	run = a_streamed_run(&stream);
+	run.on_step = NULL; /* the gate stays shut */
+	run.deadline_ns = finf_now_ns() + 50000000;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -ETIME);
+	gate_open(&stream.gate);
+	stream_end(&stream);
+	ck_assert_int_eq(stream.gate.result, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("exec/session");
+	TCase *tc = tcase_create("run");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_test(tc, runs_and_fills_the_output);
+	tcase_add_test(tc, weights_and_arena_may_move_between_runs);
+	tcase_add_test(tc, output_that_is_not_wanted_is_left_out);
+	tcase_add_test(tc, warm_runs_take_no_heap);
+	tcase_add_loop_test(tc, wrong_tensors_are_named, 0, FINF_ARRAY_LEN(refused));
+	tcase_add_loop_test(tc, kernel_that_cannot_be_made_undoes_the_session, 0, N_ADDS + 1);
+	tcase_add_test(tc, device_fault_names_the_node);
+	tcase_add_test(tc, deadline_is_checked_between_steps);
+	tcase_add_test(tc, first_node_runs_before_the_last_segment_is_there);
+	tcase_add_test(tc, load_that_fails_midway_fails_the_run);
+	tcase_add_test(tc, deadline_passes_while_weights_are_loading);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
