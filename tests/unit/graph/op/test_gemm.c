@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: Gemm. */
+#include <errno.h>
+
+#include "tests/support/optest.h"
+
+#define A OT_ZEROS(F32, OT_S(2, 3))
+#define B OT_ZEROS(F32, OT_S(3, 4))
+
+static const struct optest_row rows[] = {
+#include "tests/unit/graph/op/torch_gemm.inc"
+	{.name = "by hand",
+	 .op = "Gemm",
+	 .in = {OT(F32, OT_S(1, 2), 1, 2), OT(F32, OT_S(2, 2), 1, 2, 3, 4),
+		OT(F32, OT_S(2), 10, 20)},
+	 .out = {OT(F32, OT_S(1, 2), 17, 30)}},
+	{.name = "a sum of nothing is C",
+	 .op = "Gemm",
+	 .in = {OT_ZEROS(F32, OT_S(2, 0)), OT_ZEROS(F32, OT_S(0, 2)), OT(F32, OT_S(2), 1, 2)},
+	 .out = {OT(F32, OT_S(2, 2), 1, 2, 1, 2)}},
+	{.name = "C left out before opset 11",
+	 .op = "Gemm",
+	 .opset = 9,
+	 .in = {A, B},
+	 .err = -EINVAL,
+	 .says = "opset 11"},
+	{.name = "A of rank 3",
+	 .op = "Gemm",
+	 .in = {OT_ZEROS(F32, OT_S(1, 2, 3)), B},
+	 .err = -EINVAL,
+	 .says = "A is of rank 3"},
+	{.name = "B of rank 1",
+	 .op = "Gemm",
+	 .in = {A, OT_ZEROS(F32, OT_S(3))},
+	 .err = -EINVAL,
+	 .says = "B is of rank 1"},
+	{.name = "inner dimensions differ",
+	 .op = "Gemm",
+	 .attrs = {OT_I("transB", 1)},
+	 .in = {A, B},
+	 .err = -EINVAL,
+	 .says = "A has 3 columns and B 4 rows"},
+	{.name = "C would enlarge the product",
+	 .op = "Gemm",
+	 .in = {OT_ZEROS(F32, OT_S(1, 3)), B, OT_ZEROS(F32, OT_S(2, 4))},
+	 .err = -EINVAL,
+	 .says = "2x4, which does not broadcast to 1x4"},
+	{.name = "C of rank 3",
+	 .op = "Gemm",
+	 .in = {A, B, OT_ZEROS(F32, OT_S(1, 1, 4))},
+	 .err = -EINVAL,
+	 .says = "1x1x4"},
+	{.name = "int32",
+	 .op = "Gemm",
+	 .in = {OT_ZEROS(I32, OT_S(2, 3)), OT_ZEROS(I32, OT_S(3, 4))},
+	 .err = -EOPNOTSUPP,
+	 .says = "int32"},
+	{.name = "alpha as an integer",
+	 .op = "Gemm",
+	 .attrs = {OT_I("alpha", 1)},
+	 .in = {A, B},
+	 .err = -EINVAL,
+	 .says = "alpha"},
+	{.name = "broadcast, which opset 7 took away",
+	 .op = "Gemm",
+	 .opset = 7,
+	 .attrs = {OT_I("broadcast", 1)},
+	 .in = {A, B, OT_ZEROS(F32, OT_S(4))},
+	 .err = -EOPNOTSUPP,
+	 .says = "broadcast"},
+	{.name = "product too large to count",
+	 .op = "Gemm",
+	 .in = {OT_HUGE(F32, OT_S(1ll << 40, 1)), OT_HUGE(F32, OT_S(1, 1ll << 40))},
+	 .err = -EOVERFLOW,
+	 .says = "too large"},
+};
+
+OPTEST_SUITE("graph/op/gemm", rows)

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: GlobalAveragePool. */
+#include <errno.h>
+
+#include "tests/support/optest.h"
+
+static const struct optest_row rows[] = {
+	{.name = "two channels of two images",
+	 .op = "GlobalAveragePool",
+	 .opset = 7,
+	 .in = {OT(F32, OT_S(2, 2, 1, 2), 1, 2, 3, 5, -1, 1, 10, 20)},
+	 .out = {OT(F32, OT_S(2, 2, 1, 1), 1.5, 4, 0, 15)}},
+	{.name = "one spatial dimension",
+	 .op = "GlobalAveragePool",
+	 .opset = 17,
+	 .in = {OT(F32, OT_S(1, 2, 3), 1, 2, 6, 0, 0, -3)},
+	 .out = {OT(F32, OT_S(1, 2, 1), 3, -1)}},
+	{.name = "three spatial dimensions",
+	 .op = "GlobalAveragePool",
+	 .in = {OT(F32, OT_S(1, 1, 2, 2, 2), 1, 2, 3, 4, 5, 6, 7, 8)},
+	 .out = {OT(F32, OT_S(1, 1, 1, 1, 1), 4.5)}},
+	{.name = "no spatial dimension",
+	 .op = "GlobalAveragePool",
+	 .in = {OT(F32, OT_S(1, 2), 7, 8)},
+	 .out = {OT(F32, OT_S(1, 2), 7, 8)}},
+	{.name = "a small number among large ones",
+	 .op = "GlobalAveragePool",
+	 .in = {OT(F32, OT_S(1, 1, 1, 4), 1e8, 1, -1e8, 3)},
+	 .out = {OT(F32, OT_S(1, 1, 1, 1), 1)}},
+	{.name = "no image at all",
+	 .op = "GlobalAveragePool",
+	 .in = {OT_ZEROS(F32, OT_S(0, 2, 3, 3))},
+	 .out = {OT_ZEROS(F32, OT_S(0, 2, 1, 1))}},
+	{.name = "a mean of nothing",
+	 .op = "GlobalAveragePool",
+	 .in = {OT_ZEROS(F32, OT_S(1, 2, 0, 3))},
+	 .err = -EINVAL,
+	 .says = "dimension 2"},
+	{.name = "no channels",
+	 .op = "GlobalAveragePool",
+	 .in = {OT_ZEROS(F32, OT_S(3))},
+	 .err = -EINVAL,
+	 .says = "rank 1"},
+	{.name = "float64",
+	 .op = "GlobalAveragePool",
+	 .in = {OT_ZEROS(F64, OT_S(1, 2, 3, 3))},
+	 .err = -EOPNOTSUPP,
+	 .says = "float64"},
+	{.name = "an attribute",
+	 .op = "GlobalAveragePool",
+	 .attrs = {OT_I("axis", 1)},
+	 .in = {OT_ZEROS(F32, OT_S(1, 2, 3, 3))},
+	 .err = -EOPNOTSUPP,
+	 .says = "axis"},
+};
+
+OPTEST_SUITE("graph/op/globalaveragepool", rows)
