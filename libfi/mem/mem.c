@@ -148,7 +148,7 @@ void *finf_mem_address(const struct finf_mem *mem, const struct finf_extent *ext
 	return mem->base + extent->offset;
 }
 
-uint64_t mem_largest_hole(const struct finf_mem *mem)
+static uint64_t largest_hole(const struct finf_mem *mem)
 {
 	uint64_t largest = 0;
 
@@ -162,7 +162,7 @@ void finf_mem_stats(const struct finf_mem *mem, struct finf_mem_stats *ret)
 	*ret = (struct finf_mem_stats){
 		.pool_bytes = mem->top,
 		.arena_bytes = mem->arena_bytes,
-		.largest_hole_bytes = mem_largest_hole(mem),
+		.largest_hole_bytes = largest_hole(mem),
 		.n_extents = mem->n,
 		.moves = mem->moves,
 		.moved_bytes = mem->moved_bytes,

@@ -35,6 +35,4 @@ static inline uint64_t mem_hole_bytes(const struct finf_mem *mem, uint32_t i)
 	return mem_hole_end(mem, i) - mem_hole_start(mem, i);
 }
 
-uint64_t mem_largest_hole(const struct finf_mem *mem);
-
 #endif

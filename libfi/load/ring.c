@@ -1,0 +1,430 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * load: the ring of the loader thread. Blocks are read ahead into a window and
+ * leave it in order, so that the checksum can follow the bytes:
+ *
+ *       head (next to retire)          tail (next to submit)
+ *         v                              v
+ *   ... | arrived | in flight | arrived |        block i lies in entry i mod n
+ *
+ * With staging each entry has a slot of block_bytes; the slots stay hot in the
+ * cache, which makes the disk's writes into memory faster than into a large
+ * pool. Without, blocks are read where they belong.
+ */
+#include <errno.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "load/priv.h"
+
+#define HUGE_PAGE (2u << 20)
+#define STAGING_BYTES (8u << 20)
+#define BLOCK_TRIES 64
+
+/* ---- making it ------------------------------------------------------------ */
+
+static void why(struct finf_loader *loader, const char *what, int err)
+{
+	size_t len = strlen(loader->why);
+
+	snprintf(loader->why + len, sizeof(loader->why) - len, "%s%s: %s", len ? "; " : "", what,
+		 strerror(-err));
+	finf_log("loader: %s: %s", what, strerror(-err));
+}
+
+static bool may_lock_any_amount(void)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	return !syscall(SYS_capget, &head, data) &&
+	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
+}
+
+/* What io_uring may pin for us. The limit is shared with all programs of this user. */
+static uint64_t lockable_bytes(void)
+{
+	struct rlimit limit;
+
+	if (may_lock_any_amount() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
+	    limit.rlim_cur == RLIM_INFINITY)
+		return UINT64_MAX;
+	return limit.rlim_cur;
+}
+
+static int make_ring(struct load_ring *ring, unsigned entries)
+{
+	struct io_uring_params params = {.flags = IORING_SETUP_SINGLE_ISSUER |
+						  IORING_SETUP_DEFER_TASKRUN};
+	int err = io_uring_queue_init_params(entries, &ring->uring, &params);
+
+	ring->deferred = !err;
+	if (err == -EINVAL) { /* before Linux 6.1 */
+		params = (struct io_uring_params){0};
+		err = io_uring_queue_init_params(entries, &ring->uring, &params);
+	}
+	ring->on = !err;
+	return err;
+}
+
+/* Huge pages when there are some, else what the kernel makes of an aligned range. */
+static int map_staging(struct load_ring *ring, uint64_t bytes)
+{
+	const int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
+	uint8_t *map = MAP_FAILED;
+
+	if (bytes % HUGE_PAGE == 0)
+		map = mmap(NULL, bytes, prot, flags | MAP_HUGETLB, -1, 0);
+	ring->pages = "huge";
+	if (map == MAP_FAILED) {
+		uint8_t *aligned;
+
+		map = mmap(NULL, bytes + HUGE_PAGE, prot, flags, -1, 0);
+		if (map == MAP_FAILED)
+			return -ENOMEM;
+		aligned = (uint8_t *)finf_align_up((uintptr_t)map, HUGE_PAGE);
+		if (aligned > map)
+			munmap(map, (size_t)(aligned - map));
+		munmap(aligned + bytes, (size_t)(map + HUGE_PAGE - aligned));
+		map = aligned;
+		ring->pages = madvise(map, bytes, MADV_HUGEPAGE) ? "4k" : "thp";
+	}
+	/* A child must not get copies of pages that the disk writes to. */
+	madvise(map, bytes, MADV_DONTFORK);
+	memset(map, 0, bytes);
+	ring->staging = map;
+	ring->staging_bytes = bytes;
+	return 0;
+}
+
+static int register_staging(struct load_ring *ring)
+{
+	struct iovec iov = {ring->staging, ring->staging_bytes};
+	int err = io_uring_register_buffers(&ring->uring, &iov, 1);
+
+	if (err < 0)
+		return err;
+	ring->fixed_buffers = true;
+	ring->registered_bytes = ring->staging_bytes;
+	return 0;
+}
+
+static int make_staging(struct finf_loader *loader, uint64_t lockable)
+{
+	struct finf_loader_opts *o = &loader->opts;
+	struct load_ring *ring = &loader->ring;
+	uint64_t bytes = o->staging_bytes ? o->staging_bytes : STAGING_BYTES;
+	int err;
+
+	/* Half of the limit at most: the user may run other programs that lock memory. */
+	while (bytes > lockable / 2 && bytes > STAGING_BYTES / 8)
+		bytes /= 2;
+	if (bytes < o->staging_bytes || (!o->staging_bytes && bytes < STAGING_BYTES))
+		why(loader, "less staging, by RLIMIT_MEMLOCK", -EPERM);
+	o->block_bytes = (uint32_t)FINF_MIN(o->block_bytes, bytes / o->depth);
+	o->block_bytes = FINF_MAX(o->block_bytes / LOAD_ALIGN * LOAD_ALIGN, LOAD_ALIGN);
+	bytes = FINF_MAX(bytes / o->block_bytes, o->depth) * o->block_bytes;
+	err = map_staging(ring, bytes);
+	if (err < 0)
+		return err;
+	err = register_staging(ring);
+	if (err < 0)
+		why(loader, "staging not registered", err);
+	loader->n_window = (uint32_t)(bytes / o->block_bytes);
+	return 0;
+}
+
+/* The pool in pieces of LOAD_BUFFER_MAX: the piece of an address is its buffer. */
+static int register_pool(struct finf_loader *loader, uint64_t lockable)
+{
+	uint64_t n = (loader->pool_bytes + LOAD_BUFFER_MAX - 1) / LOAD_BUFFER_MAX;
+	struct iovec *iov;
+	int err;
+
+	if (!n || loader->pool_bytes > lockable / 2)
+		return -EPERM;
+	iov = calloc(n, sizeof(*iov));
+	if (!iov)
+		return -ENOMEM;
+	for (uint64_t i = 0, at = 0; i < n; i++, at += LOAD_BUFFER_MAX) {
+		iov[i].iov_base = loader->pool + at;
+		iov[i].iov_len = FINF_MIN(LOAD_BUFFER_MAX, loader->pool_bytes - at);
+	}
+	err = io_uring_register_buffers(&loader->ring.uring, iov, (unsigned)n);
+	free(iov);
+	if (err < 0)
+		return err;
+	madvise(loader->pool, loader->pool_bytes, MADV_DONTFORK);
+	loader->ring.fixed_buffers = true;
+	loader->ring.registered_bytes = loader->pool_bytes;
+	loader->n_window = 4 * loader->opts.depth;
+	return 0;
+}
+
+static int make_buffers(struct finf_loader *loader)
+{
+	uint64_t lockable = lockable_bytes();
+	int err;
+
+	if (loader->opts.mode == FINF_LOAD_DIRECT) {
+		err = register_pool(loader, lockable);
+		if (!err)
+			return 0;
+		why(loader, "pool not registered", err);
+	}
+	loader->opts.mode = FINF_LOAD_STAGING;
+	return make_staging(loader, lockable);
+}
+
+static int ring_init(struct finf_loader *loader)
+{
+	struct load_ring *ring = &loader->ring;
+	int err = make_ring(ring, loader->opts.depth);
+
+	if (err < 0) {
+		why(loader, "no io_uring", err);
+		return err;
+	}
+	err = io_uring_register_files_sparse(&ring->uring, 1);
+	if (err < 0)
+		why(loader, "file not registered", err);
+	ring->fixed_file = !err;
+	err = make_buffers(loader);
+	if (err < 0) {
+		why(loader, "no staging", err);
+		return err;
+	}
+	loader->window = calloc(loader->n_window, sizeof(*loader->window));
+	return loader->window ? 0 : -ENOMEM;
+}
+
+void finf_ring_init(struct finf_loader *loader)
+{
+	if (loader->opts.mode == FINF_LOAD_PREAD)
+		return;
+	if (ring_init(loader) < 0) {
+		finf_ring_fini(loader);
+		loader->opts.mode = FINF_LOAD_PREAD;
+	}
+}
+
+/* Registered memory keeps its pages whatever happens to the mapping: unregister first. */
+void finf_ring_fini(struct finf_loader *loader)
+{
+	struct load_ring *ring = &loader->ring;
+
+	if (ring->fixed_buffers)
+		io_uring_unregister_buffers(&ring->uring);
+	if (ring->fixed_buffers && !ring->staging)
+		madvise(loader->pool, loader->pool_bytes, MADV_DOFORK);
+	if (ring->staging)
+		munmap(ring->staging, ring->staging_bytes);
+	if (ring->on)
+		io_uring_queue_exit(&ring->uring);
+	free(loader->window);
+	loader->window = NULL;
+	*ring = (struct load_ring){0};
+}
+
+/* ---- one load ------------------------------------------------------------- */
+
+struct reader {
+	struct load_stream *st;
+	uint64_t head, tail; /* blocks, see above */
+	uint32_t in_flight;
+	uint32_t segment; /* the first byte not yet submitted */
+	uint64_t at;
+	int fd;	 /* of an entry in the ring's file table, or of the process */
+	int err; /* the first failure; nothing is submitted after it */
+};
+
+static struct load_block *block_at(const struct reader *r, uint64_t i)
+{
+	return &r->st->loader->window[i % r->st->loader->n_window];
+}
+
+/* Where block @i is read to, and how much of it fits there. */
+static struct load_block make_block(const struct reader *r)
+{
+	const struct finf_loader *loader = r->st->loader;
+	const struct finf_load_segment *segment = &r->st->load->segments[r->segment];
+	uint64_t bytes = FINF_MIN(loader->opts.block_bytes, segment->bytes - r->at);
+	uint8_t *into = (uint8_t *)segment->to + r->at;
+
+	if (loader->ring.staging)
+		into = loader->ring.staging +
+		       (r->tail % loader->n_window) * (uint64_t)loader->opts.block_bytes;
+	else
+		bytes = FINF_MIN(bytes, LOAD_BUFFER_MAX - (uint64_t)(into - loader->pool) %
+								  LOAD_BUFFER_MAX);
+	return (struct load_block){
+		.file_offset = segment->file_offset + r->at,
+		.into = into,
+		.bytes = (uint32_t)bytes,
+	};
+}
+
+/* There is always room: no more blocks are in flight than the ring has entries. */
+static void queue_read(struct reader *r, struct load_block *block)
+{
+	struct load_ring *ring = &r->st->loader->ring;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&ring->uring);
+	uint8_t *into = block->into + block->done;
+	unsigned bytes = block->bytes - block->done;
+	uint64_t offset = block->file_offset + block->done;
+	int buffer = ring->staging ? 0 : (int)((into - r->st->loader->pool) / LOAD_BUFFER_MAX);
+
+	if (ring->fixed_buffers)
+		io_uring_prep_read_fixed(sqe, r->fd, into, bytes, offset, buffer);
+	else
+		io_uring_prep_read(sqe, r->fd, into, bytes, offset);
+	if (ring->fixed_file)
+		sqe->flags |= IOSQE_FIXED_FILE;
+	io_uring_sqe_set_data(sqe, block);
+	r->in_flight++;
+}
+
+static void fill_window(struct reader *r)
+{
+	const struct finf_loader *loader = r->st->loader;
+	const struct finf_load *load = r->st->load;
+
+	while (!r->err && r->segment < load->n_segments && r->in_flight < loader->opts.depth &&
+	       r->tail - r->head < loader->n_window) {
+		struct load_block *block = block_at(r, r->tail);
+
+		*block = make_block(r);
+		finf_stream_before_read(r->st, block->file_offset);
+		queue_read(r, block);
+		r->tail++;
+		r->at += block->bytes;
+		if (r->at == load->segments[r->segment].bytes) {
+			r->segment++;
+			r->at = 0;
+		}
+	}
+}
+
+static void fail(struct reader *r, int err)
+{
+	if (!r->err)
+		r->err = err;
+}
+
+/* The answer to one read. Short ones and passing failures are asked again. */
+static void take_answer(struct reader *r, struct load_block *block, int res)
+{
+	uint64_t at = block->file_offset + block->done;
+
+	r->in_flight--;
+	if (r->err)
+		return;
+	if (res == -EINVAL || res == -EOPNOTSUPP) {
+		fail(r, -EOPNOTSUPP);
+	} else if (res < 0 && res != -EAGAIN && res != -EINTR) {
+		fail(r, finf_stream_read_failed(r->st, at, res));
+	} else if (res == 0 || (res > 0 && (uint32_t)res < block->bytes - block->done &&
+				(uint32_t)res % r->st->align)) {
+		fail(r, finf_stream_ended_early(r->st, at + (uint32_t)res));
+	} else {
+		block->done += res > 0 ? (uint32_t)res : 0;
+		block->arrived = block->done == block->bytes;
+		if (!block->arrived && ++block->tries == BLOCK_TRIES)
+			fail(r, finf_stream_read_failed(r->st, at, -EIO));
+		else if (!block->arrived)
+			queue_read(r, block);
+	}
+}
+
+/* Tell the kernel what is queued, wait for one answer if @wait, take all that are there. */
+static int exchange(struct reader *r, bool wait)
+{
+	struct io_uring *uring = &r->st->loader->ring.uring;
+	struct io_uring_cqe *cqe;
+	int n = wait ? io_uring_submit_and_wait(uring, 1) : io_uring_submit_and_get_events(uring);
+
+	while (!io_uring_peek_cqe(uring, &cqe)) {
+		struct load_block *block = io_uring_cqe_get_data(cqe);
+		int res = cqe->res;
+
+		io_uring_cqe_seen(uring, cqe);
+		take_answer(r, block, res);
+	}
+	return n < 0 && n != -EINTR && n != -EAGAIN && n != -EBUSY ? n : 0;
+}
+
+/* Memory that the disk may still write to cannot be left: wait until nothing is in flight. */
+static void drain(struct reader *r)
+{
+	const struct timespec pause = {0, 1000000};
+
+	while (r->in_flight)
+		if (exchange(r, true) < 0)
+			nanosleep(&pause, NULL);
+}
+
+static int retire_head(struct reader *r)
+{
+	struct load_block *block = block_at(r, r->head);
+
+	if (!block->arrived)
+		return 0;
+	r->head++;
+	return finf_stream_retire(r->st, block->into, block->bytes);
+}
+
+static int set_file(struct load_ring *ring, int fd)
+{
+	int n = io_uring_register_files_update(&ring->uring, 0, &fd, 1);
+
+	return n < 0 ? n : 0;
+}
+
+/*
+ * Between two looks at the ring no more than one block is retired, so that
+ * the disk never waits for the checksum.
+ */
+static void read_all(struct reader *r)
+{
+	struct load_stream *st = r->st;
+
+	while (!r->err && !finf_stream_done(st)) {
+		int err;
+
+		fill_window(r);
+		err = exchange(r, !block_at(r, r->head)->arrived);
+		if (err < 0)
+			fail(r, finf_stream_read_failed(
+					st, st->load->segments[st->segment].file_offset + st->at, err));
+		else if (finf_stream_canceled(st))
+			fail(r, -ECANCELED);
+		else if (!r->err)
+			r->err = retire_head(r);
+	}
+	drain(r);
+}
+
+int finf_ring_read(struct load_stream *st)
+{
+	struct load_ring *ring = &st->loader->ring;
+	struct reader r = {.st = st, .segment = st->segment, .at = st->at, .fd = st->direct_fd};
+	int err;
+
+	if (ring->fixed_file) {
+		err = set_file(ring, st->direct_fd);
+		if (err < 0)
+			return finf_stream_read_failed(st, 0, err);
+		r.fd = 0;
+	}
+	read_all(&r);
+	if (ring->fixed_file)
+		set_file(ring, -1);
+	return r.err;
+}
