@@ -333,7 +333,6 @@ static bool force_head(struct finf_policy *p)
 
 void finf_policy_pump(struct finf_policy *p)
 {
-	p->step++;
 	p->more = false;
 	while (p->n_actions < FINF_POLICY_ACTIONS_MAX)
 		if (!expire_one(p) && !reply_one(p) && !compact(p) && !serve_head(p) &&
