@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: Transpose. */
+#include <errno.h>
+
+#include "tests/support/optest.h"
+
+#define IN OT(F32, OT_S(2, 3), 1, 2, 3, 4, 5, 6)
+
+static const struct optest_row rows[] = {
+	{.name = "reversed by default",
+	 .op = "Transpose",
+	 .opset = 7,
+	 .in = {IN},
+	 .out = {OT(F32, OT_S(3, 2), 1, 4, 2, 5, 3, 6)}},
+	{.name = "perm",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 1, 0)},
+	 .in = {IN},
+	 .out = {OT(F32, OT_S(3, 2), 1, 4, 2, 5, 3, 6)}},
+	{.name = "nothing moves",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 0, 1)},
+	 .in = {IN},
+	 .out = {IN}},
+	{.name = "three dimensions turned",
+	 .op = "Transpose",
+	 .opset = 17,
+	 .attrs = {OT_IS("perm", 2, 0, 1)},
+	 .in = {OT(I64, OT_S(2, 2, 2), 0, 1, 2, 3, 4, 5, 6, 7)},
+	 .out = {OT(I64, OT_S(2, 2, 2), 0, 2, 4, 6, 1, 3, 5, 7)}},
+	{.name = "NCHW to NHWC, bytes",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 0, 2, 3, 1)},
+	 .in = {OT(U8, OT_S(1, 2, 1, 3), 1, 2, 3, 4, 5, 6)},
+	 .out = {OT(U8, OT_S(1, 1, 3, 2), 1, 4, 2, 5, 3, 6)}},
+	{.name = "scalar",
+	 .op = "Transpose",
+	 .in = {OT(F32, OT_S(), 3)},
+	 .out = {OT(F32, OT_S(), 3)}},
+	{.name = "no elements",
+	 .op = "Transpose",
+	 .in = {OT_ZEROS(F32, OT_S(2, 0))},
+	 .out = {OT_ZEROS(F32, OT_S(0, 2))}},
+	{.name = "an empty tensor of absurd extents",
+	 .op = "Transpose",
+	 .in = {OT_ZEROS(F32, OT_S(1ll << 40, 1ll << 40, 0))},
+	 .out = {OT_ZEROS(F32, OT_S(0, 1ll << 40, 1ll << 40))}},
+	{.name = "perm too short",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 0)},
+	 .in = {IN},
+	 .err = -EINVAL,
+	 .says = "perm has 1 elements"},
+	{.name = "perm beyond the rank",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 0, 2)},
+	 .in = {IN},
+	 .err = -EINVAL,
+	 .says = "axis 2"},
+	{.name = "perm names a dimension twice",
+	 .op = "Transpose",
+	 .attrs = {OT_IS("perm", 1, 1)},
+	 .in = {IN},
+	 .err = -EINVAL,
+	 .says = "twice"},
+};
+
+OPTEST_SUITE("graph/op/transpose", rows)
