@@ -108,8 +108,8 @@ int finf_policy_step(struct finf_policy *p, const struct finf_event *event, uint
 		p->now = before;
 		return err;
 	}
-	/* NO_PLACE belongs to the step before: others of it may be yet to come. */
-	p->step += event->kind != FINF_EV_NO_PLACE;
+	p->step++;
+	p->ticking = event->kind == FINF_EV_TICK;
 	finf_policy_pump(p);
 	return p->n_actions;
 }

@@ -29,7 +29,7 @@ enum finf_event_kind {
 	FINF_EV_LOADED,	   /* model: all segments published */
 	FINF_EV_LOAD_FAILED, /* model; a = errno (positive) */
 	FINF_EV_NO_PLACE,  /* model: no hole for its LOAD, though the bytes would do; with id:
-			      no room for the arena zone of that RUN. Before any other event. */
+			      no room for the arena zone of that RUN. Before the next TICK. */
 	FINF_EV_COMPACTED, /* a = errno (positive) or 0 */
 	FINF_EV_RAN,	   /* id, model; a = errno (positive) or 0 */
 	FINF_EV_EVICTED,   /* model: its extent is free */
@@ -118,7 +118,7 @@ void finf_policy_free(struct finf_policy *policy);
  * After an error the state is unchanged.
  * An action EVICT frees its bytes only with EVICTED. RUN order within a model
  * is request order; a request pins its model until RAN. Loads are single-flight.
- * RUN of a model that is still loading comes at least one step after its LOAD.
+ * RUN of a model that is still loading comes only from a TICK after its LOAD.
  * The arena zone is @runs_max arenas of one size: that of the largest model
  * resident or loading, or of the largest running request. Commands (LOAD,
  * UNLOAD, PIN, REMOVE with an id) get exactly one REPLY, as requests do.

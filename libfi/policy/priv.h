@@ -81,9 +81,8 @@ struct finf_policy {
 	uint32_t compact_for;
 	uint32_t passed;     /* younger requests that overtook the head ... */
 	uint64_t passed_seq; /* ... whose oldest request is this */
-	uint64_t seq, now;
-	uint64_t step; /* counts events, all NO_PLACE with the one before */
-	bool draining, more;
+	uint64_t seq, step, now;
+	bool draining, more, ticking;
 
 	struct finf_action *actions; /* borrowed during a step */
 	int n_actions;

@@ -252,7 +252,7 @@ static bool zone_fits(const struct finf_policy *p, uint32_t model)
 }
 
 /* A run of a loading model holds its executing slot until the load is done, so
- * it comes last; and not with its LOAD, which may find no place. */
+ * it comes last; and only from a later TICK, when a NO_PLACE would have come. */
 static bool run_loading(struct finf_policy *p)
 {
 	uint32_t model = finf_heap_min(&p->loading);
@@ -260,7 +260,7 @@ static bool run_loading(struct finf_policy *p)
 	if (model == FINF_HEAP_NONE || !may_pass(p, p->loading.key[model]) ||
 	    !zone_fits(p, model))
 		return false;
-	if (p->models[model].load_step == p->step) {
+	if (!p->ticking || p->models[model].load_step == p->step) {
 		p->more = true;
 		return false;
 	}

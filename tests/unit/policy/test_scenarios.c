@@ -48,7 +48,8 @@ static const struct scenario scenarios[] = {
 	{"single flight: many requests, one load; runs in order of request", 1, 1, 8, {
 		ADD(0, 40, 10),
 		REQ(0, 1, "load 0"),
-		REQ(0, 2, "run #1"),
+		REQ(0, 2, ""),
+		TICK("run #1"),
 		REQ(0, 3, ""),
 		EV(LOADED, 0, 0, 0, ""),
 		RAN(0, 1, "reply #1 0; run #2"),
@@ -64,15 +65,16 @@ static const struct scenario scenarios[] = {
 		{{FINF_EV_REQUEST, 1, 1, 0, UINT64_MAX}, "reply #1 ENOBUFS (larger than the pool)", 0},
 		{{FINF_EV_REQUEST, 1, 1, 3, 0}, "reply #1 ETIME (deadline passed)", 0},
 		REQ(1, 1, "load 1"),
-		REQ(1, 2, "run #1"),
+		REQ(1, 2, ""),
+		TICK("run #1"),
 		REQ(1, 3, "reply #3 EAGAIN (queue full)"),
 		BAD(REQUEST, 1, 2, 0, -EINVAL), /* an id twice */
 		BAD(REQUEST, 1, 0, 0, -EINVAL),
 		EV(DRAIN, FINF_MODEL_NONE, 0, 0, ""),
 		REQ(1, 3, "reply #3 ESHUTDOWN (draining)"),
 		EV(PIN, 1, 3, 1, "reply #3 ESHUTDOWN (draining)"),
-		RAN(1, 1, "reply #1 0; run #2"),
-		EV(LOADED, 1, 0, 0, ""),
+		RAN(1, 1, "reply #1 0"),
+		EV(LOADED, 1, 0, 0, "run #2"),
 		RAN(1, 2, "reply #2 0"),
 	}},
 	{"events that make no sense change nothing", 1, 1, 4, {
@@ -117,9 +119,10 @@ static const struct scenario scenarios[] = {
 		RAN(1, 4, "reply #4 0; evict 1>2 (room for weights)"),
 		EV(UNLOAD, 0, 6, 0, "reply #6 EBUSY (busy or pinned)"),
 		EV(EVICTED, 1, 0, 0, "load 2"),
-		EV(PIN, 0, 7, 0, "reply #7 0; run #5"),
+		EV(PIN, 0, 7, 0, "reply #7 0"),
 		EV(UNLOAD, 0, 8, 0, "evict 0 (operator)"),
 		EV(EVICTED, 0, 0, 0, "reply #8 0"),
+		TICK("run #5"),
 	}},
 	{"activations make room too, and wait their turn", 1, 1, 8, {
 		ADD(0, 40, 10), ADD(1, 40, 10),
@@ -155,7 +158,8 @@ static const struct scenario scenarios[] = {
 	{"a failed load answers everybody who waited; the running one reports itself", 1, 1, 8, {
 		ADD(0, 40, 10),
 		REQ(0, 1, "load 0"),
-		REQ(0, 2, "run #1"),
+		REQ(0, 2, ""),
+		TICK("run #1"),
 		EV(LOAD, 0, 3, 0, ""),
 		EV(LOAD_FAILED, 0, 0, EIO, "reply #3 EIO (load failed); reply #2 EIO (load failed)"),
 		REQ(0, 4, ""), /* not before the old run is gone */
@@ -204,7 +208,8 @@ static const struct scenario scenarios[] = {
 	{"cancel: queued vanishes, running falls silent, a load for nobody is given up", 1, 1, 8, {
 		ADD(0, 40, 0),
 		REQ(0, 1, "load 0"),
-		REQ(0, 2, "run #1"),
+		REQ(0, 2, ""),
+		TICK("run #1"),
 		EV(CANCEL, 0, 2, 0, ""),
 		EV(CANCEL, 0, 1, 0, "cancel 0"),
 		EV(CANCEL, 0, 1, 0, ""),
@@ -235,7 +240,8 @@ static const struct scenario scenarios[] = {
 		EV(REMOVE, 1, 1, 0, "reply #1 0"),
 		EV(REMOVE, 1, 1, 0, "reply #1 ENOENT (none)"),
 		REQ(0, 2, "load 0"),
-		EV(REMOVE, 0, 3, 0, "reply #3 EBUSY (busy or pinned); run #2"),
+		EV(REMOVE, 0, 3, 0, "reply #3 EBUSY (busy or pinned)"),
+		TICK("run #2"),
 		BAD(REMOVE, 0, 0, 0, -EBUSY),
 		EV(LOADED, 0, 0, 0, ""),
 		RAN(0, 2, "reply #2 0"),
@@ -265,9 +271,9 @@ static const struct scenario scenarios[] = {
 	{"deadlines", 1, 1, 8, {
 		ADD(0, 40, 0),
 		{{FINF_EV_REQUEST, 0, 1, 5, 0}, "load 0", 0},
-		{{FINF_EV_REQUEST, 0, 2, 6, 0}, "run #1", 0},
-		{{FINF_EV_REQUEST, 0, 3, 5, 0}, "", 0},
-		TICK(""), /* row 4 */
+		TICK("run #1"),
+		{{FINF_EV_REQUEST, 0, 2, 6, 0}, "", 0},
+		{{FINF_EV_REQUEST, 0, 3, 5, 0}, "", 0}, /* row 4 */
 		TICK("reply #3 ETIME (deadline passed)"),
 		TICK("reply #2 ETIME (deadline passed)"), /* 1 runs: it is not interrupted */
 		RAN(0, 1, "reply #1 0"),
@@ -284,7 +290,8 @@ static const struct scenario scenarios[] = {
 	{"two that exclude each other take turns", 1, 1, 8, {
 		ADD(0, 60, 0), ADD(1, 60, 0),
 		REQ(0, 1, "load 0"),
-		REQ(1, 2, "run #1"),
+		REQ(1, 2, ""),
+		TICK("run #1"),
 		REQ(0, 3, ""),
 		EV(LOADED, 0, 0, 0, ""),
 		RAN(0, 1, "reply #1 0; run #3"), /* younger than 2, but it is here */
@@ -301,7 +308,8 @@ static const struct scenario scenarios[] = {
 		REQ(1, 3, "load 1"),
 		REQ(0, 4, ""),
 		RAN(0, 2, "reply #2 0; run #4"),
-		RAN(0, 4, "reply #4 0; run #3"),
+		RAN(0, 4, "reply #4 0"),
+		TICK("run #3"),
 	}},
 };
 
@@ -498,6 +506,7 @@ START_TEST(what_status_sees)
 	step(p, FINF_EV_ADD, 2, 0, 10, actions);
 	step(p, FINF_EV_REQUEST, 2, 1, 0, actions);
 	step(p, FINF_EV_REQUEST, 2, 2, 0, actions);
+	step(p, FINF_EV_TICK, FINF_MODEL_NONE, 0, 0, actions);
 	finf_policy_model(p, 2, &m);
 	ck_assert_int_eq(m.residency, FINF_LOADING);
 	ck_assert_uint_eq(m.queued, 1);
