@@ -51,8 +51,12 @@ struct finf_wire_hello {
 };
 #define FINF_WIRE_FEATURE_ARENA (1u << 0)
 
+#define FINF_WIRE_PAD 8	    /* names as a whole and each inline data end on a multiple */
+#define FINF_WIRE_ARENA_ALIGN 64 /* of offsets in the arena */
+
 /* INFER payload: this, then n_inputs + n_outputs tensors, then name_bytes of
- * model name, then for each tensor its name, then inline data, in order. */
+ * model name and the name of each tensor, zeros up to PAD, then the data of each
+ * inline input, each with zeros up to PAD. */
 struct finf_wire_infer {
 	uint16_t n_inputs, n_outputs; /* n_outputs 0 = all outputs, placed by fid */
 	uint32_t name_bytes;
@@ -68,18 +72,20 @@ struct finf_wire_tensor {
 	uint32_t rank;
 	int64_t dim[8];
 	uint64_t offset; /* in the arena; 0 when inline */
-	uint64_t bytes;	 /* of data; for a requested output: capacity */
+	uint64_t bytes;	 /* of data; for a requested output: capacity at offset, or inline
+			    with 0: placed by fid */
 	uint32_t place;
 	uint32_t name_bytes;
 	uint64_t reserved;
 };
 
-/* RESULT payload: this, then n_outputs tensors, names, inline data. On failure
- * (header status < 0): n_outputs 0, then text_bytes of message. */
+/* RESULT payload: this, then n_outputs tensors, names padded, inline data, each
+ * padded. On failure (header status < 0): n_outputs 0, then text_bytes of message. */
 struct finf_wire_result {
 	uint32_t n_outputs;
 	uint32_t text_bytes;
 	uint64_t queue_ns, load_ns, run_ns; /* where the time went */
+	uint64_t need_bytes; /* with -ENOSPC: an arena of this size would hold the outputs */
 	uint32_t cold; /* 1 = this request waited for a load */
 	uint32_t reserved;
 };
