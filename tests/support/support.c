@@ -128,8 +128,8 @@ static const char *find_up(char *found, const char *what)
 	char path[PATH_MAX], probe[PATH_MAX + 64];
 	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
-	ck_assert_int_gt(n, 0);
-	path[n] = 0;
+	/* No assertion before the end: suites look for files before Check runs. */
+	path[n > 0 ? n : 0] = 0;
 	while (strlen(path) > 1) {
 		dirname(path);
 		snprintf(probe, sizeof(probe), "%s/%s", path, what);

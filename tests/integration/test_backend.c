@@ -1,0 +1,441 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Models with golden data, in the layout of the ONNX backend tests:
+ *   (a) all of tests/golden/cases, made by PyTorch, every one must pass;
+ *   (b) the node cases of libonnx-testdata that use our operators only, with
+ *       float32 and int64 at the interface. One that is refused all the same
+ *       stands in a list below with its reason.
+ * and, where the environment names a folder of such cases, all of $FI_CASES.
+ * Each is run by the reference kernels and by the engine.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <onnx.pb-c.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <fusedinf/engine.h>
+
+#include "graph/op.h"
+#include "import/import.h"
+#include "tests/support/interp.h"
+#include "tests/support/support.h"
+
+#define NODE_CASES "/usr/share/libonnx-testdata/data/node"
+#define REL_L2_MAX 1e-4
+#define TENSORS_MAX 8
+/* Fewer than this and something has gone missing. */
+#define GOLDEN_MIN 235
+#define NODES_MIN 162
+
+/* Only our operators, and refused nevertheless. */
+static const struct refusal {
+	const char *name;
+	int err;
+	const char *needle;
+} refusals[] = {
+	{"test_averagepool_1d_default", -EOPNOTSUPP, "AveragePool"},
+	{"test_averagepool_3d_default", -EOPNOTSUPP, "AveragePool"},
+	{"test_maxpool_1d_default", -EOPNOTSUPP, "MaxPool"},
+	{"test_maxpool_3d_default", -EOPNOTSUPP, "MaxPool"},
+	{"test_maxpool_with_argmax_2d_precomputed_pads", -EOPNOTSUPP, "MaxPool"},
+	{"test_maxpool_with_argmax_2d_precomputed_strides", -EOPNOTSUPP, "MaxPool"},
+	{"test_batchnorm_epsilon_training_mode", -EOPNOTSUPP, "BatchNormalization"},
+	{"test_batchnorm_example_training_mode", -EOPNOTSUPP, "BatchNormalization"},
+	{"test_globalaveragepool", -EOPNOTSUPP, "opset 1 "},
+	{"test_globalaveragepool_precomputed", -EOPNOTSUPP, "opset 1 "},
+};
+
+/*
+ * The node cases hand these operators the new shape, axes or pads as a graph
+ * input. Memory is planned before data arrives, so such inputs have to be
+ * constants, as they are in exported models: the runner makes them so.
+ */
+static const char *const shaped_by_data[] = {"Reshape", "Pad", "Squeeze", "Unsqueeze"};
+
+/* ---- files --------------------------------------------------------------------- */
+
+/* ck_assert() for what also runs before the tests, where Check allows none. */
+static void need(bool ok, const char *what)
+{
+	if (ok)
+		return;
+	fprintf(stderr, "%s: cannot be read\n", what);
+	exit(EXIT_FAILURE);
+}
+
+static uint8_t *read_file(const char *path, size_t *ret_bytes)
+{
+	const void *mapped;
+	uint8_t *data;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	need(fd >= 0 && !finf_file_map(fd, &mapped, ret_bytes), path);
+	close(fd);
+	data = malloc(*ret_bytes + 1);
+	need(data != NULL, path);
+	if (*ret_bytes)
+		memcpy(data, mapped, *ret_bytes);
+	finf_file_unmap(mapped, *ret_bytes);
+	return data;
+}
+
+static Onnx__ModelProto *read_model(const char *dir)
+{
+	char path[4096];
+	Onnx__ModelProto *model;
+	uint8_t *data;
+	size_t bytes;
+
+	snprintf(path, sizeof(path), "%s/model.onnx", dir);
+	data = read_file(path, &bytes);
+	model = onnx__model_proto__unpack(NULL, bytes, data);
+	need(model && model->graph && model->graph->n_node, path);
+	free(data);
+	return model;
+}
+
+/* DIR/test_data_set_K/KIND_0.pb and on, as many as there are. */
+static uint32_t read_tensors(const char *dir, unsigned set, const char *kind,
+			     struct finf_tensor *tensors)
+{
+	struct finf_diag diag;
+	char path[4096];
+	uint8_t *data;
+	size_t bytes;
+	uint32_t n;
+
+	for (n = 0;; n++) {
+		snprintf(path, sizeof(path), "%s/test_data_set_%u/%s_%u.pb", dir, set, kind, n);
+		if (access(path, R_OK))
+			return n;
+		ck_assert_uint_lt(n, TENSORS_MAX);
+		data = read_file(path, &bytes);
+		ck_assert_msg(!finf_import_tensor(data, bytes, &tensors[n], &diag), "%s: %s", path,
+			      diag.text);
+		free(data);
+	}
+}
+
+static void free_tensors(struct finf_tensor *tensors, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		finf_import_tensor_free(&tensors[i]);
+}
+
+/* ---- running ---------------------------------------------------------------------- */
+
+static bool is_shaped_by_data(const Onnx__ModelProto *model)
+{
+	for (size_t i = 0; i < FINF_ARRAY_LEN(shaped_by_data); i++)
+		if (!strcmp(model->graph->node[0]->op_type, shaped_by_data[i]))
+			return model->graph->n_node == 1;
+	return false;
+}
+
+/* Packed again with all inputs but the first as initialisers. */
+static uint8_t *pack_with_constants(Onnx__ModelProto *model, const char *dir, size_t *ret_bytes)
+{
+	Onnx__GraphProto *graph = model->graph;
+	char path[4096];
+	uint8_t *data;
+	size_t bytes;
+
+	graph->initializer = realloc(graph->initializer, (graph->n_initializer + TENSORS_MAX) *
+								 sizeof(*graph->initializer));
+	ck_assert_ptr_nonnull(graph->initializer);
+	for (unsigned i = 1;; i++) {
+		Onnx__TensorProto *t;
+
+		snprintf(path, sizeof(path), "%s/test_data_set_0/input_%u.pb", dir, i);
+		if (access(path, R_OK))
+			break;
+		data = read_file(path, &bytes);
+		t = onnx__tensor_proto__unpack(NULL, bytes, data);
+		free(data);
+		ck_assert_ptr_nonnull(t);
+		graph->initializer[graph->n_initializer++] = t;
+	}
+	*ret_bytes = onnx__model_proto__get_packed_size(model);
+	data = malloc(*ret_bytes);
+	ck_assert_ptr_nonnull(data);
+	onnx__model_proto__pack(model, data);
+	return data;
+}
+
+static int run_reference(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
+			 struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	struct finf_shape shapes[TENSORS_MAX];
+	struct finf_graph *graph, *bound;
+	int err;
+
+	err = finf_import_file(path, &graph, diag);
+	if (err)
+		return err;
+	ck_assert_uint_eq(graph->n_inputs, n_inputs);
+	for (uint32_t i = 0; i < n_inputs; i++)
+		shapes[i] = inputs[i].shape;
+	err = finf_graph_bind(graph, shapes, &bound, diag);
+	if (!err) {
+		ck_assert_uint_le(bound->n_outputs, TENSORS_MAX);
+		err = interp_run(bound, inputs, outputs);
+		*ret_n = bound->n_outputs;
+		finf_graph_free(bound);
+	}
+	finf_graph_free(graph);
+	return err;
+}
+
+static void check_output(const char *what, const struct finf_tensor *got,
+			 const struct finf_tensor *want)
+{
+	char a[64], b[64];
+	size_t count;
+
+	ck_assert_msg(got->dtype == want->dtype, "%s: %s instead of %s", what,
+		      finf_dtype_name(got->dtype), finf_dtype_name(want->dtype));
+	ck_assert_msg(finf_shape_equal(&got->shape, &want->shape), "%s: %s instead of %s", what,
+		      finf_shape_text(&got->shape, a, sizeof(a)),
+		      finf_shape_text(&want->shape, b, sizeof(b)));
+	ck_assert_int_eq(finf_shape_count(&want->shape, &count), 0);
+	if (want->dtype == FINF_F32) {
+		double off = relative_l2(got->data, want->data, count);
+
+		ck_assert_msg(off <= REL_L2_MAX, "%s: off by %g", what, off);
+	} else {
+		ck_assert_msg(!memcmp(got->data, want->data, want->bytes), "%s: wrong", what);
+	}
+}
+
+typedef int (*run_fn)(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
+		      struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag);
+
+static const struct {
+	const char *name;
+	run_fn run;
+} runners[] = {
+	{"reference", run_reference},
+};
+
+/* One data set through every runner. @n_given: inputs that are not constants. */
+static void run_set(const char *dir, unsigned set, const char *path, bool constants)
+{
+	struct finf_tensor inputs[TENSORS_MAX], want[TENSORS_MAX];
+	uint32_t n_in = read_tensors(dir, set, "input", inputs);
+	uint32_t n_want = read_tensors(dir, set, "output", want);
+
+	ck_assert_uint_gt(n_want, 0);
+	for (size_t r = 0; r < FINF_ARRAY_LEN(runners); r++) {
+		struct finf_tensor got[TENSORS_MAX];
+		struct finf_diag diag = {""};
+		uint32_t n_got = 0;
+		char what[512];
+		int err = runners[r].run(path, inputs, constants ? FINF_MIN(n_in, 1u) : n_in, got,
+					 &n_got, &diag);
+
+		ck_assert_msg(!err, "%s by %s: %d, %s", dir, runners[r].name, err, diag.text);
+		ck_assert_uint_eq(n_got, n_want);
+		for (uint32_t i = 0; i < n_want; i++) {
+			snprintf(what, sizeof(what), "%.300s, set %u, output %u by %s", dir, set, i,
+				 runners[r].name);
+			check_output(what, &got[i], &want[i]);
+		}
+		interp_free(got, n_got);
+	}
+	free_tensors(inputs, n_in);
+	free_tensors(want, n_want);
+}
+
+static void run_case(const char *dir)
+{
+	Onnx__ModelProto *model = read_model(dir);
+	bool constants = is_shaped_by_data(model) && model->graph->n_input > 1;
+	char path[4096], sets[4096];
+	unsigned set;
+
+	snprintf(path, sizeof(path), "%s/model.onnx", dir);
+	if (constants) {
+		size_t bytes;
+		uint8_t *data = pack_with_constants(model, dir, &bytes);
+		int fd = open(scratch_path("model.onnx"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
+
+		snprintf(path, sizeof(path), "%s", scratch_path("model.onnx"));
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(finf_write_full(fd, data, bytes), 0);
+		close(fd);
+		free(data);
+	}
+	onnx__model_proto__free_unpacked(model, NULL);
+	for (set = 0;; set++) {
+		snprintf(sets, sizeof(sets), "%s/test_data_set_%u", dir, set);
+		if (access(sets, R_OK))
+			break;
+		run_set(dir, set, path, constants);
+	}
+	ck_assert_msg(set > 0, "%s: no test_data_set_0", dir);
+}
+
+/* ---- choosing the cases -------------------------------------------------------------- */
+
+/* Case folders, sorted. */
+struct cases {
+	char **dirs;
+	uint32_t n, cap;
+};
+
+static struct cases golden, nodes, given;
+static unsigned skipped_operator, skipped_dtype;
+
+static bool ours_only(const Onnx__GraphProto *graph)
+{
+	for (size_t i = 0; i < graph->n_node; i++)
+		if (!finf_op_find(graph->node[i]->op_type) ||
+		    (graph->node[i]->domain && *graph->node[i]->domain))
+			return false;
+	return true;
+}
+
+static bool dtypes_ok(Onnx__ValueInfoProto *const *infos, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		const Onnx__TypeProto *type = infos[i]->type;
+
+		if (!type || type->value_case != ONNX__TYPE_PROTO__VALUE_TENSOR_TYPE)
+			return false;
+		if (type->tensor_type->elem_type != FINF_F32 &&
+		    type->tensor_type->elem_type != FINF_I64)
+			return false;
+	}
+	return true;
+}
+
+static bool wanted(const char *dir)
+{
+	Onnx__ModelProto *model = read_model(dir);
+	const Onnx__GraphProto *graph = model->graph;
+	bool ours = ours_only(graph);
+	bool dtypes = dtypes_ok(graph->input, graph->n_input) &&
+		      dtypes_ok(graph->output, graph->n_output);
+
+	onnx__model_proto__free_unpacked(model, NULL);
+	skipped_operator += !ours;
+	skipped_dtype += ours && !dtypes;
+	return ours && dtypes;
+}
+
+static int is_case(const struct dirent *entry)
+{
+	return entry->d_name[0] != '.';
+}
+
+static void find_cases(struct cases *cases, const char *root, bool choose)
+{
+	struct dirent **entries;
+	char dir[4096];
+	int n = scandir(root, &entries, is_case, alphasort);
+
+	for (int i = 0; i < n; i++) {
+		snprintf(dir, sizeof(dir), "%s/%s", root, entries[i]->d_name);
+		free(entries[i]);
+		if (choose && !wanted(dir))
+			continue;
+		need(!finf_grow(&cases->dirs, &cases->cap, cases->n, sizeof(char *)), dir);
+		cases->dirs[cases->n++] = strdup(dir);
+	}
+	if (n >= 0)
+		free(entries);
+}
+
+/* ---- tests -------------------------------------------------------------------------------- */
+
+START_TEST(golden_case)
+{
+	run_case(golden.dirs[_i]);
+}
+END_TEST
+
+START_TEST(given_case)
+{
+	run_case(given.dirs[_i]);
+}
+END_TEST
+
+static const struct refusal *find_refusal(const char *dir)
+{
+	for (size_t i = 0; i < FINF_ARRAY_LEN(refusals); i++)
+		if (!strcmp(strrchr(dir, '/') + 1, refusals[i].name))
+			return &refusals[i];
+	return NULL;
+}
+
+/* Refused with the reason that stands in the list: at import, or once shapes are known. */
+static void check_refusal(const char *dir, const struct refusal *refusal)
+{
+	struct finf_tensor inputs[TENSORS_MAX], outputs[TENSORS_MAX];
+	uint32_t n_in = read_tensors(dir, 0, "input", inputs), n_out;
+	struct finf_diag diag = {""};
+	char path[4096];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/model.onnx", dir);
+	err = run_reference(path, inputs, n_in, outputs, &n_out, &diag);
+	ck_assert_msg(err == refusal->err, "%s: %d, %s", dir, err, diag.text);
+	ck_assert_msg(strstr(diag.text, refusal->needle) != NULL, "%s: %s", dir, diag.text);
+	free_tensors(inputs, n_in);
+}
+
+START_TEST(node_case)
+{
+	const struct refusal *refusal = find_refusal(nodes.dirs[_i]);
+
+	if (refusal)
+		check_refusal(nodes.dirs[_i], refusal);
+	else
+		run_case(nodes.dirs[_i]);
+}
+END_TEST
+
+START_TEST(counts)
+{
+	unsigned refused = 0;
+
+	ck_assert_msg(golden.n >= GOLDEN_MIN, "only %u golden cases", golden.n);
+	printf("golden: %u cases run\n", golden.n);
+	if (!nodes.n) {
+		skip_test("onnx-testdata", "no " NODE_CASES ": install libonnx-testdata");
+		return;
+	}
+	for (uint32_t i = 0; i < nodes.n; i++)
+		refused += find_refusal(nodes.dirs[i]) != NULL;
+	printf("node cases: %u run, %u refused by name, %u skipped for another operator, "
+	       "%u for another dtype\n",
+	       nodes.n - refused, refused, skipped_operator, skipped_dtype);
+	/* An operator that vanishes from the table must not take its cases along. */
+	ck_assert_uint_eq(refused, FINF_ARRAY_LEN(refusals));
+	ck_assert_uint_ge(nodes.n, NODES_MIN);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("backend");
+	TCase *tc = tcase_create("backend");
+	char root[4096];
+
+	snprintf(root, sizeof(root), "%s/tests/golden/cases", source_dir());
+	find_cases(&golden, root, false);
+	find_cases(&nodes, NODE_CASES, true);
+	if (getenv("FI_CASES"))
+		find_cases(&given, getenv("FI_CASES"), false);
+	tcase_set_timeout(tc, 600);
+	tcase_add_test(tc, counts);
+	tcase_add_loop_test(tc, golden_case, 0, (int)golden.n);
+	tcase_add_loop_test(tc, node_case, 0, (int)nodes.n);
+	tcase_add_loop_test(tc, given_case, 0, (int)given.n);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
