@@ -6,15 +6,39 @@
 
 #include "device/host/host.h"
 
-/* Rank does not matter element by element: one long row suits every implementation. */
-static void flatten(struct finf_dnn_md *md)
+/* Channels of padding in the last block. */
+static int64_t padding(const struct finf_dnn_md *md)
+{
+	int64_t block = md->tag == dnnl_nChw16c ? 16 : 8;
+
+	return finf_dnn_is_plain(md) ? 0 : (block - md->dim[1] % block) % block;
+}
+
+/* Does an activation leave the zeros of padding zero? */
+static bool keeps_zero(const struct finf_dnn_post_op *op)
+{
+	switch (op->alg) {
+	case dnnl_eltwise_relu:
+		return true;
+	case dnnl_eltwise_clip:
+		return op->a <= 0 && op->b >= 0;
+	default:
+		return false;
+	}
+}
+
+/*
+ * Element by element, rank and layout do not matter: one long row, padding and
+ * all, suits every implementation. @zeros: the operator keeps padding zero.
+ */
+static void flatten(struct finf_dnn_md *md, bool zeros)
 {
 	int64_t n = 1;
 
-	if (!finf_dnn_is_plain(md))
+	if (padding(md) && !zeros)
 		return;
 	for (uint32_t i = 0; i < md->rank; i++)
-		n *= md->dim[i];
+		n *= md->dim[i] + (i == 1 ? padding(md) : 0);
 	memset(md, 0, sizeof(*md));
 	md->rank = 1;
 	md->tag = dnnl_a;
@@ -73,7 +97,7 @@ int finf_build_eltwise(const struct finf_site *site, struct finf_build *b)
 		err = activation(site, &op);
 	if (err)
 		return err;
-	flatten(&md);
+	flatten(&md, keeps_zero(&op));
 	err = finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->pd);
 	if (err)
 		return err;
@@ -142,8 +166,20 @@ static bool same_dims(const struct finf_dnn_md *a, const struct finf_dnn_md *b)
 	return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof(a->dim));
 }
 
+/* 0 + 0, 0 - 0 and 0 * 0 are 0; 0 / 0 is not, and what follows must agree. */
+static bool arithmetic_keeps_zero(const struct finf_site *site)
+{
+	const struct finf_node *node = site->node;
+	struct finf_dnn_post_op op;
+
+	if (!strcmp(node->op->name, "Div"))
+		return false;
+	return !finf_build_act_alg(node->act, node->act_a, node->act_b, &op) || keeps_zero(&op);
+}
+
 static int operands(const struct finf_site *site, struct finf_dnn_md md[2], struct finf_dnn_md *dst)
 {
+	bool zeros = arithmetic_keeps_zero(site);
 	int err = site->in_layout == site->out_layout ? finf_site_out_md(site, dst) : -EOPNOTSUPP;
 
 	for (uint32_t i = 0; i < 2 && !err; i++) {
@@ -154,9 +190,9 @@ static int operands(const struct finf_site *site, struct finf_dnn_md md[2], stru
 			err = match_layout(&md[i], dst);
 	}
 	if (!err && same_dims(&md[0], dst) && same_dims(&md[1], dst)) {
-		flatten(&md[0]);
-		flatten(&md[1]);
-		flatten(dst);
+		flatten(&md[0], zeros);
+		flatten(&md[1], zeros);
+		flatten(dst, zeros);
 	}
 	return err;
 }

@@ -16,12 +16,31 @@ struct form_list {
 
 /*
  * Rough on purpose: enough to keep blocked layouts through a network and never
- * to choose the reference beside oneDNN. Rates per thread as measured on
- * AVX-512 cores; others keep the proportions.
+ * to choose the reference beside oneDNN. GFLOP/s and GB/s per thread as seen on
+ * AVX-512 cores (ResNet18, VGG16 and MobileNetV2 layers); other cores keep the
+ * proportions.
  */
-static double gflops_of(const char *name)
+#define JIT_GFLOPS 125.0
+#define GEMM_GFLOPS 75.0
+#define GEMM_COLUMNS 16.0 /* fewer leave a gemm's vectors empty: groups of few channels */
+#define THREAD_GBYTES 20.0
+#define MEMORY_GBYTES 60.0
+#define ONEDNN_START_NS 1000.0
+#define REF_GFLOPS 0.5
+#define REF_GBYTES 0.5
+#define REF_START_NS 10000.0
+
+static double gflops_of(const struct finf_site *site, const char *impl)
 {
-	return strstr(name, "jit") && !strstr(name, "gemm") ? 150 : 90;
+	const struct finf_value *w = finf_site_in(site, 1);
+	double columns;
+
+	if (!strstr(impl, "gemm"))
+		return JIT_GFLOPS;
+	if (strcmp(site->node->op->name, "Conv"))
+		return GEMM_GFLOPS;
+	columns = (double)w->shape.dim[0] / (double)finf_node_int(site->node, "group", 1);
+	return GEMM_GFLOPS * FINF_MIN(columns / GEMM_COLUMNS, 1.0);
 }
 
 static double elements(const struct finf_value *value)
@@ -75,7 +94,8 @@ static uint64_t price_onednn(const struct finf_site *site, const struct finf_bui
 {
 	double n = threads ? threads : 1;
 
-	return price(site, 1000, n * gflops_of(finf_dnn_pd_name(b->pd)), FINF_MIN(n * 15, 60.0));
+	return price(site, ONEDNN_START_NS, n * gflops_of(site, finf_dnn_pd_name(b->pd)),
+		     FINF_MIN(n * THREAD_GBYTES, MEMORY_GBYTES));
 }
 
 /* ---- ref --------------------------------------------------------------------------- */
@@ -112,14 +132,14 @@ static int add_ref(const struct finf_site *site, struct finf_arena *arena, struc
 	}
 	if (err)
 		return err == -EOPNOTSUPP ? 0 : err; /* weights are blocked already: no ref form */
-	form->est_ns = price(site, 10000, 0.5, 0.5);
+	form->est_ns = price(site, REF_START_NS, REF_GFLOPS, REF_GBYTES);
 	list->n++;
 	return 0;
 }
 
 /* ---- alias --------------------------------------------------------------------------- */
 
-/* A Dropout whose third input asks for training is not the identity. */
+/* Same bytes under another name or shape. A Dropout that trains does not come this far. */
 static bool only_names_differ(const struct finf_site *site)
 {
 	static const char *const ops[] = {"Reshape",  "Flatten", "Squeeze", "Unsqueeze",
@@ -129,16 +149,8 @@ static bool only_names_differ(const struct finf_site *site)
 
 	for (size_t i = 0; i < FINF_ARRAY_LEN(ops); i++)
 		known |= !strcmp(site->node->op->name, ops[i]);
-	if (!known || !x || !y || x->is_const || site->node->act != FINF_ACT_NONE ||
-	    finf_site_out(site, 1) || x->dtype != y->dtype)
-		return false;
-	if (!strcmp(site->node->op->name, "Dropout") && site->node->n_in > 2) {
-		const struct finf_value *training = finf_site_in(site, 2);
-
-		if (training && (!training->data || !training->bytes || *(const char *)training->data))
-			return false;
-	}
-	return true;
+	return known && x && y && !x->is_const && x->dtype == y->dtype &&
+	       site->node->act == FINF_ACT_NONE && !finf_site_out(site, 1);
 }
 
 static void add_alias(const struct finf_site *site, struct form_list *list)

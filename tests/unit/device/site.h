@@ -22,7 +22,7 @@ enum fill { FILL_RANDOM = 0, FILL_POSITIVE };
 /* An input: .rank 0 and no const = scalar activation; left out when .skip. */
 struct case_in {
 	uint32_t rank;
-	int64_t dim[6];
+	int64_t dim[8];
 	bool is_const, skip, ints;
 	enum fill fill;
 	float values[4];    /* of a constant with n_values > 0 */
