@@ -24,6 +24,7 @@ struct finf_frame {
 /* One connected socket, either side. Non-blocking underneath. */
 struct finf_conn;
 
+/* Any error but -EAGAIN and -EMSGSIZE leaves the stream unusable: free the connection. */
 int finf_conn_new(int fd, struct finf_conn **ret_conn); /* takes fd on success */
 void finf_conn_free(struct finf_conn *conn);		/* closes */
 int finf_conn_fd(const struct finf_conn *conn);
@@ -42,7 +43,7 @@ int finf_conn_receive(struct finf_conn *conn, struct finf_frame **ret_frame);
  * and n_fds are filled) and try to write. Payload is gathered from @iov.
  * @param fd  descriptor to pass, -1 = none; stays the caller's (duplicated)
  * Return: 0 written or queued; -EAGAIN the queue is over its limit (the peer does
- * not read: drop it); -EPIPE; -ENOMEM. Never blocks.
+ * not read: drop it); -EMSGSIZE above FINF_WIRE_PAYLOAD_MAX; -EPIPE; -ENOMEM. Never blocks.
  */
 struct iovec;
 int finf_conn_send(struct finf_conn *conn, struct finf_wire_header *head, const struct iovec *iov,
@@ -60,16 +61,16 @@ int finf_conn_flush(struct finf_conn *conn);
  * inside the arena on FINF_WIRE_ARENA_ALIGN. Whether the model has such tensors
  * is for others to say. Return: 0; -EPROTO with diag.
  */
+#define FINF_WIRE_NAMES_MAX 8192 /* all names of a request, with a NUL each */
 struct finf_wire_request {
 	const char *model; /* NUL-terminated copy in @text */
 	uint32_t n_inputs, n_outputs;
 	struct finf_tensor tensors[FINF_WIRE_TENSORS_MAX]; /* inputs then outputs; name NULL = by
 					 position; data: inline bytes in the frame, aligned to 8,
-					 or NULL: offset[] into the arena, or placed by the server */
+					 or NULL with offset[] into the arena; outputs: capacity */
 	uint64_t offset[FINF_WIRE_TENSORS_MAX];
 	bool in_arena[FINF_WIRE_TENSORS_MAX];
-	uint64_t arena_used; /* end of the last arena range: outputs may be placed from here */
-	char text[8192];     /* names live here */
+	char text[FINF_WIRE_NAMES_MAX]; /* names live here */
 };
 int finf_wire_parse_infer(const struct finf_frame *frame, uint64_t arena_bytes,
 			  struct finf_wire_request *ret, struct finf_diag *diag);
@@ -77,17 +78,14 @@ int finf_wire_parse_infer(const struct finf_frame *frame, uint64_t arena_bytes,
 /* What the server says to an INFER. */
 struct finf_wire_answer {
 	int status;	  /* 0 or negative errno */
-	const char *text; /* when it failed; may be NULL */
-	struct finf_client_times times;
-	uint64_t need_bytes; /* with -ENOSPC */
+	const char *text; /* why it failed; may be NULL */
+	struct finf_client_times times; /* total_ns is the client's to know */
 	const struct finf_tensor *outputs; /* in the order asked for; bytes = of data */
-	const uint64_t *offset; /* where each lies in the arena; FINF_WIRE_NO_OFFSET = sent inline */
+	const bool *in_arena;		   /* of each output: its data already lies there ... */
+	const uint64_t *offset;		   /* ... at this offset */
 	uint32_t n_outputs;
 };
-#define FINF_WIRE_NO_OFFSET UINT64_MAX
 
-/** Can these outputs travel inline? Each at most INLINE_MAX, all at most what a frame holds. */
-bool finf_wire_inline_ok(const struct finf_tensor *outputs, uint32_t n_outputs);
 /** finf_wire_send_result - 0; -EMSGSIZE inline data too large; errors of finf_conn_send(). */
 int finf_wire_send_result(struct finf_conn *conn, uint64_t id,
 			  const struct finf_wire_answer *answer);
@@ -108,7 +106,7 @@ int finf_wire_parse_text(const struct finf_frame *frame, char **ret_text);
 /* ---- shared memory -------------------------------------------------------- */
 
 struct finf_shared {
-	uint8_t *data; /* mapped read-write, shared with the other side: copy before parsing */
+	uint8_t *base; /* mapped read-write, shared with the other side: copy before parsing */
 	uint64_t bytes;
 };
 
@@ -124,7 +122,7 @@ int finf_arena_create(uint64_t bytes, struct finf_shared *ret, int *ret_fd);
  * exactly @bytes, or @bytes is 0 or above FINF_WIRE_ARENA_MAX; -errno.
  */
 int finf_arena_attach(int fd, uint64_t bytes, struct finf_shared *ret);
-void finf_arena_detach(struct finf_shared *shared); /* unmaps; twice is fine */
+void finf_shared_detach(struct finf_shared *shared); /* unmaps; twice is fine */
 
 /** finf_wire_socket_path - $FUSEDINF_SOCKET or the default of this uid. 0; -ENAMETOOLONG. */
 int finf_wire_socket_path(char *path, size_t len);

@@ -56,9 +56,10 @@ struct finf_wire_hello {
 
 /* INFER payload: this, then n_inputs + n_outputs tensors, then name_bytes of
  * model name and the name of each tensor, zeros up to PAD, then the data of each
- * inline input, each with zeros up to PAD. */
+ * inline input, each with zeros up to PAD. A wanted output says where it may
+ * lie and how large it may be; of dtype and shape nothing. */
 struct finf_wire_infer {
-	uint16_t n_inputs, n_outputs; /* n_outputs 0 = all outputs, placed by fid */
+	uint16_t n_inputs, n_outputs; /* that are sent, that are wanted */
 	uint32_t name_bytes;
 	uint32_t priority;
 	uint32_t reserved;
@@ -72,8 +73,7 @@ struct finf_wire_tensor {
 	uint32_t rank;
 	int64_t dim[8];
 	uint64_t offset; /* in the arena; 0 when inline */
-	uint64_t bytes;	 /* of data; for a requested output: capacity at offset, or inline
-			    with 0: placed by fid */
+	uint64_t bytes;	 /* of data; for a wanted output: capacity */
 	uint32_t place;
 	uint32_t name_bytes;
 	uint64_t reserved;
@@ -85,7 +85,6 @@ struct finf_wire_result {
 	uint32_t n_outputs;
 	uint32_t text_bytes;
 	uint64_t queue_ns, load_ns, run_ns; /* where the time went */
-	uint64_t need_bytes; /* with -ENOSPC: an arena of this size would hold the outputs */
 	uint32_t cold; /* 1 = this request waited for a load */
 	uint32_t reserved;
 };
