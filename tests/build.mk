@@ -12,3 +12,6 @@ gpu-probe: $(BUILD)/tests/gpu/probe
 # The zoo is part of fictl; its test writes networks itself.
 include tools/fictl/zoo/build.mk
 $(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
+
+# The example is compiled against the shared library by its test.
+$(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.pc

@@ -25,6 +25,10 @@
  * @param shapes  NULL = the model's, with 1 for each FINF_DIM_ANY
  * @param fixed   plan whose weights are what lies in the extent; NULL = free
  * @param exact   reference kernels only
+ * @param ret_bound, ret_plan  yours: finf_graph_free(), finf_plan_free(). @graph must
+ *                outlive the bound one, which borrows its constants.
+ * Return: 0; errors of finf_graph_bind(), describing and planning; -EOPNOTSUPP also
+ * when @fixed holds a constant that other input shapes would change.
  */
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 		     const struct finf_shape *shapes, uint32_t threads, bool exact,
@@ -55,36 +59,44 @@ struct finf_model;
  */
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
 		    struct finf_model **ret_model, struct finf_diag *diag);
-/** From a graph in memory (constants with data): in-process use and tests. @graph is taken over. */
+/** From a portable pack, without a tuned one beside it: weights are brought into their
+ * layouts at every load. In-process use. @pack is taken over on success. */
+int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
+			     bool exact, struct finf_model **ret_model, struct finf_diag *diag);
+/** From a graph in memory (constants with data): in-process use and tests.
+ * @graph is taken over on success. */
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
 			  bool exact, struct finf_model **ret_model, struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
 
-const struct finf_graph *finf_model_graph(const struct finf_model *model); /* unbound: the interface */
-const struct finf_plan *finf_model_plan(const struct finf_model *model);   /* of the default shapes */
+/** The unbound graph, which is the interface; and the plan of the default shapes. */
+const struct finf_graph *finf_model_graph(const struct finf_model *model);
+const struct finf_plan *finf_model_plan(const struct finf_model *model);
 uint64_t finf_model_weight_bytes(const struct finf_model *model);
 uint64_t finf_model_arena_bytes(const struct finf_model *model); /* of the default shapes */
 
 /**
  * finf_model_load - weights into an extent at @address.
- * From a pack: queued at @loader, done is called on its thread. From a graph:
- * packed at once, done called before return, *ret_load NULL.
+ * From a tuned pack: queued at @loader, done is called on its thread. From a graph or a
+ * portable pack: packed at once, done called (load NULL) before return, *ret_load NULL.
+ * Return: 0, and done tells the outcome; -ENOMEM, -EINVAL: done is not called.
  */
 int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
 		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load);
 
 /**
  * finf_model_bind - the session for these input shapes; made on first use and
- * kept (a few per model, oldest given up), so warm requests allocate nothing.
+ * kept (the default shapes and four more, the least recently used given up), so warm requests
+ * allocate nothing.
  * @param inputs  n_inputs tensors in the graph's order; only shapes are read
- * @param ret_arena_bytes  what a run of it needs
+ * @param ret_binding  borrowed until the next finf_model_bind() of this model
  * Return: 0; -EINVAL wrong shapes (names input and what was expected); -ENOMEM; -EOPNOTSUPP.
  */
 struct finf_binding;
 int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, uint32_t n_inputs,
 		    const struct finf_binding **ret_binding, struct finf_diag *diag);
 uint64_t finf_binding_arena_bytes(const struct finf_binding *binding);
-/** Shape and dtype of output @k, static. */
+/** Name, dtype and shape of output @k; every dimension is known. */
 void finf_binding_output(const struct finf_binding *binding, uint32_t k, struct finf_port *ret);
 
 /** finf_binding_run - see finf_session_run(). */
@@ -95,11 +107,11 @@ int finf_binding_run(const struct finf_binding *binding, const struct finf_run *
  * finf_model_match - caller's tensors into the graph's order.
  * By name, or by position where the name is NULL. Checks names, dtypes, ranks
  * and fixed dimensions, and that bytes match the shape.
- * @param ret  n_inputs (n_outputs when @outputs) entries, shallow copies
+ * @param ret  n_inputs (n_outputs when @outputs) entries, shallow copies. Fewer outputs
+ *             than the model has may be given: the others get name NULL and no data.
  * Return: 0; -EINVAL with diag: what was given, what was expected.
  */
-int finf_model_match(const struct finf_model *model, bool outputs,
-		     const struct finf_tensor *given, uint32_t n_given, struct finf_tensor *ret,
-		     struct finf_diag *diag);
+int finf_model_match(const struct finf_model *model, bool outputs, const struct finf_tensor *given,
+		     uint32_t n_given, struct finf_tensor *ret, struct finf_diag *diag);
 
 #endif

@@ -26,13 +26,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define MIB ((size_t)1 << 20)
-#define FILE_BYTES (64 * MIB)
-#define BLOCK_BYTES MIB
-#define DEPTH 8
+#define MIB	       ((size_t)1 << 20)
+#define FILE_BYTES     (64 * MIB)
+#define BLOCK_BYTES    MIB
+#define DEPTH	       8
 #define POOL_MAX_BYTES (1024 * MIB)
-#define TIME_LIMIT_S 300
-#define EXIT_SKIP 77
+#define TIME_LIMIT_S   300
+#define EXIT_SKIP      77
 
 /* ---- the driver's ABI, as far as it is used here ------------------------- */
 
@@ -72,43 +72,43 @@ _Static_assert(sizeof(struct cu_access) == 12, "layout of the driver's ABI");
 enum group { CORE, VMM, MANAGED, N_GROUPS };
 
 /* group, our name, exported name, arguments */
-#define CU_FUNCTIONS(X) \
-	X(CORE, init, cuInit, (unsigned)) \
-	X(CORE, driver_version, cuDriverGetVersion, (int *)) \
-	X(CORE, error_name, cuGetErrorName, (cu_result, const char **)) \
-	X(CORE, device, cuDeviceGet, (cu_device *, int)) \
-	X(CORE, device_count, cuDeviceGetCount, (int *)) \
-	X(CORE, device_name, cuDeviceGetName, (char *, int, cu_device)) \
-	X(CORE, device_total, cuDeviceTotalMem_v2, (size_t *, cu_device)) \
-	X(CORE, attribute, cuDeviceGetAttribute, (int *, unsigned, cu_device)) \
-	X(CORE, context_retain, cuDevicePrimaryCtxRetain, (cu_context *, cu_device)) \
-	X(CORE, context_release, cuDevicePrimaryCtxRelease_v2, (cu_device)) \
-	X(CORE, context_set, cuCtxSetCurrent, (cu_context)) \
-	X(CORE, synchronize, cuCtxSynchronize, (void)) \
-	X(CORE, memory_info, cuMemGetInfo_v2, (size_t *, size_t *)) \
-	X(CORE, alloc, cuMemAlloc_v2, (cu_address *, size_t)) \
-	X(CORE, free, cuMemFree_v2, (cu_address)) \
-	X(CORE, host_register, cuMemHostRegister_v2, (void *, size_t, unsigned)) \
-	X(CORE, host_unregister, cuMemHostUnregister, (void *)) \
-	X(CORE, host_address, cuMemHostGetDevicePointer_v2, (cu_address *, void *, unsigned)) \
-	X(CORE, to_device, cuMemcpyHtoDAsync_v2, (cu_address, const void *, size_t, cu_stream)) \
-	X(CORE, to_host, cuMemcpyDtoHAsync_v2, (void *, cu_address, size_t, cu_stream)) \
-	X(CORE, fill, cuMemsetD8Async, (cu_address, unsigned char, size_t, cu_stream)) \
-	X(CORE, stream_new, cuStreamCreateWithPriority, (cu_stream *, unsigned, int)) \
-	X(CORE, stream_free, cuStreamDestroy_v2, (cu_stream)) \
-	X(CORE, stream_wait, cuStreamSynchronize, (cu_stream)) \
-	X(VMM, granularity, cuMemGetAllocationGranularity, \
-	  (size_t *, const struct cu_allocation *, unsigned)) \
-	X(VMM, reserve, cuMemAddressReserve, \
-	  (cu_address *, size_t, size_t, cu_address, unsigned long long)) \
-	X(VMM, unreserve, cuMemAddressFree, (cu_address, size_t)) \
-	X(VMM, create, cuMemCreate, \
-	  (cu_handle *, size_t, const struct cu_allocation *, unsigned long long)) \
-	X(VMM, release, cuMemRelease, (cu_handle)) \
-	X(VMM, map, cuMemMap, (cu_address, size_t, size_t, cu_handle, unsigned long long)) \
-	X(VMM, unmap, cuMemUnmap, (cu_address, size_t)) \
-	X(VMM, access, cuMemSetAccess, (cu_address, size_t, const struct cu_access *, size_t)) \
-	X(MANAGED, alloc_managed, cuMemAllocManaged, (cu_address *, size_t, unsigned)) \
+#define CU_FUNCTIONS(X)                                                                            \
+	X(CORE, init, cuInit, (unsigned))                                                          \
+	X(CORE, driver_version, cuDriverGetVersion, (int *))                                       \
+	X(CORE, error_name, cuGetErrorName, (cu_result, const char **))                            \
+	X(CORE, device, cuDeviceGet, (cu_device *, int))                                           \
+	X(CORE, device_count, cuDeviceGetCount, (int *))                                           \
+	X(CORE, device_name, cuDeviceGetName, (char *, int, cu_device))                            \
+	X(CORE, device_total, cuDeviceTotalMem_v2, (size_t *, cu_device))                          \
+	X(CORE, attribute, cuDeviceGetAttribute, (int *, unsigned, cu_device))                     \
+	X(CORE, context_retain, cuDevicePrimaryCtxRetain, (cu_context *, cu_device))               \
+	X(CORE, context_release, cuDevicePrimaryCtxRelease_v2, (cu_device))                        \
+	X(CORE, context_set, cuCtxSetCurrent, (cu_context))                                        \
+	X(CORE, synchronize, cuCtxSynchronize, (void))                                             \
+	X(CORE, memory_info, cuMemGetInfo_v2, (size_t *, size_t *))                                \
+	X(CORE, alloc, cuMemAlloc_v2, (cu_address *, size_t))                                      \
+	X(CORE, free, cuMemFree_v2, (cu_address))                                                  \
+	X(CORE, host_register, cuMemHostRegister_v2, (void *, size_t, unsigned))                   \
+	X(CORE, host_unregister, cuMemHostUnregister, (void *))                                    \
+	X(CORE, host_address, cuMemHostGetDevicePointer_v2, (cu_address *, void *, unsigned))      \
+	X(CORE, to_device, cuMemcpyHtoDAsync_v2, (cu_address, const void *, size_t, cu_stream))    \
+	X(CORE, to_host, cuMemcpyDtoHAsync_v2, (void *, cu_address, size_t, cu_stream))            \
+	X(CORE, fill, cuMemsetD8Async, (cu_address, unsigned char, size_t, cu_stream))             \
+	X(CORE, stream_new, cuStreamCreateWithPriority, (cu_stream *, unsigned, int))              \
+	X(CORE, stream_free, cuStreamDestroy_v2, (cu_stream))                                      \
+	X(CORE, stream_wait, cuStreamSynchronize, (cu_stream))                                     \
+	X(VMM, granularity, cuMemGetAllocationGranularity,                                         \
+	  (size_t *, const struct cu_allocation *, unsigned))                                      \
+	X(VMM, reserve, cuMemAddressReserve,                                                       \
+	  (cu_address *, size_t, size_t, cu_address, unsigned long long))                          \
+	X(VMM, unreserve, cuMemAddressFree, (cu_address, size_t))                                  \
+	X(VMM, create, cuMemCreate,                                                                \
+	  (cu_handle *, size_t, const struct cu_allocation *, unsigned long long))                 \
+	X(VMM, release, cuMemRelease, (cu_handle))                                                 \
+	X(VMM, map, cuMemMap, (cu_address, size_t, size_t, cu_handle, unsigned long long))         \
+	X(VMM, unmap, cuMemUnmap, (cu_address, size_t))                                            \
+	X(VMM, access, cuMemSetAccess, (cu_address, size_t, const struct cu_access *, size_t))     \
+	X(MANAGED, alloc_managed, cuMemAllocManaged, (cu_address *, size_t, unsigned))             \
 	X(MANAGED, prefetch, cuMemPrefetchAsync, (cu_address, size_t, cu_device, cu_stream))
 
 #define X(group, field, symbol, args) cu_result(*field) args;
@@ -122,7 +122,7 @@ static const struct {
 	size_t slot;
 	const char *symbol;
 } functions[] = {
-#define X(group, field, symbol, args) { group, __builtin_offsetof(__typeof__(cu), field), #symbol },
+#define X(group, field, symbol, args) {group, __builtin_offsetof(__typeof__(cu), field), #symbol},
 	CU_FUNCTIONS(X)
 #undef X
 };
@@ -131,25 +131,25 @@ static const struct {
 	unsigned number;
 	const char *name;
 } attributes[] = {
-	{ 75, "compute_major" },
-	{ 76, "compute_minor" },
-	{ 16, "multiprocessors" },
-	{ 38, "l2_bytes" },
-	{ 40, "async_engines" },
-	{ 18, "integrated" },
-	{ 19, "can_map_host_memory" },
-	{ 41, "unified_addressing" },
-	{ 83, "managed_memory" },
-	{ 89, "concurrent_managed_access" },
-	{ 88, "pageable_memory_access" },
-	{ 100, "pageable_uses_host_page_tables" },
-	{ 101, "direct_managed_access_from_host" },
-	{ 99, "host_register_supported" },
-	{ 91, "can_use_host_pointer_for_registered" },
-	{ 102, "vmm_supported" },
-	{ 103, "posix_handles_supported" },
-	{ 110, "rdma_with_vmm_supported" },
-	{ 115, "memory_pools_supported" },
+	{75, "compute_major"},
+	{76, "compute_minor"},
+	{16, "multiprocessors"},
+	{38, "l2_bytes"},
+	{40, "async_engines"},
+	{18, "integrated"},
+	{19, "can_map_host_memory"},
+	{41, "unified_addressing"},
+	{83, "managed_memory"},
+	{89, "concurrent_managed_access"},
+	{88, "pageable_memory_access"},
+	{100, "pageable_uses_host_page_tables"},
+	{101, "direct_managed_access_from_host"},
+	{99, "host_register_supported"},
+	{91, "can_use_host_pointer_for_registered"},
+	{102, "vmm_supported"},
+	{103, "posix_handles_supported"},
+	{110, "rdma_with_vmm_supported"},
+	{115, "memory_pools_supported"},
 };
 
 enum { ATTRIBUTE_CONCURRENT_MANAGED = 89, ATTRIBUTE_VMM = 102 };
@@ -166,7 +166,7 @@ static struct {
 	bool ring_up, staging_fixed, staging_pinned;
 	int file; /* FILE_BYTES, O_DIRECT where it works; -1 = none */
 	uint64_t file_hash;
-} probe = { .file = -1 };
+} probe = {.file = -1};
 
 static uint64_t now_ns(void)
 {
@@ -199,7 +199,7 @@ static void say(const char *step, const char *result, const char *fmt, va_list a
 
 /* One line about a driver call; true when it succeeded. */
 __attribute__((format(printf, 3, 4))) static bool cu_say(const char *step, cu_result err,
-							  const char *fmt, ...)
+							 const char *fmt, ...)
 {
 	const char *name = "?";
 	char result[96] = "ok";
@@ -217,7 +217,7 @@ __attribute__((format(printf, 3, 4))) static bool cu_say(const char *step, cu_re
 
 /* The same about a system call; @err is a negative errno or 0. */
 __attribute__((format(printf, 3, 4))) static bool sys_say(const char *step, int err,
-							   const char *fmt, ...)
+							  const char *fmt, ...)
 {
 	char result[96] = "ok";
 	va_list args;
@@ -347,12 +347,12 @@ struct grown {
 
 static struct cu_allocation vmm_kind(void)
 {
-	return (struct cu_allocation){ .type = 1, .handle_types = 1, .location = { 1, probe.device } };
+	return (struct cu_allocation){.type = 1, .handle_types = 1, .location = {1, probe.device}};
 }
 
 static cu_result grow_one(struct grown *pool)
 {
-	struct cu_access access = { { 1, probe.device }, 3 };
+	struct cu_access access = {{1, probe.device}, 3};
 	struct cu_allocation kind = vmm_kind();
 	cu_address at = pool->base + pool->n * pool->chunk_bytes;
 	cu_handle handle;
@@ -397,7 +397,7 @@ static void vmm_copy_across(const struct grown *pool)
 
 static void vmm_shrink(struct grown *pool)
 {
-	struct cost unmap = { 0, 0 }, release = { 0, 0 };
+	struct cost unmap = {0, 0}, release = {0, 0};
 	cu_result err = CU_SUCCESS, first = CU_SUCCESS;
 	unsigned n = pool->n;
 
@@ -414,14 +414,15 @@ static void vmm_shrink(struct grown *pool)
 		first = first ? first : err;
 	}
 	cu_say("vmm_shrink", first,
-	       "chunk_bytes=%zu n=%u unmap_us=%.1f unmap_max_us=%.1f release_us=%.1f release_max_us=%.1f",
+	       "chunk_bytes=%zu n=%u unmap_us=%.1f unmap_max_us=%.1f release_us=%.1f "
+	       "release_max_us=%.1f",
 	       pool->chunk_bytes, n, unmap.sum_us / (n ? n : 1), unmap.max_us,
 	       release.sum_us / (n ? n : 1), release.max_us);
 }
 
 static void vmm_grow(size_t chunk_bytes)
 {
-	struct grown pool = { .chunk_bytes = chunk_bytes };
+	struct grown pool = {.chunk_bytes = chunk_bytes};
 	size_t before = free_bytes(), full;
 	uint64_t start = now_ns();
 	cu_result err;
@@ -440,8 +441,8 @@ static void vmm_grow(size_t chunk_bytes)
 	       "chunk_bytes=%zu n=%u create_us=%.1f create_max_us=%.1f map_us=%.1f map_max_us=%.1f "
 	       "access_us=%.1f access_max_us=%.1f taken_bytes=%zd",
 	       chunk_bytes, pool.n, pool.create.sum_us / div, pool.create.max_us,
-	       pool.map.sum_us / div, pool.map.max_us, pool.access.sum_us / div,
-	       pool.access.max_us, (ssize_t)(before - full));
+	       pool.map.sum_us / div, pool.map.max_us, pool.access.sum_us / div, pool.access.max_us,
+	       (ssize_t)(before - full));
 	if (err == CU_SUCCESS)
 		vmm_copy_across(&pool);
 	vmm_shrink(&pool);
@@ -512,21 +513,21 @@ static void *anonymous(size_t bytes)
 
 static void pin_staging(void)
 {
-	struct iovec staging = { probe.staging, FILE_BYTES };
-	struct rlimit limit = { 0, 0 };
+	struct iovec staging = {probe.staging, FILE_BYTES};
+	struct rlimit limit = {0, 0};
 	uint64_t start = now_ns();
 	cu_address seen = 0;
 	int ret = io_uring_queue_init(2 * DEPTH, &probe.ring, 0);
 	cu_result err;
 
 	getrlimit(RLIMIT_MEMLOCK, &limit);
-	probe.ring_up = sys_say("uring_new", ret, "us=%.1f memlock_bytes=%" PRIu64,
-				us_since(start), (uint64_t)limit.rlim_cur);
+	probe.ring_up = sys_say("uring_new", ret, "us=%.1f memlock_bytes=%" PRIu64, us_since(start),
+				(uint64_t)limit.rlim_cur);
 	if (probe.ring_up) {
 		start = now_ns();
 		ret = io_uring_register_buffers(&probe.ring, &staging, 1);
-		probe.staging_fixed = sys_say("uring_register", ret, "bytes=%zu us=%.1f", FILE_BYTES,
-					      us_since(start));
+		probe.staging_fixed = sys_say("uring_register", ret, "bytes=%zu us=%.1f",
+					      FILE_BYTES, us_since(start));
 	}
 	start = now_ns();
 	err = cu.host_register(probe.staging, FILE_BYTES, 0);
@@ -540,7 +541,7 @@ static void pin_staging(void)
 
 static void copy_rate(const char *step, cu_address to, const void *from)
 {
-	static const size_t sizes[] = { 64 << 10, 256 << 10, MIB, 4 * MIB, 16 * MIB, FILE_BYTES };
+	static const size_t sizes[] = {64 << 10, 256 << 10, MIB, 4 * MIB, 16 * MIB, FILE_BYTES};
 
 	for (size_t i = 0; i < sizeof(sizes) / sizeof(sizes[0]); i++) {
 		size_t n = 256 * MIB / sizes[i] < 200 ? 256 * MIB / sizes[i] : 200;
@@ -604,7 +605,8 @@ static int read_blocks(void *to, size_t bytes, bool fixed, cu_address onward)
 	while ((landed < bytes && !err) || in_flight) {
 		struct io_uring_cqe *cqe;
 
-		for (; next < bytes && in_flight < DEPTH && !err; next += BLOCK_BYTES, in_flight++) {
+		for (; next < bytes && in_flight < DEPTH && !err;
+		     next += BLOCK_BYTES, in_flight++) {
 			struct io_uring_sqe *sqe = io_uring_get_sqe(&probe.ring);
 
 			if (fixed)
@@ -689,7 +691,7 @@ static void try_copies(const char *folder)
 static void managed_read(cu_address at, size_t bytes)
 {
 	void *host = (void *)(uintptr_t)at;
-	struct iovec iov = { host, bytes };
+	struct iovec iov = {host, bytes};
 	uint64_t want, start = now_ns();
 	cu_result err;
 	double us;

@@ -22,11 +22,13 @@ extern "C" {
 struct finf_engine;
 
 struct finf_engine_opts {
-	size_t size;	     /* sizeof(struct finf_engine_opts) */
-	const char *device;  /* "host"; NULL = host */
-	uint64_t pool_bytes; /* weights and activations of everything loaded; 0 = half of available memory */
-	uint32_t threads;    /* per inference; 0 = one per core this process may use */
-	bool exact;	     /* reference kernels only: slow, the oracle */
+	size_t size;	    /* sizeof(struct finf_engine_opts) */
+	const char *device; /* "host"; NULL = host */
+	/* Weights and activations of everything loaded at the same time, taken and touched
+	 * at once; 0 = half of available memory, at most 1 GiB. */
+	uint64_t pool_bytes;
+	uint32_t threads; /* per inference; 0 = one per core this process may use */
+	bool exact;	  /* reference kernels only: slow, the oracle */
 };
 
 /**
@@ -47,12 +49,13 @@ FINF_API void finf_engine_close(struct finf_engine *engine);
  * @param path  .onnx, or .fim (portable or tuned for this machine)
  * @param name  [A-Za-z0-9][A-Za-z0-9._-]{0,127}
  * The file may be changed or removed afterwards only for .onnx.
- * Context: thread-safe. Return: 0; -EEXIST name taken; -EBADMSG damaged;
- * -EOPNOTSUPP operator; -EINVAL; -ENOMEM; -errno of opening. Since: 0.1.
+ * Context: thread-safe, blocks until it is planned. Return: 0; -EEXIST name taken;
+ * -EBADMSG damaged; -EOPNOTSUPP operator; -EKEYREJECTED tuned for another machine;
+ * -EINVAL; -ENOMEM; -errno of opening. Since: 0.1.
  */
 FINF_API int finf_engine_add(struct finf_engine *engine, const char *path, const char *name,
 			     struct finf_diag *diag);
-/** finf_engine_remove - unload and forget. Return: 0; -ENOENT; -EBUSY while in use. */
+/** finf_engine_remove - unload and forget, once no run is using it. Return: 0; -ENOENT. */
 FINF_API int finf_engine_remove(struct finf_engine *engine, const char *name);
 
 /**
@@ -61,7 +64,8 @@ FINF_API int finf_engine_remove(struct finf_engine *engine, const char *name);
  * process: unload something); -EBADMSG; -EIO. Blocks. Thread-safe. Since: 0.1.
  */
 FINF_API int finf_engine_load(struct finf_engine *engine, const char *name, struct finf_diag *diag);
-/** finf_engine_unload - give its bytes back. Return: 0 (also when not loaded); -ENOENT; -EBUSY. */
+/** finf_engine_unload - give its bytes back, once no run is using it.
+ * Return: 0 (also when not loaded); -ENOENT. */
 FINF_API int finf_engine_unload(struct finf_engine *engine, const char *name);
 
 /* One input or output of a model. Strings are borrowed until the model is removed. */
@@ -83,8 +87,10 @@ FINF_API int finf_engine_ports(struct finf_engine *engine, const char *name,
 /**
  * finf_engine_infer - one run.
  * @param inputs   matched by name (a NULL name: by position); dense, borrowed during the call
- * @param outputs  by name or position; @data and @bytes (capacity) are yours; dtype,
- *                 shape and bytes are filled. When @data is NULL it is malloc'd and yours to free().
+ * @param outputs  by name or position, not necessarily all; @data and @bytes (capacity)
+ *                 are yours; dtype, shape, bytes and a NULL name (borrowed until the model
+ *                 is removed) are filled. When @data is NULL it is malloc'd and yours to
+ *                 free(). On error the tensors are as they were.
  * Context: thread-safe, blocks; runs of one engine happen one after the other.
  * Return: 0; -ENOENT; -EINVAL wrong name, dtype or shape (diag says which and
  * what was expected); -ENOSPC an output buffer is too small; -ENOBUFS; -EIO;

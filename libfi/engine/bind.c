@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* engine/bind: sessions per input shapes, made on first use and kept. */
+#include <errno.h>
+#include <stdlib.h>
+
+#include "engine/priv.h"
+
+int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
+		     const struct finf_plan *plan, struct finf_binding **ret_binding,
+		     struct finf_diag *diag)
+{
+	struct finf_binding *binding = calloc(1, sizeof(*binding));
+	int err;
+
+	if (!binding)
+		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
+	err = finf_session_new(model->dev, bound, plan, &binding->session, diag);
+	if (err) {
+		free(binding);
+		return err;
+	}
+	binding->bound = bound;
+	binding->plan = plan;
+	*ret_binding = binding;
+	return 0;
+}
+
+void finf_binding_free(const struct finf_model *model, struct finf_binding *binding)
+{
+	if (!binding)
+		return;
+	finf_session_free(binding->session);
+	if (!model->pack || binding->plan != model->pack->plan)
+		finf_plan_free((struct finf_plan *)binding->plan);
+	finf_graph_free(binding->bound);
+	free(binding);
+}
+
+static bool binding_fits(const struct finf_binding *binding, const struct finf_tensor *inputs)
+{
+	const struct finf_graph *bound = binding->bound;
+
+	for (uint32_t i = 0; i < bound->n_inputs; i++)
+		if (!finf_shape_equal(&bound->values[bound->inputs[i]].shape, &inputs[i].shape))
+			return false;
+	return true;
+}
+
+static int binding_for(const struct finf_model *model, const struct finf_tensor *inputs,
+		       struct finf_binding **ret_binding, struct finf_diag *diag)
+{
+	struct finf_shape *shapes = calloc(model->graph->n_inputs + 1, sizeof(*shapes));
+	struct finf_graph *bound = NULL;
+	struct finf_plan *plan = NULL;
+	int err;
+
+	if (!shapes)
+		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
+	for (uint32_t i = 0; i < model->graph->n_inputs; i++)
+		shapes[i] = inputs[i].shape;
+	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->exact,
+			       finf_model_plan(model), &bound, &plan, diag);
+	free(shapes);
+	if (err)
+		return err;
+	err = finf_binding_new(model, bound, plan, ret_binding, diag);
+	if (err) {
+		finf_plan_free(plan);
+		finf_graph_free(bound);
+	}
+	return err;
+}
+
+/* An empty slot, else the one used longest ago; never the default shapes. */
+static uint32_t slot_for_new(const struct finf_model *model)
+{
+	uint32_t oldest = 1;
+
+	for (uint32_t i = 1; i < FINF_MODEL_BINDINGS; i++) {
+		if (!model->bindings[i])
+			return i;
+		if (model->bindings[i]->used < model->bindings[oldest]->used)
+			oldest = i;
+	}
+	return oldest;
+}
+
+int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, uint32_t n_inputs,
+		    const struct finf_binding **ret_binding, struct finf_diag *diag)
+{
+	struct finf_binding *binding = NULL;
+	uint32_t slot;
+	int err;
+
+	if (n_inputs != model->graph->n_inputs)
+		return finf_diag_set(diag, -EINVAL, "%u inputs given, %u expected", n_inputs,
+				     model->graph->n_inputs);
+	for (slot = 0; slot < FINF_MODEL_BINDINGS; slot++)
+		if (model->bindings[slot] && binding_fits(model->bindings[slot], inputs))
+			break;
+	if (slot == FINF_MODEL_BINDINGS) {
+		err = binding_for(model, inputs, &binding, diag);
+		if (err)
+			return err;
+		slot = slot_for_new(model);
+		finf_binding_free(model, model->bindings[slot]);
+		model->bindings[slot] = binding;
+	}
+	model->bindings[slot]->used = ++model->clock;
+	*ret_binding = model->bindings[slot];
+	return 0;
+}
+
+uint64_t finf_binding_arena_bytes(const struct finf_binding *binding)
+{
+	return binding->plan->arena_bytes;
+}
+
+void finf_binding_output(const struct finf_binding *binding, uint32_t k, struct finf_port *ret)
+{
+	const struct finf_graph *bound = binding->bound;
+	const struct finf_value *value = &bound->values[bound->outputs[k]];
+
+	ret->name = value->name;
+	ret->dtype = value->dtype;
+	ret->shape = value->shape;
+}
+
+int finf_binding_run(const struct finf_binding *binding, const struct finf_run *run,
+		     struct finf_diag *diag)
+{
+	return finf_session_run(binding->session, run, diag);
+}

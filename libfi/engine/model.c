@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: MIT */
+/* engine/model: a model from its pack or graph, and its weights into an extent. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/priv.h"
+
+static int check_target(struct finf_device *dev, const struct finf_pack *pack, uint32_t threads,
+			struct finf_diag *diag)
+{
+	char target[128];
+	int err = finf_device_target(dev, threads, target, sizeof(target));
+
+	if (err)
+		return finf_diag_set(diag, err, "the device does not tell its target");
+	if (pack->plan && !strcmp(pack->target, target))
+		return 0;
+	return finf_diag_set(diag, -EKEYREJECTED, "the pack is for '%s', this device is '%s'",
+			     pack->target, target);
+}
+
+/* The tuned pack's own plan, proven against its graph before anything relies on it. */
+static int default_from_pack(struct finf_model *model, struct finf_graph **ret_bound,
+			     struct finf_diag *diag)
+{
+	const struct finf_plan *plan = model->pack->plan;
+	struct finf_graph *bound = NULL;
+	int err = finf_engine_bind(model->graph, NULL, &bound, diag);
+
+	if (!err && finf_plan_check(bound, plan, diag)) {
+		finf_diag_prefix(diag, "the pack's plan does not fit its graph");
+		err = -EBADMSG;
+	}
+	if (!err && plan->weight_bytes != model->pack->weight_bytes)
+		err = finf_diag_set(diag, -EBADMSG,
+				    "the pack holds %llu bytes of weights, its plan %llu",
+				    (unsigned long long)model->pack->weight_bytes,
+				    (unsigned long long)plan->weight_bytes);
+	if (err)
+		finf_graph_free(bound);
+	else
+		*ret_bound = bound;
+	return err;
+}
+
+static int model_init(struct finf_model *model, struct finf_diag *diag)
+{
+	struct finf_graph *bound = NULL;
+	struct finf_plan *own = NULL;
+	const struct finf_plan *plan;
+	int err;
+
+	if (model->tuned)
+		err = default_from_pack(model, &bound, diag);
+	else
+		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->exact,
+				       NULL, &bound, &own, diag);
+	if (err)
+		return err;
+	plan = model->tuned ? model->pack->plan : own;
+	err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
+	if (err) {
+		finf_plan_free(own);
+		finf_graph_free(bound);
+	}
+	return err;
+}
+
+/* On failure pack and graph are the caller's again. */
+static int model_new(const struct finf_model *from, struct finf_model **ret_model,
+		     struct finf_diag *diag)
+{
+	struct finf_model *model = malloc(sizeof(*model));
+	int err;
+
+	if (!model)
+		return finf_diag_set(diag, -ENOMEM, "no memory for a model");
+	*model = *from;
+	err = model_init(model, diag);
+	if (err) {
+		free(model);
+		return err;
+	}
+	*ret_model = model;
+	return 0;
+}
+
+int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
+		    struct finf_model **ret_model, struct finf_diag *diag)
+{
+	struct finf_model from = {
+		.dev = dev,
+		.graph = pack->graph,
+		.pack = pack,
+		.tuned = true,
+		.threads = threads,
+	};
+	int err = check_target(dev, pack, threads, diag);
+
+	return err ? err : model_new(&from, ret_model, diag);
+}
+
+int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
+			     bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+{
+	struct finf_model from = {
+		.dev = dev,
+		.graph = pack->graph,
+		.pack = pack,
+		.exact = exact,
+		.threads = threads,
+	};
+
+	return model_new(&from, ret_model, diag);
+}
+
+int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
+			  bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+{
+	struct finf_model from = {
+		.dev = dev,
+		.graph = graph,
+		.exact = exact,
+		.threads = threads,
+	};
+
+	return model_new(&from, ret_model, diag);
+}
+
+void finf_model_close(struct finf_model *model)
+{
+	if (!model)
+		return;
+	for (uint32_t i = 0; i < FINF_MODEL_BINDINGS; i++)
+		finf_binding_free(model, model->bindings[i]);
+	if (!model->pack)
+		finf_graph_free(model->graph);
+	finf_pack_close(model->pack);
+	free(model);
+}
+
+const struct finf_graph *finf_model_graph(const struct finf_model *model)
+{
+	return model->graph;
+}
+
+const struct finf_plan *finf_model_plan(const struct finf_model *model)
+{
+	return model->bindings[0]->plan;
+}
+
+uint64_t finf_model_weight_bytes(const struct finf_model *model)
+{
+	return finf_model_plan(model)->weight_bytes;
+}
+
+uint64_t finf_model_arena_bytes(const struct finf_model *model)
+{
+	return finf_model_plan(model)->arena_bytes;
+}
+
+/* ---- loading ------------------------------------------------------------------ */
+
+static int load_tuned(struct finf_model *model, struct finf_loader *loader, char *address,
+		      finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+{
+	const struct finf_pack *pack = model->pack;
+	struct finf_load_segment *segments = calloc(pack->n_segments + 1, sizeof(*segments));
+	int err;
+
+	if (!segments)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < pack->n_segments; i++)
+		segments[i] = (struct finf_load_segment){
+			.file_offset = pack->segments[i].file_offset,
+			.bytes = pack->segments[i].bytes,
+			.xxh3 = pack->segments[i].xxh3,
+			.to = address + pack->segments[i].offset,
+		};
+	err = finf_load_start(loader, pack->fd, model->graph->name, segments, pack->n_segments,
+			      done, ctx, ret_load);
+	free(segments);
+	return err;
+}
+
+int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
+		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+{
+	const struct finf_binding *binding = model->bindings[0];
+	struct finf_weight_source source = {binding->bound, model->pack};
+	struct finf_diag diag = {""};
+	int err;
+
+	if (model->tuned && model->pack->n_segments)
+		return load_tuned(model, loader, address, done, ctx, ret_load);
+	err = finf_weights_place(model->dev, &source, binding->plan, address, &diag);
+	*ret_load = NULL;
+	done(ctx, NULL, err, &diag);
+	return 0;
+}

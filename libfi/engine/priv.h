@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine/priv - what the files of this room share: where plain weights come
+ * from, and what a model is made of.
+ */
+#ifndef FINF_ENGINE_PRIV_H
+#define FINF_ENGINE_PRIV_H
+
+#include "engine/engine.h"
+
+#define FINF_ENGINE_CHUNK_BYTES (4u << 20)
+
+/** finf_graph_bind() with shapes NULL = the model's, 1 for each FINF_DIM_ANY. (plan.c) */
+int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
+		     struct finf_graph **ret_bound, struct finf_diag *diag);
+
+/* ---- weights.c: plain constants by name, and their blocked forms ------------ */
+
+struct finf_weight_source {
+	const struct finf_graph *graph; /* bound: constants that have bytes in memory */
+	struct finf_pack *pack;		/* portable: the others; NULL = none are missing */
+};
+
+/** Part of a plain constant. Return: 0; -ENOENT with diag; errors of reading. */
+int finf_weight_read(const struct finf_weight_source *source, const struct finf_plan_weight *weight,
+		     uint64_t offset, void *to, uint64_t bytes, struct finf_diag *diag);
+
+/** The whole weight as its form wants it: weight->form.bytes at @to. */
+int finf_weight_pack(struct finf_device *dev, const struct finf_weight_source *source,
+		     const struct finf_plan_weight *weight, void *to, struct finf_diag *diag);
+
+/** Every weight of a plan to its place in an extent on the device. */
+int finf_weights_place(struct finf_device *dev, const struct finf_weight_source *source,
+		       const struct finf_plan *plan, void *extent, struct finf_diag *diag);
+
+/* ---- model.c, bind.c ---------------------------------------------------------- */
+
+#define FINF_MODEL_BINDINGS 5 /* the default shapes, for good, and four more */
+
+struct finf_binding {
+	struct finf_graph *bound;     /* owned */
+	const struct finf_plan *plan; /* owned unless it is the pack's */
+	struct finf_session *session; /* owned */
+	uint64_t used;		      /* the model's clock at the last bind */
+};
+
+struct finf_model {
+	struct finf_device *dev;  /* borrowed */
+	struct finf_graph *graph; /* unbound; owned unless it is the pack's */
+	struct finf_pack *pack;	  /* owned; NULL = from a graph in memory */
+	bool tuned;		  /* the pack's segments are the extent as it is */
+	bool exact;
+	uint32_t threads;
+	uint64_t clock;
+	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
+};
+
+/**
+ * finf_binding_new - a session for a bound graph and its plan.
+ * Both are taken over on success; a plan that is the pack's stays the pack's.
+ */
+int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
+		     const struct finf_plan *plan, struct finf_binding **ret_binding,
+		     struct finf_diag *diag);
+void finf_binding_free(const struct finf_model *model, struct finf_binding *binding);
+
+#endif
