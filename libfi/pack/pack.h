@@ -11,7 +11,7 @@
 #include "plan/plan.h"
 
 #define FINF_PACK_FORMAT 1
-#define FINF_PACK_HEADER_MAX (64u << 20)
+#define FINF_PACK_HEADER_MAX (8u << 20)
 
 struct finf_pack_segment {
 	uint64_t file_offset; /* multiple of FINF_SEGMENT_ALIGN */
