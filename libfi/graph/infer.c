@@ -208,37 +208,44 @@ static bool outputs_fit(struct step *s, const struct finf_node *node)
 }
 
 /* Evaluated bytes move from the scratch buffer to the arena; an equal copy that is there stays. */
-static int keep_known(struct step *s, struct finf_value *v, const struct finf_tensor *out,
-		      const void *before, size_t before_bytes)
+static int keep_known(struct finf_arena *arena, struct finf_value *v, const struct finf_tensor *out)
 {
-	const void *data = before;
+	const void *copy;
 
-	if (!before || before_bytes != out->bytes || memcmp(before, out->data, out->bytes))
-		data = finf_arena_dup(&s->graph->arena, out->data, out->bytes);
-	if (!data)
+	if (v->data && v->bytes == out->bytes && !memcmp(v->data, out->data, out->bytes))
+		return 0;
+	copy = finf_arena_dup(arena, out->data, out->bytes);
+	if (!copy)
 		return -ENOMEM;
-	v->data = data;
+	v->data = copy;
 	v->bytes = out->bytes;
 	return 0;
 }
 
+static void forget_known(struct finf_graph *graph, const struct finf_node *node)
+{
+	for (uint32_t i = 0; i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE) {
+			graph->values[node->out[i]].data = NULL;
+			graph->values[node->out[i]].bytes = 0;
+		}
+}
+
 static int evaluate(struct step *s, const struct finf_node *node)
 {
+	struct finf_graph *graph = s->graph;
 	int err;
 
-	if (!inputs_known(s, node) || !outputs_fit(s, node))
+	if (!inputs_known(s, node) || !outputs_fit(s, node)) {
+		forget_known(graph, node);
 		return 0;
+	}
 	err = finf_op_eval(node, s->in_at, s->out_at);
 	if (err)
 		return finf_diag_set(s->diag, err, "its constant inputs contradict each other");
-	for (uint32_t i = 0; !err && i < node->n_out; i++) {
-		struct finf_value *v;
-
-		if (!s->out_at[i])
-			continue;
-		v = &s->graph->values[node->out[i]];
-		err = keep_known(s, v, s->out_at[i], v->data, v->bytes);
-	}
+	for (uint32_t i = 0; !err && i < node->n_out; i++)
+		if (s->out_at[i])
+			err = keep_known(&graph->arena, &graph->values[node->out[i]], s->out_at[i]);
 	return err;
 }
 
@@ -265,15 +272,6 @@ static bool handed_on(struct step *s, const struct finf_node *node)
 	return all;
 }
 
-static void forget_unknown(struct finf_graph *graph, const struct finf_node *node)
-{
-	for (uint32_t i = 0; i < node->n_out; i++)
-		if (node->out[i] != FINF_NONE) {
-			graph->values[node->out[i]].data = NULL;
-			graph->values[node->out[i]].bytes = 0;
-		}
-}
-
 /* ---- the walk ------------------------------------------------------------------ */
 
 static int infer_node(struct step *s, uint32_t index)
@@ -297,7 +295,6 @@ static int infer_node(struct step *s, uint32_t index)
 					  s->out_has_shape[i]);
 	if (err || handed_on(s, node))
 		return err;
-	forget_unknown(s->graph, node);
 	return evaluate(s, node);
 }
 
