@@ -168,6 +168,15 @@ static void integers(struct finf_graph *g)
 	net_output(g, net_node(g, "Clip", "y", INS(net_node(g, "Add", "sum", INS(n, n)), one)));
 }
 
+/* Without bounds nothing but the dtype speaks against it. */
+static void integers_without_bounds(struct finf_graph *g)
+{
+	const struct finf_attr to_int = {.name = "to", .type = FINF_ATTR_INT, .i = FINF_I64};
+	uint32_t n = net_node_with(g, "Cast", "n", &to_int, 1, OPSET, INS(net_input(g, "x", X)));
+
+	net_output(g, net_node(g, "Clip", "y", INS(net_node(g, "Add", "sum", INS(n, n)))));
+}
+
 static const struct net_row rows[] = {
 	{"not: two readers", two_readers, 0, NULL},
 	{"not: the node before is an output", is_output, 0, NULL},
@@ -176,6 +185,7 @@ static const struct net_row rows[] = {
 	{"not: a lower bound that is an input", bound_is_input, 0, NULL},
 	{"not: an upper bound that is an input", upper_bound_is_input, 0, NULL},
 	{"not: integers", integers, 0, NULL},
+	{"not: integers without bounds", integers_without_bounds, 0, NULL},
 	{"one activation per node", second_activation, 1, second_stays},
 };
 
