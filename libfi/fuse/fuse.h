@@ -13,7 +13,10 @@
 
 struct finf_fuse_pass {
 	const char *name;
-	/** run - change the graph in place; *ret_changes counts rewrites. 0; -ENOMEM; -EINVAL diag. */
+	/**
+	 * run - change a sorted, inferred graph in place. Every change drops one
+	 * node: *ret_changes counts them. Return: 0; -ENOMEM; -EINVAL with diag.
+	 */
 	int (*run)(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag);
 };
 
@@ -26,8 +29,11 @@ struct finf_fuse_report {
 };
 
 /**
- * finf_fuse_run - all passes until nothing changes. The graph is verified and
- * its shapes inferred afterwards. On error the graph must only be freed.
+ * finf_fuse_run - all passes until nothing changes.
+ * @graph       sorted; partly open shapes are fine. Verified and inferred afterwards
+ * @ret_report  may be NULL
+ * Return: 0; -EINVAL with the pass and the node in @diag; -ENOMEM. On error
+ * the graph must only be freed.
  */
 int finf_fuse_run(struct finf_graph *graph, struct finf_fuse_report *ret_report,
 		  struct finf_diag *diag);
