@@ -303,7 +303,7 @@ START_TEST(runs_leave_the_heap_alone)
 		struct ready r;
 
 		ready_init(&r, &site, &table.nodes[0].forms[k]);
-		for (int i = 0; i < 10; i++) /* OpenMP makes its team */
+		for (int i = 0; i < 50; i++) /* OpenMP makes its team */
 			ck_assert_int_eq(finf_device_kernel_run(dev, r.kernel, &r.launch), 0);
 		before = mallinfo2().uordblks + mallinfo2().hblkhd;
 		for (int i = 0; i < 200; i++)
