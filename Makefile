@@ -138,7 +138,7 @@ define unit_rule
 $(BUILD)/$(1:.c=): $(BUILD)/$(1:.c=.o) $(SUPPORT) $(call archives,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS))
 	$$(call say,LD,$$@)
 	$(Q)$(CC) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-		$(LDFLAGS_ALL) $(call libs,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS)) $(CHECK_LIBS)
+		$$(LDFLAGS_ALL) $(call libs,$(call test_room,$(1)) $($(call test_room,$(1))_TEST_DEPS)) $(CHECK_LIBS)
 endef
 $(foreach t,$(UNIT_SRCS),$(eval $(call unit_rule,$(t))))
 

@@ -15,3 +15,7 @@ $(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
 
 # The example is compiled against the shared library by its test.
 $(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.pc
+
+# Allocations and system calls that this test makes fail.
+$(BUILD)/tests/unit/import/test_failure: LDFLAGS_ALL += \
+	$(foreach f,malloc calloc realloc open fstat mmap,-Wl,--wrap=$(f))
