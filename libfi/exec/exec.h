@@ -16,7 +16,8 @@ struct finf_session;
 /**
  * finf_session_new - kernels for every step. May take milliseconds per step.
  * @param graph, plan  borrowed; must outlive the session; plan was checked
- * Return: 0; -EOPNOTSUPP, -ENOMEM with diag naming the node.
+ * Return: 0; -EOPNOTSUPP, -ENOMEM with diag naming the node; -EBADMSG the plan
+ * promises what this device's layouts do not hold.
  */
 int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
 		     const struct finf_plan *plan, struct finf_session **ret_session,

@@ -51,13 +51,22 @@ static int reorder_kernel(struct finf_session *session, const struct finf_graph 
 				       plan->threads, &ret->kernel, diag);
 }
 
+/* Without a kernel the output must be the input's bytes: else it would be never written. */
+static bool alias_of(const struct finf_launch_step *step)
+{
+	return step->n_in && step->n_out && step->in[0].base == FINF_BASE_ARENA &&
+	       step->out[0].base == FINF_BASE_ARENA && step->in[0].offset == step->out[0].offset;
+}
+
 static int node_kernel(struct finf_session *session, const struct finf_graph *graph,
 		       const struct finf_plan *plan, const struct finf_step *step,
 		       struct finf_launch_step *ret, struct finf_diag *diag)
 {
 	ret->name = graph->nodes[step->node].name;
 	if (step->form.flags & FINF_FORM_ALIAS)
-		return 0;
+		return alias_of(ret)
+			       ? 0
+			       : finf_diag_set(diag, -EBADMSG, "output is not where the input is");
 	ret->workspace = step->form.workspace_bytes > 0;
 	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
 				      &ret->kernel, diag);
@@ -99,6 +108,31 @@ static int ports_init(const struct finf_graph *graph, const struct finf_plan *pl
 	return 0;
 }
 
+/*
+ * A plan may come from a file, and its proof knows no layouts but the plain
+ * one: what a buffer in another layout takes only the device can tell.
+ */
+static int check_buffers(struct finf_device *dev, const struct finf_graph *graph,
+			 const struct finf_plan *plan, struct finf_diag *diag)
+{
+	for (uint32_t i = 0; i < plan->n_buffers; i++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[i];
+		const struct finf_value *value = &graph->values[buffer->value];
+		uint64_t need = 0;
+		int err;
+
+		if (buffer->layout == FINF_LAYOUT_PLAIN)
+			continue;
+		err = finf_device_layout_bytes(dev, buffer->layout, value->dtype, &value->shape,
+					       &need);
+		if (err || buffer->bytes < need)
+			return finf_diag_set(
+				diag, -EBADMSG, "value '%s' cannot lie in layout %u in %llu bytes",
+				value->name, buffer->layout, (unsigned long long)buffer->bytes);
+	}
+	return 0;
+}
+
 /* The widest step decides how long the scratch arrays of a launch are. */
 static int scratch_init(struct finf_session *session, const struct finf_plan *plan)
 {
@@ -128,6 +162,9 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 	session->n_outputs = plan->n_outputs;
 	session->n_steps = plan->n_steps;
 	session->workspace_offset = plan->workspace_offset;
+	err = check_buffers(session->dev, graph, plan, diag);
+	if (err)
+		return err;
 	err = ports_init(graph, plan, graph->inputs, plan->inputs, plan->n_inputs, session->inputs);
 	if (!err)
 		err = ports_init(graph, plan, graph->outputs, plan->outputs, plan->n_outputs,

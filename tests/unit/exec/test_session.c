@@ -110,12 +110,26 @@ static int fake_write(struct finf_device *dev, void *device, const void *host, u
 	return 0;
 }
 
+/* Layout 7 takes as much as the plain one, others are not known. */
+static int fake_layout_bytes(struct finf_device *dev, uint16_t layout, enum finf_dtype dtype,
+			     const struct finf_shape *of, uint64_t *ret_bytes)
+{
+	size_t bytes;
+	int err = layout == 7 ? finf_tensor_bytes(dtype, of, &bytes) : -EOPNOTSUPP;
+
+	(void)dev;
+	if (!err)
+		*ret_bytes = bytes;
+	return err;
+}
+
 static const struct finf_device_ops fake_ops = {
 	.abi = FINF_DEVICE_ABI,
 	.name = "fake",
 	.read = fake_read,
 	.write = fake_write,
 	.move = fake_write,
+	.layout_bytes = fake_layout_bytes,
 	.kernel_new = fake_kernel_new,
 	.reorder_new = fake_reorder_new,
 	.kernel_run = fake_run,
@@ -476,6 +490,34 @@ START_TEST(kernel_that_cannot_be_made_undoes_the_session)
 }
 END_TEST
 
+/* What a damaged or hostile plan could say although it passed the plan's own proof. */
+static const struct {
+	uint32_t buffer;
+	uint16_t layout;
+	uint64_t bytes;
+	uint32_t alias_of;
+	const char *says;
+} hostile[] = {
+	{1, 7, BYTES - 4, FINF_NONE, "value 'v1' cannot lie in layout 7 in 4092 bytes"},
+	{1, 8, BYTES, FINF_NONE, "value 'v1' cannot lie in layout 8"},
+	{3, 0, BYTES, FINF_NONE, "node 'node1': output is not where the input is"},
+};
+
+START_TEST(plan_that_lies_about_the_device)
+{
+	struct finf_session *session = NULL;
+	struct finf_diag diag = {""};
+	struct finf_plan_buffer *buffer = &buffers[hostile[_i].buffer];
+
+	buffer->layout = hostile[_i].layout;
+	buffer->bytes = hostile[_i].bytes;
+	buffer->alias_of = hostile[_i].alias_of;
+	ck_assert_int_eq(finf_session_new(&fake_device, graph, &plan, &session, &diag), -EBADMSG);
+	ck_assert_msg(strstr(diag.text, hostile[_i].says), "%s", diag.text);
+	ck_assert_ptr_null(session);
+}
+END_TEST
+
 START_TEST(device_fault_names_the_node)
 {
 	struct finf_session *session = new_session();
@@ -736,6 +778,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, warm_runs_take_no_heap);
 	tcase_add_loop_test(tc, wrong_tensors_are_named, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_loop_test(tc, kernel_that_cannot_be_made_undoes_the_session, 0, N_ADDS + 1);
+	tcase_add_loop_test(tc, plan_that_lies_about_the_device, 0, FINF_ARRAY_LEN(hostile));
 	tcase_add_test(tc, device_fault_names_the_node);
 	tcase_add_test(tc, deadline_is_checked_between_steps);
 	tcase_add_test(tc, first_node_runs_before_the_last_segment_is_there);
