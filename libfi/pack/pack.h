@@ -21,7 +21,7 @@ struct finf_pack_segment {
 };
 
 struct finf_pack_weight {
-	const char *name; /* of the graph's constant; tuned: "NAME" or "NAME@K" in the file */
+	const char *name; /* in the file: the graph's; tuned: "NAME" or "NAME@K", as plan->weights */
 	uint64_t offset;  /* in the extent */
 	uint64_t bytes;
 };
@@ -60,13 +60,14 @@ void finf_pack_close(struct finf_pack *pack);
  */
 int finf_pack_verify(struct finf_pack *pack, struct finf_diag *diag);
 
-/** finf_pack_read_weight - part of a weight's bytes by graph name. 0; -ENOENT; -ERANGE; -EIO. */
+/** finf_pack_read_weight - part of a weight's bytes by its name in the file. 0; -ENOENT; -ERANGE; -EIO. */
 int finf_pack_read_weight(struct finf_pack *pack, const char *name, uint64_t offset, void *to,
 			  uint64_t bytes);
 
 /**
  * Where the writer takes weight bytes from: called in extent order, chunk by
- * chunk, at most 4 MiB each, so that no whole model is ever in memory.
+ * chunk, at most 4 MiB each, so that no whole model is ever in memory; never
+ * for a weight without bytes. Its errors become the writer's.
  */
 struct finf_pack_source {
 	void *ctx;
@@ -78,7 +79,9 @@ struct finf_pack_source {
  * finf_pack_write_portable - write graph and plain constants (value->data), first use first.
  * @param dirfd, name  final place; written as a temporary file in the same
  *                     folder, fsynced, renamed; nothing is left behind on error
- * Return: 0; -ENOSPC, -EIO, ...; -EINVAL a constant without bytes; -ENOMEM.
+ * Return: 0; -ENOSPC, -EIO, ...; -EINVAL a constant without bytes, or with a
+ * name that a pack cannot hold; -ENOMEM. A process with a file size limit
+ * must ignore SIGXFSZ to get -EFBIG.
  */
 int finf_pack_write_portable(int dirfd, const char *name, const struct finf_graph *graph,
 			     struct finf_diag *diag);
@@ -86,7 +89,7 @@ int finf_pack_write_portable(int dirfd, const char *name, const struct finf_grap
 /**
  * finf_pack_write_tuned - write graph, plan and weights in the plan's layouts.
  * @param graph   the unbound graph (dynamic dims kept), for later plans
- * @param plan    its weights and segments say what goes where
+ * @param plan    its weights and segments say what goes where; it passed finf_plan_check()
  * @param target  the device's key; @param portable_hash  header hash of the master
  */
 int finf_pack_write_tuned(int dirfd, const char *name, const struct finf_graph *graph,
