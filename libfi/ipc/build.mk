@@ -1,4 +1,4 @@
 # libfi/ipc: sources, the rooms it may use, the libraries it needs.
-ipc_SRCS := 
+ipc_SRCS := conn.c parse.c build.c shared.c path.c client.c infer.c
 ipc_DEPS := base
-ipc_LIBS := 
+ipc_LIBS := -ljansson

@@ -28,7 +28,7 @@ _Static_assert(sizeof(struct finf_wire_header) == 40, "header");
 _Static_assert(sizeof(struct finf_wire_hello) == 16, "hello");
 _Static_assert(sizeof(struct finf_wire_infer) == 16, "infer");
 _Static_assert(sizeof(struct finf_wire_tensor) == 104, "tensor");
-_Static_assert(sizeof(struct finf_wire_result) == 48, "result");
+_Static_assert(sizeof(struct finf_wire_result) == 40, "result");
 
 struct queued_fd {
 	uint64_t at; /* goes out with this byte of the stream */
