@@ -123,6 +123,31 @@ int finf_graph_set_const(struct finf_graph *graph, uint32_t value, const void *d
 	return 0;
 }
 
+int finf_graph_fix_input(struct finf_graph *graph, uint32_t value, const void *data)
+{
+	struct finf_value *v;
+	uint32_t n = 0;
+	size_t bytes;
+	int err;
+
+	if (value >= graph->n_values || !graph->values[value].is_input)
+		return -EINVAL;
+	v = &graph->values[value];
+	if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes))
+		return -EINVAL;
+	v->is_input = false;
+	err = finf_graph_set_const(graph, value, data, bytes, true);
+	if (err) {
+		v->is_input = true;
+		return err;
+	}
+	for (uint32_t i = 0; i < graph->n_inputs; i++)
+		if (graph->inputs[i] != value)
+			graph->inputs[n++] = graph->inputs[i];
+	graph->n_inputs = n;
+	return 0;
+}
+
 /* Are these existing values, and outputs nobody defines yet? */
 static int check_values(const struct finf_graph *graph, const uint32_t *in, uint32_t n_in,
 			const uint32_t *out, uint32_t n_out)

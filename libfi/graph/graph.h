@@ -121,6 +121,14 @@ int finf_graph_set_const(struct finf_graph *graph, uint32_t value, const void *d
 			 bool copy);
 
 /**
+ * finf_graph_fix_input - turn an input into a constant: the model specialised
+ * for this value, when shapes depend on it. Later inputs move up; infer again.
+ * @param data  the bytes of its dtype and static shape; copied
+ * Return: 0; -EINVAL when it is not an input or not static; -ENOMEM.
+ */
+int finf_graph_fix_input(struct finf_graph *graph, uint32_t value, const void *data);
+
+/**
  * finf_graph_node - add a node.
  * @param op      from finf_op_find()
  * @param in,out  value numbers, copied; FINF_NONE for what is left out

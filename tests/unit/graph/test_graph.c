@@ -715,6 +715,30 @@ START_TEST(test_bind_refuses_shapes_from_data)
 }
 END_TEST
 
+START_TEST(test_fix_input_settles_shapes_from_data)
+{
+	struct finf_shape shape = SHAPE(4), want = SHAPE(2, 2);
+	struct finf_graph *bound;
+	uint32_t s, x;
+
+	s = input("s", FINF_I64, SHAPE(2));
+	x = input("x", FINF_F32, SHAPE(FINF_DIM_ANY));
+	node("Reshape", "x s", "y", NULL);
+	output("y");
+	ck_assert_int_eq(finf_graph_fix_input(graph, x, "any extent"), -EINVAL);
+	ck_assert_int_eq(finf_graph_fix_input(graph, value("y"), "not an input"), -EINVAL);
+	ck_assert_int_eq(finf_graph_fix_input(graph, 99, "no value"), -EINVAL);
+	ck_assert_uint_eq(graph->n_inputs, 2);
+	ck_assert_int_eq(finf_graph_fix_input(graph, s, (int64_t[]){2, -1}), 0);
+	ck_assert_uint_eq(graph->n_inputs, 1);
+	ck_assert_uint_eq(graph->inputs[0], x);
+	prepare();
+	ck_assert_msg(!finf_graph_bind(graph, &shape, &bound, &diag), "%s", diag.text);
+	ck_assert(finf_shape_equal(&bound->values[bound->outputs[0]].shape, &want));
+	finf_graph_free(bound);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("graph");
@@ -747,6 +771,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tcase, test_bind_resolves_shape_arithmetic, 0, 3);
 	tcase_add_loop_test(tcase, test_bind_refuses, 0, 7);
 	tcase_add_test(tcase, test_bind_refuses_shapes_from_data);
+	tcase_add_test(tcase, test_fix_input_settles_shapes_from_data);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
