@@ -37,7 +37,8 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 
 /**
  * finf_engine_tune - a portable pack -> a tuned pack for this device, beside it.
- * Weights are streamed; at most one blocked weight and a 4 MiB chunk are in memory.
+ * The portable pack is verified first. Weights are streamed; at most one blocked
+ * weight and a 4 MiB chunk are in memory.
  * @param dirfd, name  of the tuned file
  * Return: 0; errors of planning, reading and writing. Blocks for seconds.
  */
@@ -60,7 +61,8 @@ struct finf_model;
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
 		    struct finf_model **ret_model, struct finf_diag *diag);
 /** From a portable pack, without a tuned one beside it: weights are brought into their
- * layouts at every load. In-process use. @pack is taken over on success. */
+ * layouts at every load. The whole pack is verified here. In-process use. @pack is taken over
+ * on success. */
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
 			     bool exact, struct finf_model **ret_model, struct finf_diag *diag);
 /** From a graph in memory (constants with data): in-process use and tests.

@@ -111,8 +111,10 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 		.exact = exact,
 		.threads = threads,
 	};
+	/* Loads read weights piece by piece, where no checksum would catch a wrong bit. */
+	int err = finf_pack_verify(pack, diag);
 
-	return model_new(&from, ret_model, diag);
+	return err ? err : model_new(&from, ret_model, diag);
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,

@@ -58,6 +58,10 @@ int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32
 
 	if (err)
 		return finf_diag_set(diag, err, "the device does not tell its target");
+	/* Weights are read piece by piece below, where no checksum would catch a wrong bit. */
+	err = finf_pack_verify(portable, diag);
+	if (err)
+		return err;
 	err = finf_engine_plan(dev, portable->graph, NULL, threads, false, NULL, &bound, &plan,
 			       diag);
 	if (err)
