@@ -28,8 +28,8 @@ static int hash_segment(struct finf_pack *pack, const struct finf_pack_segment *
 		int err = finf_pread_full(pack->fd, chunk, n, segment->file_offset + at);
 
 		if (err)
-			return finf_diag_set(diag, err, "offset %" PRIu64 ": cannot read: %s",
-					     segment->file_offset + at, strerror(-err));
+			return finf_diag_set(diag, err, "%s: offset %" PRIu64 ": cannot read: %s",
+					     pack->name, segment->file_offset + at, strerror(-err));
 		XXH3_64bits_update(state, chunk, n);
 		at += n;
 	}
@@ -47,9 +47,9 @@ int finf_pack_verify(struct finf_pack *pack, struct finf_diag *diag)
 
 		err = hash_segment(pack, segment, state, chunk, diag);
 		if (!err && XXH3_64bits_digest(state) != segment->xxh3)
-			err = finf_diag_set(diag, -EBADMSG, "offset %" PRIu64 ": segment %u of %u, from "
-					    "tensor %s on, does not match its checksum",
-					    segment->file_offset, i, pack->n_segments,
+			err = finf_diag_set(diag, -EBADMSG, "%s: offset %" PRIu64 ": segment %u of %u, "
+					    "from tensor %s on, does not match its checksum",
+					    pack->name, segment->file_offset, i, pack->n_segments,
 					    weight_in(pack, segment));
 	}
 	free(chunk);

@@ -27,6 +27,7 @@ struct finf_pack_weight {
 };
 
 struct finf_pack {
+	char *name;		  /* owned; for messages */
 	struct finf_graph *graph; /* owned; large constants have no data */
 	struct finf_plan *plan;	  /* owned; NULL in a portable pack */
 	char *target;		  /* owned; "portable" or the device's target key */

@@ -334,9 +334,11 @@ int finf_pack_open(int fd, const char *name, struct finf_pack **ret_pack, struct
 	o.pack = calloc(1, sizeof(*o.pack));
 	if (!o.pack)
 		return -ENOMEM;
+	o.pack->fd = -1;
 	finf_map_init(&o.pack->weight_by_name);
 	finf_arena_init(&o.scratch);
-	err = open_pack(&o, fd);
+	o.pack->name = strdup(name);
+	err = o.pack->name ? open_pack(&o, fd) : -ENOMEM;
 	finf_arena_fini(&o.scratch);
 	if (err) {
 		finf_diag_set(diag, err, "%s: %s", name, own.text[0] ? own.text : strerror(-err));
@@ -356,6 +358,7 @@ void finf_pack_close(struct finf_pack *pack)
 	finf_map_fini(&pack->weight_by_name);
 	finf_graph_free(pack->graph);
 	finf_plan_free(pack->plan);
+	free(pack->name);
 	free(pack->target);
 	free(pack->source);
 	free(pack->segments);

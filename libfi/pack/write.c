@@ -223,8 +223,7 @@ static int open_temp(struct writer *w, int dir, const char *name)
 		if (snprintf(w->temp, sizeof(w->temp), ".%s.%08x.tmp", name, (uint32_t)number) >=
 		    (int)sizeof(w->temp))
 			return -ENAMETOOLONG;
-		w->fd = openat(dir, w->temp, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-			       0644);
+		w->fd = openat(dir, w->temp, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
 		if (w->fd >= 0)
 			return 0;
 		w->temp[0] = 0;

@@ -15,6 +15,14 @@ if [ "$name" = pack ]; then
 	rooms="$rooms libfi/pack/*.c"
 	libs="$libs -ljansson"
 	cp tests/golden/packs/*.fim "$out/corpus/"
+else # the plans of the golden packs; data starts at 4096 there
+	for pack in tests/golden/packs/tuned-*.fim; do
+		offsets=$(head -c 4096 "$pack" | tr '{}' '\n' | grep -a -A1 '__fi.plan' | tail -n 1 |
+			sed 's/.*data_offsets":\[\([0-9]*\),\([0-9]*\)\].*/\1 \2/')
+		begin=${offsets% *} end=${offsets#* }
+		tail -c +$((4096 + begin + 1)) "$pack" | head -c $((end - begin)) \
+			> "$out/corpus/$(basename "$pack").plan"
+	done
 fi
 # shellcheck disable=SC2086 # lists of files and libraries
 clang -std=gnu11 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=undefined \

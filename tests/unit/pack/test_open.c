@@ -73,8 +73,8 @@ START_TEST(test_verify_names_the_place)
 	file[size - FINF_SEGMENT_ALIGN] ^= 1; /* the last page: the middle of W2 */
 	ck_assert_int_eq(open_bytes(file, size, &pack, &diag), 0);
 	ck_assert_int_eq(finf_pack_verify(pack, &diag), -EBADMSG);
-	ck_assert_str_eq(diag.text, "offset 8192: segment 0 of 1, from tensor W1 on, does not match "
-				    "its checksum");
+	ck_assert_str_eq(diag.text, "some.fim: offset 8192: segment 0 of 1, from tensor W1 on, does "
+				    "not match its checksum");
 	finf_pack_close(pack);
 	free(file);
 }

@@ -386,6 +386,58 @@ START_TEST(test_file_size_limit)
 }
 END_TEST
 
+/* The limit falls while weights stream: the write itself fails. */
+static int limiting_read(void *ctx, uint32_t weight, uint64_t offset, void *to, uint64_t bytes,
+			 struct finf_diag *diag)
+{
+	struct rlimit limit = {8192, 8192};
+
+	(void)ctx;
+	if (weight == 2)
+		ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	return tuned_read(NULL, weight, offset, to, bytes, diag);
+}
+
+START_TEST(test_write_fails_half_way)
+{
+	struct finf_graph *graph = sample_graph();
+	struct finf_plan *plan = sample_plan(graph);
+	struct finf_pack_source source = {.read = limiting_read};
+	struct finf_diag diag = {""};
+	int dir = scratch_fd(), before = open_descriptors();
+
+	signal(SIGXFSZ, SIG_IGN);
+	ck_assert_int_eq(finf_pack_write_tuned(dir, "a.fim", graph, plan, "x", 0, &source, &diag),
+			 -EFBIG);
+	ck_assert_ptr_nonnull(strstr(diag.text, "a.fim: offset "));
+	ck_assert_uint_eq(count_files(dir), 0);
+	ck_assert_int_eq(open_descriptors(), before);
+	finf_plan_free(plan);
+	finf_graph_free(graph);
+	close(dir);
+}
+END_TEST
+
+/* More tensors than a header holds: refused by the writer, not by the next reader. */
+START_TEST(test_too_many_tensors)
+{
+	struct finf_graph *graph = sample_graph();
+	struct finf_diag diag = {""};
+	int dir = scratch_fd();
+	char name[32];
+
+	for (uint32_t i = 0; i < 60000; i++) {
+		snprintf(name, sizeof(name), "constant-%u", i);
+		sample_const(graph, name, 1, 17, 0);
+	}
+	ck_assert_int_eq(finf_pack_write_portable(dir, "a.fim", graph, &diag), -EOVERFLOW);
+	ck_assert_ptr_nonnull(strstr(diag.text, "too many tensors"));
+	ck_assert_uint_eq(count_files(dir), 0);
+	finf_graph_free(graph);
+	close(dir);
+}
+END_TEST
+
 START_TEST(test_name_is_a_folder)
 {
 	int dir = scratch_fd(), before = open_descriptors();
@@ -500,6 +552,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_bad_target);
 	tcase_add_loop_test(tc, test_source_fails, 0, 4);
 	tcase_add_test(tc, test_file_size_limit);
+	tcase_add_test(tc, test_write_fails_half_way);
+	tcase_add_test(tc, test_too_many_tensors);
 	tcase_add_test(tc, test_name_is_a_folder);
 	tcase_add_test(tc, test_folder_not_writable);
 	tcase_add_test(tc, test_no_folder);
