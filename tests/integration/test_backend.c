@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <fusedinf/engine.h>
@@ -190,6 +191,60 @@ static int run_reference(const char *path, const struct finf_tensor *inputs, uin
 	return err;
 }
 
+/* A pool with room for weights in the largest form any layer may take. */
+static uint64_t pool_bytes(const char *path)
+{
+	struct stat st;
+
+	ck_assert_int_eq(stat(path, &st), 0);
+	return ((uint64_t)64 << 20) + 5 * (uint64_t)st.st_size;
+}
+
+static int run_in_engine(const struct finf_engine_opts *opts, const char *path,
+			 const struct finf_tensor *inputs, uint32_t n_inputs,
+			 struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	struct finf_tensor unnamed[TENSORS_MAX];
+	struct finf_engine *engine;
+	uint32_t n_in = 0, n_out = 0;
+	int err;
+
+	for (uint32_t i = 0; i < n_inputs; i++) {
+		unnamed[i] = inputs[i];
+		unnamed[i].name = NULL; /* by position, as the files are */
+	}
+	err = finf_engine_open(opts, &engine, diag);
+	ck_assert_msg(!err, "engine: %s", diag->text);
+	err = finf_engine_add(engine, path, "case", diag);
+	if (!err) {
+		ck_assert_int_eq(finf_engine_ports(engine, "case", NULL, &n_in, NULL, &n_out), 0);
+		ck_assert_uint_eq(n_in, n_inputs);
+		ck_assert_uint_le(n_out, TENSORS_MAX);
+		memset(outputs, 0, n_out * sizeof(*outputs));
+		err = finf_engine_infer(engine, "case", unnamed, n_inputs, outputs, n_out, diag);
+		*ret_n = n_out;
+	}
+	finf_engine_close(engine);
+	return err;
+}
+
+static int run_engine(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
+		      struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	const struct finf_engine_opts opts = {.size = sizeof(opts), .pool_bytes = pool_bytes(path)};
+
+	return run_in_engine(&opts, path, inputs, n_inputs, outputs, ret_n, diag);
+}
+
+static int run_exact(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
+		     struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	const struct finf_engine_opts opts = {
+		.size = sizeof(opts), .pool_bytes = pool_bytes(path), .exact = true};
+
+	return run_in_engine(&opts, path, inputs, n_inputs, outputs, ret_n, diag);
+}
+
 static void check_output(const char *what, const struct finf_tensor *got,
 			 const struct finf_tensor *want)
 {
@@ -219,9 +274,11 @@ static const struct {
 	run_fn run;
 } runners[] = {
 	{"reference", run_reference},
+	{"engine", run_engine},
+	{"engine, exact", run_exact},
 };
 
-/* One data set through every runner. @n_given: inputs that are not constants. */
+/* One data set through every runner; with @constants only the first input is fed. */
 static void run_set(const char *dir, unsigned set, const char *path, bool constants)
 {
 	struct finf_tensor inputs[TENSORS_MAX], want[TENSORS_MAX];
