@@ -1,15 +1,93 @@
-# Targets for people: check, demo, install, lint, help.
-
-.PHONY: deps
-deps:
-	$(Q)tools/build/install-deps.sh
-
-.PHONY: clean
-clean:
-	$(Q)rm -rf build
-
-.PHONY: help
-help:
-	@sed -n 's/^## //p' $(MAKEFILE_LIST)
+# Targets for people. The lines that begin with two hashes are `make help`.
 
 ## make                 build libfi.so, libfi.a, fid and fictl into build/
+## make demo            install what is missing, build, and serve real networks from a small pool
+## make check           install what is missing, build, and run every test this machine can run
+## make check-fast      unit tests and structure checks: under a minute, no root
+## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
+## make bench           what tests/bench measures, as tables
+## make install         into $(DESTDIR)$(prefix); uninstall takes it away again
+## make lint            clang-tidy, cppcheck, shellcheck where they are installed
+## make format          clang-format over every source
+## make compile_commands.json, make clean, make help
+##
+## V=1 shows commands; SANITIZE=address,undefined builds into build/sanitize;
+## FI_REQUIRE=bpf,uring,odirect makes a missing feature a failure, not a skip.
+
+.PHONY: help deps deps-demo deps-test clean
+help:
+	@sed -n 's/^## \{0,1\}//p' tools/build/targets.mk
+
+deps:
+	$(Q)tools/build/install-deps.sh build
+deps-demo:
+	$(Q)tools/build/install-deps.sh build demo
+deps-test:
+	$(Q)tools/build/install-deps.sh build test
+clean:
+	$(Q)rm -rf build compile_commands.json
+
+# What is built must be made by a second make: the first may have lacked pkg-config files.
+.PHONY: demo
+demo: deps-demo
+	$(Q)$(MAKE) --no-print-directory all
+	$(Q)tools/demo.py $(BUILD)
+
+.PHONY: check check-fast check-long check-structure check-sanitize check-all
+check: deps-test
+	$(Q)$(MAKE) --no-print-directory check-all
+
+check-structure: $(BUILD)/libfi.so
+	$(Q)tools/build/check-layers.sh
+	$(Q)tools/build/check-exports.sh $(BUILD)/libfi.so
+	$(Q)tools/build/check-headers.sh $(CC) $(filter -std=% -D% -I%,$(CFLAGS_ALL)) -Wall -Wextra
+
+check-fast: check-structure $(UNIT_TESTS)
+	$(Q)tools/build/run-tests.sh $(UNIT_TESTS)
+
+# Everything once as it ships and the unit and daemon tests once more under the
+# sanitizers; one closing line is summed over all programs.
+SANITIZED := build/sanitize
+check-all: all tests check-structure
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
+	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
+		$(UNIT_SRCS:%.c=$(SANITIZED)/%) $(SANITIZED_INTEGRATION:%.c=$(SANITIZED)/%)
+
+.PHONY: install uninstall
+HEADERS := $(wildcard libfi/include/fusedinf/*.h)
+MAN1 := $(wildcard Documentation/man/*.1)
+MAN8 := $(wildcard Documentation/man/*.8)
+install: all
+	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir) $(DESTDIR)$(includedir)/fusedinf \
+		$(DESTDIR)$(pkgconfigdir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man8
+	install -m 755 $(BUILD)/fid $(BUILD)/fictl $(DESTDIR)$(bindir)
+	install -m 755 $(BUILD)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION)
+	ln -sf libfi.so.$(VERSION) $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR)
+	ln -sf libfi.so.$(VERSION_MAJOR) $(DESTDIR)$(libdir)/libfi.so
+	install -m 644 $(BUILD)/libfi.a $(DESTDIR)$(libdir)
+	install -m 644 $(HEADERS) $(DESTDIR)$(includedir)/fusedinf
+	install -m 644 $(BUILD)/fusedinf.pc $(DESTDIR)$(pkgconfigdir)
+	install -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
+	install -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
+uninstall:
+	rm -f $(DESTDIR)$(bindir)/fid $(DESTDIR)$(bindir)/fictl $(DESTDIR)$(libdir)/libfi.a \
+		$(DESTDIR)$(libdir)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR) \
+		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
+		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \
+		$(MAN8:Documentation/man/%=$(DESTDIR)$(mandir)/man8/%)
+	rm -rf $(DESTDIR)$(includedir)/fusedinf
+
+ALL_SRCS := $(shell find libfi daemon tools tests -name '*.[ch]' 2>/dev/null)
+compile_commands.json: Makefile
+	$(Q)tools/build/compile-commands.sh "$(CURDIR)" "$(CC) $(CFLAGS_ALL)" \
+		$(filter %.c,$(ALL_SRCS)) > $@
+
+.PHONY: lint format
+lint: compile_commands.json
+	$(Q)if command -v shellcheck > /dev/null; then shellcheck tools/*.sh tools/build/*.sh .ci/run; fi
+	$(Q)if command -v cppcheck > /dev/null; then cppcheck -q --std=c11 --enable=warning,portability \
+		--inline-suppr --error-exitcode=1 -Ilibfi/include -Ilibfi -I. libfi daemon tools; fi
+	$(Q)if command -v clang-tidy > /dev/null; then clang-tidy --quiet -p . \
+		$(filter-out tests/%,$(filter %.c,$(ALL_SRCS))); fi
+format:
+	$(Q)clang-format -i $(ALL_SRCS)

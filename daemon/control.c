@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon/control: JSON in, core calls, JSON out. */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <jansson.h>
+
+#include <fusedinf/version.h>
+
+#include "daemon/control.h"
+
+#define NUMBER(x) ((json_int_t)(x))
+
+static const char *const residencies[] = {"cold", "loading", "resident", "running", "evicting"};
+static const char *const states[] = {"preparing", "ready", "failed", "gone"};
+
+/* ---- answering ------------------------------------------------------------------- */
+
+static void answer_json(struct fid_control *control, int status, json_t *doc)
+{
+	char *text = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+
+	json_decref(doc);
+	if (text)
+		control->answer(control, status, text);
+	else
+		control->answer(control, -ENOMEM, "{\"error\":\"out of memory\"}");
+	free(text);
+}
+
+static void refuse(struct fid_control *control, int status, const char *fmt, ...)
+	FINF_PRINTF(3, 4);
+static void refuse(struct fid_control *control, int status, const char *fmt, ...)
+{
+	char text[2048];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	answer_json(control, status, json_pack("{s:s}", "error", text));
+}
+
+/* ---- models ------------------------------------------------------------------------ */
+
+static json_t *load_json(const struct finf_load_report *load)
+{
+	return json_pack("{s:I, s:I, s:I, s:b}", "bytes", NUMBER(load->bytes), "ns",
+			 NUMBER(load->ns), "cached_bytes", NUMBER(load->cached_bytes), "direct",
+			 (int)load->direct);
+}
+
+static json_t *model_json(const struct fid_model_info *info)
+{
+	const struct finf_policy_model *p = &info->policy;
+	json_t *doc = json_pack("{s:s, s:I, s:s, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I}",
+				"name", info->name, "version", NUMBER(info->version), "state",
+				states[info->state], "residency", residencies[p->residency], "pinned",
+				(int)p->pinned, "weight_bytes", NUMBER(p->weight_bytes), "arena_bytes",
+				NUMBER(p->arena_bytes), "file_bytes", NUMBER(info->file_bytes), "queued",
+				NUMBER(p->queued), "running", NUMBER(p->running), "requests",
+				NUMBER(p->requests), "loads", NUMBER(p->loads), "evictions",
+				NUMBER(p->evictions));
+
+	if (info->state == FID_MODEL_FAILED)
+		json_object_set_new(doc, "error", json_string(info->error));
+	if (info->last_load.ns)
+		json_object_set_new(doc, "last_load", load_json(&info->last_load));
+	return doc;
+}
+
+/* By name, then version: an insertion into a sorted array of at most thousands. */
+struct sorted {
+	json_t **items; /* owned */
+	uint32_t n, cap;
+	bool failed;
+};
+
+static void collect(void *ctx, const struct fid_model_info *info)
+{
+	struct sorted *list = ctx;
+
+	if (finf_grow(&list->items, &list->cap, list->n, sizeof(*list->items))) {
+		list->failed = true;
+		return;
+	}
+	list->items[list->n++] = model_json(info);
+}
+
+static int by_name(const void *a, const void *b)
+{
+	const json_t *x = *(json_t *const *)a, *y = *(json_t *const *)b;
+	int order = strcmp(json_string_value(json_object_get(x, "name")),
+			   json_string_value(json_object_get(y, "name")));
+	json_int_t v = json_integer_value(json_object_get(x, "version"));
+	json_int_t w = json_integer_value(json_object_get(y, "version"));
+
+	return order ? order : (v > w) - (v < w);
+}
+
+static void cmd_models(struct fid_control *control, const json_t *request)
+{
+	struct sorted list = {0};
+	json_t *array = json_array();
+
+	(void)request;
+	fid_core_list(control->core, collect, &list);
+	if (list.n)
+		qsort(list.items, list.n, sizeof(*list.items), by_name);
+	for (uint32_t i = 0; i < list.n; i++)
+		json_array_append_new(array, list.items[i]);
+	free(list.items);
+	if (list.failed) {
+		json_decref(array);
+		array = NULL;
+	}
+	answer_json(control, 0, array ? json_pack("{s:o}", "models", array) : NULL);
+}
+
+static json_t *ports_json(const struct finf_graph *graph, const uint32_t *values, uint32_t n)
+{
+	json_t *ports = json_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct finf_value *value = &graph->values[values[i]];
+		json_t *shape = json_array();
+
+		for (uint32_t d = 0; d < value->shape.rank; d++)
+			json_array_append_new(shape, json_integer(value->shape.dim[d]));
+		json_array_append_new(ports, json_pack("{s:s, s:s, s:o}", "name", value->name, "dtype",
+						       finf_dtype_name(value->dtype), "shape", shape));
+	}
+	return ports;
+}
+
+static bool find(struct fid_control *control, const json_t *request, struct fid_model_info *ret)
+{
+	const char *name = json_string_value(json_object_get(request, "model"));
+	int err;
+
+	if (!name) {
+		refuse(control, -EINVAL, "the command needs \"model\"");
+		return false;
+	}
+	err = fid_core_find(control->core, name, ret);
+	if (err)
+		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s", name);
+	return !err;
+}
+
+static void cmd_inspect(struct fid_control *control, const json_t *request)
+{
+	const struct finf_graph *graph;
+	const struct finf_plan *plan;
+	struct fid_core_stats *stats;
+	struct fid_model_info info;
+	json_t *doc;
+
+	if (!find(control, request, &info))
+		return;
+	if (info.state != FID_MODEL_READY) {
+		refuse(control, info.state == FID_MODEL_FAILED ? -EBADMSG : -EAGAIN, "%s",
+		       info.error[0] ? info.error : "the model is still being prepared");
+		return;
+	}
+	graph = finf_model_graph(info.model);
+	plan = finf_model_plan(info.model);
+	doc = model_json(&info);
+	json_object_set_new(doc, "inputs", ports_json(graph, graph->inputs, graph->n_inputs));
+	json_object_set_new(doc, "outputs", ports_json(graph, graph->outputs, graph->n_outputs));
+	json_object_set_new(doc, "nodes", json_integer(graph->n_nodes));
+	json_object_set_new(doc, "steps", json_integer(plan->n_steps));
+	json_object_set_new(doc, "weights", json_integer(plan->n_weights));
+	json_object_set_new(doc, "segments", json_integer(plan->n_segments));
+	json_object_set_new(doc, "threads", json_integer(plan->threads));
+	stats = malloc(sizeof(*stats));
+	if (stats) {
+		fid_core_stats(control->core, stats);
+		json_object_set_new(doc, "target", json_string(stats->target));
+		free(stats);
+	}
+	answer_json(control, 0, doc);
+}
+
+/* ---- status -------------------------------------------------------------------------- */
+
+static json_t *pool_json(const struct fid_core_stats *s)
+{
+	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes",
+			 NUMBER(s->mem.pool_bytes), "mode", s->pool_mode, "pages", s->pool_pages,
+			 "weights", NUMBER(s->mem.extent_bytes), "arena", NUMBER(s->mem.arena_bytes),
+			 "free", NUMBER(s->mem.free_bytes), "largest_hole",
+			 NUMBER(s->mem.largest_hole_bytes), "extents", NUMBER(s->mem.n_extents), "moves",
+			 NUMBER(s->mem.moves), "moved_bytes", NUMBER(s->mem.moved_bytes));
+}
+
+static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
+{
+	json_t *doc = json_pack("{s:s, s:I, s:I, s:s, s:I, s:s, s:b, s:o}", "version",
+				FUSEDINF_VERSION, "pid", NUMBER(getpid()), "uptime_ns",
+				NUMBER(finf_now_ns() - s->started_ns), "device", s->device, "threads",
+				NUMBER(s->threads), "target", s->target, "draining", (int)s->draining,
+				"pool", pool_json(s));
+
+	json_object_set_new(doc, "models",
+			    json_pack("{s:I, s:I, s:I}", "known", NUMBER(s->known), "resident",
+				      NUMBER(s->resident), "loading", NUMBER(s->loading)));
+	json_object_set_new(doc, "requests",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "done", NUMBER(s->done), "failed",
+				      NUMBER(s->failed), "cold", NUMBER(s->cold), "queued",
+				      NUMBER(s->queued), "running", NUMBER(s->running)));
+	json_object_set_new(doc, "swap",
+			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "loads", NUMBER(s->loads), "bytes",
+				      NUMBER(s->load_bytes), "ns", NUMBER(s->load_ns), "evictions",
+				      NUMBER(s->evictions), "evicted_bytes", NUMBER(s->evicted_bytes)));
+	json_object_set_new(doc, "loader", json_string(s->loader));
+	json_object_set_new(doc, "clients", json_integer(clients));
+	return doc;
+}
+
+static void cmd_status(struct fid_control *control, const json_t *request)
+{
+	struct fid_core_stats *stats = malloc(sizeof(*stats));
+
+	(void)request;
+	if (!stats) {
+		answer_json(control, -ENOMEM, NULL);
+		return;
+	}
+	fid_core_stats(control->core, stats);
+	answer_json(control, 0, status_json(stats, control->clients));
+	free(stats);
+}
+
+/* ---- events and why ---------------------------------------------------------------------- */
+
+static json_t *decision_json(const struct fid_decision *d)
+{
+	const struct finf_action *a = &d->action;
+	bool reply = a->kind == FINF_DO_REPLY;
+	uint64_t bytes = a->kind == FINF_DO_LOAD ? a->b : reply ? 0 : a->a;
+	json_t *doc = json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:s}", "seq", NUMBER(d->seq), "ns",
+				NUMBER(d->ns), "action",
+				finf_action_kind_text((enum finf_action_kind)a->kind), "model", d->model,
+				"id", NUMBER(a->id), "bytes", NUMBER(bytes), "status",
+				NUMBER(reply ? a->a : 0), "reason",
+				finf_reason_text((enum finf_reason)a->reason));
+
+	if (d->other[0])
+		json_object_set_new(doc, "other", json_string(d->other));
+	return doc;
+}
+
+char *fid_control_event(const struct fid_decision *decision)
+{
+	json_t *doc = decision_json(decision);
+	char *text = json_dumps(doc, JSON_COMPACT);
+
+	json_decref(doc);
+	return text;
+}
+
+static void append_decision(void *ctx, const struct fid_decision *decision)
+{
+	json_array_append_new(ctx, decision_json(decision));
+}
+
+static void cmd_events(struct fid_control *control, const json_t *request)
+{
+	const json_t *count = json_object_get(request, "count");
+	json_int_t n = count ? json_integer_value(count) : 100;
+	json_t *events;
+
+	if (n < 0 || n > FID_EVENTS_KEPT)
+		n = FID_EVENTS_KEPT;
+	events = json_array();
+	fid_core_decisions(control->core, "", (uint32_t)n, append_decision, events);
+	control->follow = json_is_true(json_object_get(request, "follow"));
+	answer_json(control, 0, json_pack("{s:o}", "events", events));
+}
+
+static void FINF_PRINTF(2, 3) say(json_t *lines, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	json_array_append_new(lines, json_string(text));
+}
+
+static void explain_residency(json_t *lines, const struct fid_model_info *info, const char *label,
+			      uint64_t pool_bytes)
+{
+	const struct finf_policy_model *p = &info->policy;
+
+	say(lines, "%s is %s%s: %" PRIu64 " bytes of weights, %" PRIu64 " of activations, pool %" PRIu64,
+	    label, residencies[p->residency], p->pinned ? " and pinned" : "", p->weight_bytes,
+	    p->arena_bytes, pool_bytes);
+	if (p->weight_bytes + p->arena_bytes > pool_bytes)
+		say(lines, "it can never be loaded: the pool is smaller than its weights and activations");
+	say(lines, "%" PRIu64 " requests (%" PRIu32 " queued, %" PRIu32 " running), %" PRIu64
+		   " loads, %" PRIu64 " evictions", p->requests, p->queued, p->running, p->loads,
+	    p->evictions);
+	if (p->last_used_ns)
+		say(lines, "last used %.3f s ago", (double)(finf_now_ns() - p->last_used_ns) / 1e9);
+	if (p->residency == FINF_RESIDENT)
+		say(lines, p->pinned ? "it stays until it is unpinned"
+			   : p->queued ? "it stays while requests are queued for it"
+				       : "it stays until another model needs the room and it is the "
+					 "least recently used of those idle");
+}
+
+static void cmd_why(struct fid_control *control, const json_t *request)
+{
+	struct fid_core_stats *stats;
+	struct fid_model_info info;
+	json_t *lines, *events;
+	char label[160];
+
+	if (!find(control, request, &info))
+		return;
+	stats = malloc(sizeof(*stats));
+	if (!stats) {
+		answer_json(control, -ENOMEM, NULL);
+		return;
+	}
+	fid_core_stats(control->core, stats);
+	lines = json_array();
+	events = json_array();
+	snprintf(label, sizeof(label), "%s:%" PRIu32, info.name, info.version);
+	if (info.state == FID_MODEL_READY)
+		explain_residency(lines, &info, label, stats->mem.pool_bytes);
+	else
+		say(lines, "%s is %s%s%s", label,
+		    info.state == FID_MODEL_FAILED ? "not usable: " : "still being prepared", info.error, "");
+	fid_core_decisions(control->core, label, 20, append_decision, events);
+	answer_json(control, 0, json_pack("{s:s, s:s, s:o, s:o}", "model", label, "residency",
+					  residencies[info.policy.residency], "text", lines, "events",
+					  events));
+	free(stats);
+}
+
+/* ---- commands that end later -------------------------------------------------------------- */
+
+static void command_done(void *ctx, int result, const char *model, const char *text)
+{
+	struct fid_control *control = ctx;
+
+	if (result)
+		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+	else
+		answer_json(control, 0, json_pack("{s:s}", "model", model));
+}
+
+static void remove_done(void *ctx, int result, const char *model, const char *text)
+{
+	struct fid_control *control = ctx;
+	json_t *removed = json_array();
+	char *copy, *save = NULL;
+
+	if (result) {
+		json_decref(removed);
+		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+		return;
+	}
+	copy = strdup(text);
+	for (char *at = copy ? strtok_r(copy, ",", &save) : NULL; at; at = strtok_r(NULL, ",", &save))
+		json_array_append_new(removed, json_string(at));
+	free(copy);
+	answer_json(control, 0, json_pack("{s:s, s:o}", "model", model, "removed", removed));
+}
+
+static void issue(struct fid_control *control, const json_t *request, enum fid_command command)
+{
+	const char *name = json_string_value(json_object_get(request, "model"));
+
+	if (!name)
+		refuse(control, -EINVAL, "the command needs \"model\"");
+	else
+		fid_core_command(control->core, command, name,
+				 command == FID_REMOVE ? remove_done : command_done, control);
+}
+
+static void cmd_load(struct fid_control *control, const json_t *request)
+{
+	issue(control, request, FID_LOAD);
+}
+
+static void cmd_unload(struct fid_control *control, const json_t *request)
+{
+	issue(control, request, FID_UNLOAD);
+}
+
+static void cmd_pin(struct fid_control *control, const json_t *request)
+{
+	issue(control, request, FID_PIN);
+}
+
+static void cmd_unpin(struct fid_control *control, const json_t *request)
+{
+	issue(control, request, FID_UNPIN);
+}
+
+static void cmd_remove(struct fid_control *control, const json_t *request)
+{
+	issue(control, request, FID_REMOVE);
+}
+
+static const struct {
+	const char *name;
+	bool admin;
+	void (*run)(struct fid_control *control, const json_t *request);
+} commands[] = {
+	{"models", false, cmd_models}, {"status", false, cmd_status}, {"inspect", false, cmd_inspect},
+	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
+	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
+	{"remove", true, cmd_remove},
+};
+
+void fid_control(struct fid_control *control, const char *text, size_t len)
+{
+	json_t *request = json_loadb(text, len, JSON_REJECT_DUPLICATES, NULL);
+	const char *name = json_string_value(json_object_get(request, "command"));
+	size_t i;
+
+	for (i = 0; name && i < FINF_ARRAY_LEN(commands); i++)
+		if (!strcmp(commands[i].name, name))
+			break;
+	if (!request || !name)
+		refuse(control, -EINVAL, "not a command: a JSON object with \"command\" is expected");
+	else if (i == FINF_ARRAY_LEN(commands))
+		refuse(control, -EINVAL, "no such command");
+	else if (commands[i].admin && !control->admin)
+		refuse(control, -EPERM, "%s is for fid's user, root and group fusedinf-admin", name);
+	else
+		commands[i].run(control, request);
+	json_decref(request);
+}
+
+char *fid_control_imported(struct fid_core *core, int result, const char *model, const char *text)
+{
+	struct fid_model_info info;
+	json_t *doc;
+	char *json;
+
+	if (!result)
+		result = fid_core_find(core, model, &info);
+	if (result)
+		doc = json_pack("{s:s}", "error", text && *text ? text : strerror(-result));
+	else
+		doc = model_json(&info);
+	json = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	json_decref(doc);
+	return json;
+}

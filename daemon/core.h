@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * daemon/core - models and requests on the loop thread: feeds events to the
+ * policy and carries out its actions through pool, loader and workers.
+ * Must not know: sockets, frames, JSON. Loop thread only, unless said otherwise.
+ */
+#ifndef FID_CORE_H
+#define FID_CORE_H
+
+#include "daemon/catalogue.h"
+#include "daemon/loop.h"
+#include "engine/engine.h"
+#include "policy/policy.h"
+
+#define FID_MODELS_MAX 10000
+#define FID_REQUESTS_MAX 1024
+#define FID_TENSORS_MAX 64
+#define FID_EVENTS_KEPT 1024
+
+struct fid_core;
+
+struct fid_core_opts {
+	const char *root;   /* catalogue folder */
+	const char *device; /* "host" */
+	uint64_t pool_bytes;
+	const char *pool_mode; /* NULL = the device's choice */
+	uint32_t threads;      /* per run; 0 = one per core */
+	const char *record;    /* file for events and actions, NULL = none */
+};
+
+enum fid_model_state { FID_MODEL_PREPARING = 0, FID_MODEL_READY, FID_MODEL_FAILED, FID_MODEL_GONE };
+
+/* What others may read about a model; the rest is in core.c. */
+struct fid_model_info {
+	uint32_t index; /* the policy's number */
+	char name[132];
+	uint32_t version;
+	enum fid_model_state state;
+	char error[256]; /* when failed */
+	uint64_t file_bytes;
+	const struct finf_model *model; /* NULL unless ready */
+	struct finf_load_report last_load;
+	struct finf_policy_model policy;
+};
+
+/* One inference, from the caller's memory and back into it. */
+struct fid_request {
+	struct fid_job job;    /* core's */
+	struct fid_model *model; /* core's */
+	uint64_t id;	       /* core's: the policy's number */
+	uint64_t arrived_ns, run_ns, done_ns;
+	uint64_t load_ns; /* of the load it waited for */
+	bool cold, waiting, running, cancelled;
+	int result;
+	struct finf_diag diag;
+	struct fid_request *next_waiting; /* until the model is prepared */
+	const struct finf_binding *binding;
+	struct finf_load *load; /* owned while running */
+	const void *weights;
+	void *arena;
+
+	/* the caller fills these and keeps them alive until done() */
+	uint64_t deadline_ns;
+	uint32_t n_inputs, n_outputs;
+	/* On return both are in the model's order; wanted output i is outputs[output_at[i]]. */
+	struct finf_tensor inputs[FID_TENSORS_MAX], outputs[FID_TENSORS_MAX];
+	uint32_t output_at[FID_TENSORS_MAX], n_wanted;
+	/** done - on the loop, exactly once, also after fid_core_cancel(). */
+	void (*done)(struct fid_request *request);
+};
+
+int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
+		 struct fid_core **ret_core, struct finf_diag *diag);
+/** fid_core_free - after the loop has ended; waits for what still runs. */
+void fid_core_free(struct fid_core *core);
+
+/** fid_core_drain - finish what is there, refuse what is new, then @drained. */
+void fid_core_drain(struct fid_core *core, void (*drained)(void *ctx), void *ctx);
+
+/**
+ * fid_core_request - take a request; done() is called later or at once.
+ * @param model  "NAME" or "NAME:VERSION"
+ * Inputs are matched to the model by name, or by position without names.
+ */
+void fid_core_request(struct fid_core *core, const char *model, struct fid_request *request);
+/** fid_core_cancel - nobody waits for it any more; done() still comes. */
+void fid_core_cancel(struct fid_core *core, struct fid_request *request);
+
+/* A command that ends later. Copied texts; @done on the loop, exactly once. */
+typedef void (*fid_command_fn)(void *ctx, int result, const char *model, const char *text);
+
+enum fid_command { FID_LOAD, FID_UNLOAD, FID_PIN, FID_UNPIN, FID_REMOVE };
+void fid_core_command(struct fid_core *core, enum fid_command command, const char *model,
+		      fid_command_fn done, void *ctx);
+/** fid_core_import - a client's pack under a new version of @name. @fd is taken. */
+void fid_core_import(struct fid_core *core, const char *name, int fd, fid_command_fn done,
+		     void *ctx);
+
+/* ---- looking ------------------------------------------------------------- */
+
+/** fid_core_find - newest version of NAME, or NAME:VERSION. 0; -ENOENT; -EINVAL not a name. */
+int fid_core_find(struct fid_core *core, const char *name, struct fid_model_info *ret);
+/** fid_core_list - every model in no order. */
+void fid_core_list(struct fid_core *core,
+		   void (*each)(void *ctx, const struct fid_model_info *info), void *ctx);
+
+struct fid_core_stats {
+	uint64_t started_ns;
+	struct finf_mem_stats mem;
+	uint64_t policy_weight_bytes, policy_arena_bytes;
+	const char *device, *pool_mode, *pool_pages; /* static */
+	char target[256];
+	uint32_t threads;
+	bool draining;
+	uint32_t known, resident, loading;
+	uint64_t done, failed, cold;
+	uint32_t queued, running;
+	uint64_t loads, load_bytes, load_ns, evictions, evicted_bytes;
+	char loader[1024]; /* lines of key=value */
+};
+void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret);
+
+/* One decision of the policy, kept for `events` and `why`. */
+struct fid_decision {
+	uint64_t seq, ns;
+	struct finf_action action;
+	char model[144], other[144]; /* NAME:VERSION or "" */
+};
+/** fid_core_decisions - the last @n about @model ("" = all), oldest first. */
+void fid_core_decisions(struct fid_core *core, const char *model, uint32_t n,
+			void (*each)(void *ctx, const struct fid_decision *decision), void *ctx);
+/** fid_core_follow - called for each decision as it is made; NULL = nobody. */
+void fid_core_follow(struct fid_core *core,
+		     void (*each)(void *ctx, const struct fid_decision *decision), void *ctx);
+
+#endif

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon/core: what its own files share. Nobody else includes this. */
+#ifndef FID_CORE_PRIV_H
+#define FID_CORE_PRIV_H
+
+#include "daemon/core.h"
+
+#define NAME_BUCKETS 4096
+#define SLOTS 4096 /* power of two, at least requests and commands at a time */
+/* Each model and each request has at most one event on its way at a time. */
+#define FID_PENDING_EVENTS (FID_MODELS_MAX + 2 * SLOTS)
+
+struct fid_model {
+	struct fid_model *next_in_bucket;
+	uint32_t index;
+	char name[132];
+	uint32_t version;
+	enum fid_model_state state;
+	bool importing; /* not to be found yet, but its version number is taken */
+	struct finf_diag diag; /* why preparing or the last load failed */
+	uint64_t file_bytes;
+	struct finf_model *model; /* owned; NULL unless ready */
+
+	struct finf_extent *extent; /* of the pool; NULL when cold */
+	uint64_t last_offset;	    /* where it lay last */
+	struct finf_load *load;	    /* owned while loading */
+	struct fid_job loaded;	    /* from the loader's thread to the loop */
+	int load_result;
+	struct finf_diag load_diag; /* written by the loader before posting */
+	struct finf_load_report last_load;
+	struct fid_core *core;
+
+	uint32_t binds; /* requests whose shapes are being planned: not in the policy yet */
+	struct fid_request *waiting, **waiting_last; /* while preparing */
+	struct fid_op *ops;			     /* commands waiting for the same */
+};
+
+/* A command, import or preparation under way. */
+struct fid_op {
+	struct fid_job job;
+	struct fid_op *next;
+	struct fid_core *core;
+	uint64_t id; /* policy's, 0 when it does not know of it */
+	enum fid_command command;
+	struct fid_model *model;
+	fid_command_fn done; /* NULL for preparing at start */
+	void *ctx;
+	int fd; /* owned: import */
+	int result;
+	struct finf_diag diag;
+	struct finf_model *opened; /* owned: what a background job made */
+	uint64_t file_bytes;
+	struct fid_remove *group; /* removal of several versions */
+};
+
+enum slot_kind { SLOT_FREE = 0, SLOT_REQUEST, SLOT_OP };
+
+struct slot {
+	enum slot_kind kind;
+	uint64_t id;
+	union {
+		struct fid_request *request;
+		struct fid_op *op;
+		uint32_t next_free;
+	};
+};
+
+struct fid_core {
+	struct fid_loop *loop;
+	struct fid_catalogue *cat;
+	struct finf_device *dev;
+	struct finf_pool_memory pool;
+	struct finf_mem *mem;
+	struct finf_loader *loader;
+	struct finf_policy *policy;
+	struct fid_worker *exec, *background;
+	sd_event_source *timer;
+	uint32_t threads;
+	uint64_t started_ns;
+
+	struct fid_model *models[FID_MODELS_MAX]; /* owned, by policy number */
+	struct fid_model *buckets[NAME_BUCKETS];
+	uint32_t n_models;
+
+	struct slot slots[SLOTS];
+	uint32_t free_slot;
+	uint64_t ids;
+
+	struct finf_event *events; /* owned: FIFO of FID_PENDING_EVENTS not yet stepped */
+	uint32_t n_events;
+	bool stepping;
+
+	bool compacting;
+	uint64_t compact_bytes;
+	int compact_result;
+	struct fid_job compact_job;
+	struct finf_action *deferred; /* owned: FID_MODELS_MAX evictions that wait for it */
+	uint32_t n_deferred;
+
+	uint32_t busy; /* requests and operations not yet answered */
+	bool draining;
+	bool stopping; /* threads are gone: nothing more is decided */
+	void (*drained)(void *ctx);
+	void *drained_ctx;
+
+	struct fid_decision *decisions; /* owned: ring of FID_EVENTS_KEPT */
+	uint64_t n_decisions;
+	void (*follow)(void *ctx, const struct fid_decision *decision);
+	void *follow_ctx;
+	int record_fd; /* owned; -1 */
+
+	struct finf_mem_stats mem_stats; /* last known: mem is not ours while compacting */
+	uint64_t done, failed, cold;
+	uint64_t loads, load_bytes, load_ns, evictions, evicted_bytes;
+};
+
+/* step.c: events in, actions carried out */
+void fid_step(struct fid_core *core, struct finf_event event);
+uint64_t fid_slot_take(struct fid_core *core, enum slot_kind kind, void *what); /* 0 = full */
+struct slot *fid_slot_find(struct fid_core *core, uint64_t id);
+void fid_slot_give(struct fid_core *core, uint64_t id);
+void fid_model_label(const struct fid_model *model, char *text, size_t len); /* NAME:VERSION */
+
+/* models.c */
+void fid_end_waiting(struct fid_core *core);
+struct fid_model *fid_model_find(struct fid_core *core, const char *name, int *ret_err);
+int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
+		  struct fid_model **ret_model);
+void fid_model_drop(struct fid_core *core, struct fid_model *model);
+void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf_model *opened,
+		     uint64_t file_bytes);
+int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
+void fid_op_end(struct fid_op *op, int result, const char *text);
+
+/* request.c */
+void fid_request_admit(struct fid_core *core, struct fid_request *request);
+void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_t zone_bytes);
+void fid_request_end(struct fid_core *core, struct fid_request *request, int result);
+
+/* decisions.c */
+void fid_decide(struct fid_core *core, const struct finf_action *action, uint64_t now_ns);
+int fid_record_open(struct fid_core *core, const char *path, const struct finf_policy_opts *opts,
+		    struct finf_diag *diag);
+void fid_record(struct fid_core *core, const struct finf_event *event, uint64_t now_ns,
+		const struct finf_action *actions, int n_actions);
+
+void fid_busy_end(struct fid_core *core);
+
+#endif

@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT */
+/* daemon/core: one inference from arrival to answer. */
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "daemon/core_priv.h"
+
+static struct fid_request *request_of_job(struct fid_job *job)
+{
+	return (struct fid_request *)((char *)job - offsetof(struct fid_request, job));
+}
+
+void fid_request_end(struct fid_core *core, struct fid_request *request, int result)
+{
+	if (request->id)
+		fid_slot_give(core, request->id);
+	request->id = 0;
+	request->result = result;
+	request->done_ns = finf_now_ns();
+	core->done += !result;
+	core->failed += result != 0;
+	core->cold += request->cold;
+	if (request->cold && !result)
+		request->load_ns = request->model->last_load.ns;
+	request->done(request);
+	fid_busy_end(core);
+}
+
+/* ---- on the executing thread ------------------------------------------------- */
+
+static int bind_request(struct fid_request *request)
+{
+	return finf_model_bind(request->model->model, request->inputs, request->n_inputs,
+			       &request->binding, &request->diag);
+}
+
+static void bind_work(struct fid_job *job)
+{
+	struct fid_request *request = request_of_job(job);
+
+	request->result = bind_request(request);
+}
+
+static void run_work(struct fid_job *job)
+{
+	struct fid_request *request = request_of_job(job);
+	struct finf_run run = {
+		.size = sizeof(run),
+		.weights = request->weights,
+		.arena = request->arena,
+		.load = request->load,
+		.inputs = request->inputs,
+		.outputs = request->outputs,
+		.n_inputs = request->n_inputs,
+		.n_outputs = request->n_outputs,
+		.deadline_ns = request->deadline_ns,
+	};
+
+	request->run_ns = finf_now_ns();
+	request->result = bind_request(request);
+	if (!request->result)
+		request->result = finf_binding_run(request->binding, &run, &request->diag);
+	request->done_ns = finf_now_ns();
+}
+
+/* ---- on the loop ---------------------------------------------------------------- */
+
+static void run_finish(struct fid_job *job)
+{
+	struct fid_request *request = request_of_job(job);
+	struct fid_model *model = request->model;
+	struct fid_core *core = model->core;
+	uint64_t id = request->id;
+	bool cancelled = request->cancelled;
+
+	request->running = false;
+	finf_load_unref(request->load);
+	request->load = NULL;
+	fid_step(core, (struct finf_event){.kind = FINF_EV_RAN,
+					   .id = id,
+					   .model = model->index,
+					   .a = (uint64_t)-request->result});
+	/* The policy keeps silent about what was cancelled; the owner still waits. */
+	if (cancelled)
+		fid_request_end(core, request, -ECANCELED);
+}
+
+void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_t zone_bytes)
+{
+	struct fid_model *model = request->model;
+
+	request->running = true;
+	request->weights = finf_mem_address(core->mem, model->extent);
+	request->arena = finf_mem_arena(core->mem, zone_bytes);
+	request->load = model->load;
+	if (request->load) {
+		finf_load_ref(request->load);
+		request->cold = true;
+	}
+	request->job.work = run_work;
+	request->job.finish = run_finish;
+	fid_worker_add(core->exec, &request->job);
+}
+
+/* Is every dimension that may vary 1? Then the model's own plan serves. */
+static bool default_shapes(const struct fid_request *request)
+{
+	const struct finf_graph *graph = finf_model_graph(request->model->model);
+
+	for (uint32_t i = 0; i < request->n_inputs; i++) {
+		const struct finf_shape *want = &graph->values[graph->inputs[i]].shape;
+		const struct finf_shape *have = &request->inputs[i].shape;
+
+		for (uint32_t d = 0; d < want->rank; d++)
+			if (want->dim[d] == FINF_DIM_ANY && have->dim[d] != 1)
+				return false;
+	}
+	return true;
+}
+
+static void queue_request(struct fid_core *core, struct fid_request *request, uint64_t arena_bytes)
+{
+	struct finf_policy_model state;
+
+	request->id = fid_slot_take(core, SLOT_REQUEST, request);
+	if (!request->id) {
+		finf_diag_set(&request->diag, -EAGAIN, "too many requests at a time");
+		fid_request_end(core, request, -EAGAIN);
+		return;
+	}
+	finf_policy_model(core->policy, request->model->index, &state);
+	request->cold = state.residency == FINF_COLD || state.residency == FINF_LOADING ||
+			state.residency == FINF_EVICTING;
+	fid_step(core, (struct finf_event){.kind = FINF_EV_REQUEST,
+					   .id = request->id,
+					   .model = request->model->index,
+					   .a = request->deadline_ns,
+					   .b = arena_bytes});
+}
+
+static void bind_finish(struct fid_job *job)
+{
+	struct fid_request *request = request_of_job(job);
+	struct fid_core *core = request->model->core;
+
+	request->running = false;
+	request->model->binds--;
+	if (core->stopping)
+		fid_request_end(core, request, -ESHUTDOWN);
+	else if (request->cancelled)
+		fid_request_end(core, request, -ECANCELED);
+	else if (request->result)
+		fid_request_end(core, request, request->result);
+	else
+		queue_request(core, request, finf_binding_arena_bytes(request->binding));
+}
+
+/* Requested outputs by name or position -> the model's order; the rest is not wanted. */
+static int match_outputs(struct fid_request *request, const struct finf_graph *graph)
+{
+	struct finf_tensor ordered[FID_TENSORS_MAX] = {0};
+
+	for (uint32_t i = 0; i < request->n_outputs; i++) {
+		const struct finf_tensor *given = &request->outputs[i];
+		uint32_t at = i;
+
+		if (given->name)
+			for (at = 0; at < graph->n_outputs; at++)
+				if (!strcmp(graph->values[graph->outputs[at]].name, given->name))
+					break;
+		if (at >= graph->n_outputs)
+			return finf_diag_set(&request->diag, -EINVAL,
+					     "%s has no output \"%s\" (number %" PRIu32 " of %" PRIu32 ")",
+					     request->model->name, given->name ? given->name : "", i,
+					     graph->n_outputs);
+		if (ordered[at].data)
+			return finf_diag_set(&request->diag, -EINVAL, "output \"%s\" is asked for twice",
+					     graph->values[graph->outputs[at]].name);
+		ordered[at] = *given;
+		ordered[at].name = graph->values[graph->outputs[at]].name;
+		request->output_at[i] = at;
+	}
+	request->n_wanted = request->n_outputs;
+	request->n_outputs = graph->n_outputs;
+	memcpy(request->outputs, ordered, graph->n_outputs * sizeof(ordered[0]));
+	return 0;
+}
+
+static int match(struct fid_request *request)
+{
+	const struct finf_model *model = request->model->model;
+	const struct finf_graph *graph = finf_model_graph(model);
+	struct finf_tensor ordered[FID_TENSORS_MAX];
+	int err;
+
+	if (graph->n_inputs > FID_TENSORS_MAX || graph->n_outputs > FID_TENSORS_MAX)
+		return finf_diag_set(&request->diag, -EOPNOTSUPP, "%s has more than %d inputs or outputs",
+				     request->model->name, FID_TENSORS_MAX);
+	err = finf_model_match(model, false, request->inputs, request->n_inputs, ordered,
+			       &request->diag);
+	if (err)
+		return err;
+	memcpy(request->inputs, ordered, graph->n_inputs * sizeof(ordered[0]));
+	request->n_inputs = graph->n_inputs;
+	return match_outputs(request, graph);
+}
+
+/* The model is ready or failed by now. */
+void fid_request_admit(struct fid_core *core, struct fid_request *request)
+{
+	int err;
+
+	request->waiting = false;
+	if (request->cancelled) {
+		fid_request_end(core, request, -ECANCELED);
+		return;
+	}
+	if (request->model->state == FID_MODEL_FAILED) {
+		request->diag = request->model->diag;
+		fid_request_end(core, request, -EBADMSG);
+		return;
+	}
+	err = match(request);
+	if (err) {
+		fid_request_end(core, request, err);
+		return;
+	}
+	if (default_shapes(request)) {
+		queue_request(core, request, finf_model_arena_bytes(request->model->model));
+		return;
+	}
+	/* Only the executing thread may touch the model's sessions. */
+	request->running = true;
+	request->model->binds++;
+	request->job.work = bind_work;
+	request->job.finish = bind_finish;
+	fid_worker_add(core->exec, &request->job);
+}
+
+void fid_core_request(struct fid_core *core, const char *name, struct fid_request *request)
+{
+	struct fid_model *model;
+	int err = 0;
+
+	request->id = 0;
+	request->arrived_ns = finf_now_ns();
+	request->run_ns = request->load_ns = 0;
+	request->cold = request->running = request->cancelled = request->waiting = false;
+	request->load = NULL;
+	request->binding = NULL;
+	request->diag.text[0] = 0;
+	core->busy++;
+	model = fid_model_find(core, name, &err);
+	if (core->draining)
+		err = finf_diag_set(&request->diag, -ESHUTDOWN, "fid is shutting down");
+	else if (err)
+		finf_diag_set(&request->diag, err, err == -ENOENT ? "no model named %s"
+								  : "not a model name: %s", name);
+	if (err) {
+		fid_request_end(core, request, err);
+		return;
+	}
+	request->model = model;
+	if (model->state == FID_MODEL_PREPARING) {
+		request->waiting = true;
+		request->next_waiting = NULL;
+		*model->waiting_last = request;
+		model->waiting_last = &request->next_waiting;
+		return;
+	}
+	fid_request_admit(core, request);
+}
+
+void fid_core_cancel(struct fid_core *core, struct fid_request *request)
+{
+	request->cancelled = true;
+	if (request->waiting)
+		return; /* it ends when the model is prepared */
+	if (request->id)
+		fid_step(core, (struct finf_event){.kind = FINF_EV_CANCEL, .id = request->id});
+	if (!request->running)
+		fid_request_end(core, request, -ECANCELED);
+}

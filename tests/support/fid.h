@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/support/fid - start a daemon in a scratch folder, run fictl against
+ * it, and look at the process from outside.
+ */
+#ifndef FI_TESTS_FID_H
+#define FI_TESTS_FID_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct test_fid {
+	char root[512], socket[512], log[512];
+	pid_t pid;
+};
+
+/**
+ * fid_start - fid in the foreground under scratch_dir()/@name; fails the test
+ * when it does not serve within a minute.
+ * @param pool   "--pool" value
+ * @param extra  NULL-terminated further arguments, or NULL
+ */
+void fid_start(struct test_fid *fid, const char *name, const char *pool, const char *const *extra);
+/** The same as user @uid with an empty capability set and @memlock bytes of RLIMIT_MEMLOCK. */
+void fid_start_as(struct test_fid *fid, const char *name, const char *pool, uid_t uid,
+		  uint64_t memlock, const char *const *extra);
+/** fid_spawn - like fid_start, but does not wait for the socket. */
+void fid_spawn(struct test_fid *fid, const char *name, const char *pool, const char *const *extra);
+/** fid_wait - its exit status, -signal when killed; fails after a minute. */
+int fid_wait(struct test_fid *fid);
+/** fid_stop - SIGTERM, then its exit status must be 0. */
+void fid_stop(struct test_fid *fid);
+
+/** Bytes of VmRSS, VmHWM ... of /proc/PID/status. */
+uint64_t proc_status_bytes(pid_t pid, const char *key);
+int proc_descriptors(pid_t pid);
+
+/* What a program wrote and how it ended. */
+struct test_output {
+	char *out, *err; /* owned */
+	int status;	 /* exit status, or -signal */
+};
+void test_output_free(struct test_output *output);
+
+/** run_program - argv[0] is a path; stdin is /dev/null; bounded to five minutes. */
+void run_program(struct test_output *ret, const char *const *argv);
+/** fictl - `build/fictl --socket fid->socket ARGS...`; fid NULL = without --socket. */
+void fictl(struct test_output *ret, const struct test_fid *fid, const char *const *args);
+
+/** fictl that must end with @status; returns its stdout until the next eight calls. */
+const char *fictl_ok(const struct test_fid *fid, ...) __attribute__((sentinel));
+/** fictl that must fail with @status and say @needle on stderr. */
+void fictl_fails(const struct test_fid *fid, int status, const char *needle, ...)
+	__attribute__((sentinel));
+
+/** The integer at "a.b.c" of a JSON text, 0 when absent. */
+int64_t json_at(const char *json, const char *path);
+
+#endif

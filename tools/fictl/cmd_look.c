@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/* fictl: commands that look: models, status, inspect, verify, plan, events, why. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "fuse/fuse.h"
+#include "import/import.h"
+#include "pack/pack.h"
+#include "tools/fictl/fictl.h"
+
+/* ---- models and status ----------------------------------------------------------- */
+
+static int cmd_models(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	json_t *reply, *model;
+	size_t i;
+	int rc;
+
+	if (parse(ctl, argc, argv, specs, NULL, 0) < 0)
+		return EXIT_USAGE;
+	rc = control(ctl, json_pack("{s:s}", "command", "models"), &reply);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (ctl->json)
+		return print_json(reply);
+	printf("%-28s %-10s %10s %10s %9s %6s %9s %10s\n", "MODEL", "STATE", "WEIGHTS", "ARENA",
+	       "REQUESTS", "LOADS", "EVICTIONS", "LAST LOAD");
+	json_array_foreach(json_object_get(reply, "models"), i, model) {
+		const json_t *load = json_object_get(model, "last_load");
+		const char *state = json_text(model, "state");
+		char label[160];
+
+		snprintf(label, sizeof(label), "%s:%" PRIu64 "%s", json_text(model, "name"),
+			 json_number(model, "version"),
+			 json_is_true(json_object_get(model, "pinned")) ? " *" : "");
+		if (!strcmp(state, "ready"))
+			state = json_text(model, "residency");
+		printf("%-28s %-10s %10s %10s %9" PRIu64 " %6" PRIu64 " %9" PRIu64, label, state,
+		       bytes_text(json_number(model, "weight_bytes")),
+		       bytes_text(json_number(model, "arena_bytes")), json_number(model, "requests"),
+		       json_number(model, "loads"), json_number(model, "evictions"));
+		if (load)
+			printf(" %5.2f GB/s", (double)json_number(load, "bytes") /
+						      (double)FINF_MAX(json_number(load, "ns"), 1u));
+		printf("%s%s\n", *json_text(model, "error") ? "  " : "", json_text(model, "error"));
+	}
+	json_decref(reply);
+	return EXIT_DONE;
+}
+
+static void print_status(const json_t *s)
+{
+	const json_t *pool = json_object_get(s, "pool"), *models = json_object_get(s, "models");
+	const json_t *requests = json_object_get(s, "requests"), *swap = json_object_get(s, "swap");
+	uint64_t loads = json_number(swap, "loads");
+
+	printf("fid %s, pid %" PRIu64 ", up %s%s\n", json_text(s, "version"), json_number(s, "pid"),
+	       ns_text(json_number(s, "uptime_ns")),
+	       json_is_true(json_object_get(s, "draining")) ? ", draining" : "");
+	printf("device    %s, %" PRIu64 " threads, %s\n", json_text(s, "device"),
+	       json_number(s, "threads"), json_text(s, "target"));
+	printf("pool      %s (%s, %s pages): weights %s, activations %s, free %s, largest hole %s\n",
+	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
+	       json_text(pool, "pages"), bytes_text(json_number(pool, "weights")),
+	       bytes_text(json_number(pool, "arena")), bytes_text(json_number(pool, "free")),
+	       bytes_text(json_number(pool, "largest_hole")));
+	printf("models    %" PRIu64 " known, %" PRIu64 " resident, %" PRIu64 " loading\n",
+	       json_number(models, "known"), json_number(models, "resident"),
+	       json_number(models, "loading"));
+	printf("requests  %" PRIu64 " done (%" PRIu64 " cold), %" PRIu64 " failed, %" PRIu64
+	       " queued, %" PRIu64 " running; %" PRIu64 " clients\n",
+	       json_number(requests, "done"), json_number(requests, "cold"),
+	       json_number(requests, "failed"), json_number(requests, "queued"),
+	       json_number(requests, "running"), json_number(s, "clients"));
+	printf("swaps     %" PRIu64 " loads, %s", loads, bytes_text(json_number(swap, "bytes")));
+	if (loads)
+		printf(" at %.2f GB/s", (double)json_number(swap, "bytes") /
+						(double)FINF_MAX(json_number(swap, "ns"), 1u));
+	printf("; %" PRIu64 " evictions, %s\n", json_number(swap, "evictions"),
+	       bytes_text(json_number(swap, "evicted_bytes")));
+	printf("loader    ");
+	for (const char *c = json_text(s, "loader"); *c; c++)
+		fputs(*c == '\n' ? (c[1] ? ", " : "") : (char[]){*c, 0}, stdout);
+	putchar('\n');
+}
+
+static int cmd_status(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	json_t *reply;
+	int rc;
+
+	if (parse(ctl, argc, argv, specs, NULL, 0) < 0)
+		return EXIT_USAGE;
+	rc = control(ctl, json_pack("{s:s}", "command", "status"), &reply);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (ctl->json)
+		return print_json(reply);
+	print_status(reply);
+	json_decref(reply);
+	return EXIT_DONE;
+}
+
+/* ---- events and why ------------------------------------------------------------------ */
+
+static void print_event(const json_t *event)
+{
+	printf("%8" PRIu64 " %14.6f s  %-11s %-24s", json_number(event, "seq"),
+	       (double)json_number(event, "ns") / 1e9, json_text(event, "action"),
+	       json_text(event, "model"));
+	if (json_number(event, "bytes"))
+		printf(" %10s", bytes_text(json_number(event, "bytes")));
+	printf("  %s", json_text(event, "reason"));
+	if (*json_text(event, "other"))
+		printf(" (for %s)", json_text(event, "other"));
+	if (json_number(event, "status"))
+		printf(": %s", strerror((int)json_number(event, "status")));
+	putchar('\n');
+}
+
+static int follow_events(struct fictl *ctl)
+{
+	struct finf_client *client;
+	char *text = NULL;
+	int rc = connect_fid(ctl, &client), err;
+
+	if (rc != EXIT_DONE)
+		return rc;
+	err = finf_client_control(client, "{\"command\": \"events\", \"count\": 10, \"follow\": true}",
+				  &text, NULL);
+	for (bool first = true; !err || err == -ETIME; first = false) {
+		json_t *doc = err ? NULL : json_loads(text, 0, NULL), *event;
+		size_t i;
+
+		free(text);
+		text = NULL;
+		if (first)
+			json_array_foreach(json_object_get(doc, "events"), i, event)
+				print_event(event);
+		else if (doc)
+			print_event(doc);
+		json_decref(doc);
+		if (fflush(stdout))
+			break;
+		err = finf_client_event(client, 1000, &text);
+	}
+	free(text);
+	finf_client_close(client);
+	return err ? failed(ctl, err, "events: %s", strerror(-err)) : EXIT_DONE;
+}
+
+static int cmd_events(struct fictl *ctl, int argc, char **argv)
+{
+	const char *count = NULL, *follow = NULL;
+	const struct option_spec specs[] = {
+		{"--count", false, &count}, {"-f", true, &follow}, {"--follow", true, &follow}, {0}};
+	json_t *reply, *event;
+	uint64_t n = 100;
+	size_t i;
+	int rc;
+
+	if (parse(ctl, argc, argv, specs, NULL, 0) < 0)
+		return EXIT_USAGE;
+	if (count && !parse_number(ctl, "--count", count, 1, 100000, &n))
+		return EXIT_USAGE;
+	if (follow && ctl->json)
+		return usage(ctl, "-f prints lines as they come, --json one document: choose one");
+	if (follow)
+		return follow_events(ctl);
+	rc = control(ctl, json_pack("{s:s, s:I}", "command", "events", "count", (json_int_t)n), &reply);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (ctl->json)
+		return print_json(reply);
+	json_array_foreach(json_object_get(reply, "events"), i, event)
+		print_event(event);
+	json_decref(reply);
+	return EXIT_DONE;
+}
+
+static int cmd_why(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	json_t *reply, *item;
+	const char *name;
+	size_t i;
+	int n = parse(ctl, argc, argv, specs, &name, 1), rc;
+
+	if (n < 0)
+		return EXIT_USAGE;
+	if (!n)
+		return usage(ctl, "which model?");
+	rc = control(ctl, json_pack("{s:s, s:s}", "command", "why", "model", name), &reply);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (ctl->json)
+		return print_json(reply);
+	json_array_foreach(json_object_get(reply, "text"), i, item)
+		puts(json_string_value(item));
+	json_array_foreach(json_object_get(reply, "events"), i, item)
+		print_event(item);
+	json_decref(reply);
+	return EXIT_DONE;
+}
+
+/* ---- inspect and verify ------------------------------------------------------------------ */
+
+static bool is_file(const char *text)
+{
+	size_t len = strlen(text);
+
+	return strchr(text, '/') || (len > 4 && !strcmp(text + len - 4, ".fim")) ||
+	       (len > 5 && !strcmp(text + len - 5, ".onnx"));
+}
+
+static bool is_onnx(const char *path)
+{
+	size_t len = strlen(path);
+
+	return len > 5 && !strcmp(path + len - 5, ".onnx");
+}
+
+static int open_pack(const char *path, struct finf_pack **ret_pack, struct finf_diag *diag)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC), err;
+
+	if (fd < 0)
+		return finf_diag_set(diag, -errno, "%s: %s", path, strerror(errno));
+	err = finf_pack_open(fd, path, ret_pack, diag);
+	close(fd);
+	return err;
+}
+
+static json_t *ports_json(const struct finf_graph *graph, const uint32_t *values, uint32_t n)
+{
+	json_t *ports = json_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct finf_value *value = &graph->values[values[i]];
+		json_t *shape = json_array();
+
+		for (uint32_t d = 0; d < value->shape.rank; d++)
+			json_array_append_new(shape, json_integer(value->shape.dim[d]));
+		json_array_append_new(ports, json_pack("{s:s, s:s, s:o}", "name", value->name, "dtype",
+						       finf_dtype_name(value->dtype), "shape", shape));
+	}
+	return ports;
+}
+
+static json_t *graph_json(const struct finf_graph *graph)
+{
+	json_t *doc = json_object(), *ops = json_object();
+	uint64_t weights = 0, bytes = 0;
+
+	for (uint32_t i = 0; i < graph->n_nodes; i++) {
+		const char *name = graph->nodes[i].op->name;
+
+		json_object_set_new(ops, name,
+				    json_integer(json_integer_value(json_object_get(ops, name)) + 1));
+	}
+	for (uint32_t i = 0; i < graph->n_values; i++)
+		if (graph->values[i].is_const && !finf_graph_const_inline(&graph->values[i])) {
+			weights++;
+			bytes += graph->values[i].bytes;
+		}
+	json_object_set_new(doc, "graph", json_string(graph->name ? graph->name : ""));
+	json_object_set_new(doc, "inputs", ports_json(graph, graph->inputs, graph->n_inputs));
+	json_object_set_new(doc, "outputs", ports_json(graph, graph->outputs, graph->n_outputs));
+	json_object_set_new(doc, "nodes", json_integer(graph->n_nodes));
+	json_object_set_new(doc, "operators", ops);
+	json_object_set_new(doc, "weights", json_integer((json_int_t)weights));
+	json_object_set_new(doc, "parameter_bytes", json_integer((json_int_t)bytes));
+	return doc;
+}
+
+static int inspect_file(const char *path, json_t **ret_doc, struct finf_diag *diag)
+{
+	struct finf_graph *graph;
+	struct finf_pack *pack;
+	int err;
+
+	if (is_onnx(path)) {
+		err = finf_import_file(path, &graph, diag);
+		if (err)
+			return err;
+		*ret_doc = graph_json(graph);
+		finf_graph_free(graph);
+		return 0;
+	}
+	err = open_pack(path, &pack, diag);
+	if (err)
+		return err;
+	*ret_doc = graph_json(pack->graph);
+	json_object_set_new(*ret_doc, "target", json_string(pack->target));
+	json_object_set_new(*ret_doc, "file_bytes", json_integer((json_int_t)pack->file_bytes));
+	json_object_set_new(*ret_doc, "weight_bytes", json_integer((json_int_t)pack->weight_bytes));
+	json_object_set_new(*ret_doc, "segments", json_integer(pack->n_segments));
+	if (pack->plan)
+		json_object_set_new(*ret_doc, "arena_bytes",
+				    json_integer((json_int_t)pack->plan->arena_bytes));
+	finf_pack_close(pack);
+	return 0;
+}
+
+static void print_value(const char *key, const json_t *value, int indent)
+{
+	const json_t *item;
+	const char *name;
+	size_t i;
+
+	printf("%*s%-*s ", indent, "", 18 - indent, key);
+	if (json_is_string(value)) {
+		printf("%s\n", json_string_value(value));
+	} else if (json_is_integer(value)) {
+		printf("%" JSON_INTEGER_FORMAT "\n", json_integer_value(value));
+	} else if (json_is_boolean(value)) {
+		printf("%s\n", json_is_true(value) ? "yes" : "no");
+	} else if (json_is_object(value)) {
+		json_object_foreach((json_t *)(uintptr_t)value, name, item)
+			if (json_is_integer(item))
+				printf("%s %" JSON_INTEGER_FORMAT "  ", name, json_integer_value(item));
+			else if (json_is_string(item))
+				printf("%s %s  ", name, json_string_value(item));
+		putchar('\n');
+	} else {
+		putchar('\n');
+		json_array_foreach(value, i, item) {
+			char *text = json_dumps(item, JSON_COMPACT);
+
+			printf("  %s\n", text ? text : "");
+			free(text);
+		}
+	}
+}
+
+static int cmd_inspect(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	struct finf_diag diag = {{0}};
+	const char *what, *key;
+	json_t *doc, *value;
+	int n = parse(ctl, argc, argv, specs, &what, 1), rc, err;
+
+	if (n < 0)
+		return EXIT_USAGE;
+	if (!n)
+		return usage(ctl, "which file or model?");
+	if (is_file(what)) {
+		err = inspect_file(what, &doc, &diag);
+		if (err)
+			return failed(ctl, err, "%s", diag.text[0] ? diag.text : strerror(-err));
+	} else {
+		rc = control(ctl, json_pack("{s:s, s:s}", "command", "inspect", "model", what), &doc);
+		if (rc != EXIT_DONE)
+			return rc;
+	}
+	if (ctl->json)
+		return print_json(doc);
+	json_object_foreach(doc, key, value)
+		print_value(key, value, 0);
+	json_decref(doc);
+	return EXIT_DONE;
+}
+
+static int cmd_verify(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	struct finf_diag diag = {{0}};
+	struct finf_pack *pack;
+	const char *path;
+	int n = parse(ctl, argc, argv, specs, &path, 1), err;
+
+	if (n < 0)
+		return EXIT_USAGE;
+	if (!n)
+		return usage(ctl, "which .fim file?");
+	err = open_pack(path, &pack, &diag);
+	if (!err) {
+		err = finf_pack_verify(pack, &diag);
+		if (!err && ctl->json)
+			print_json(json_pack("{s:s, s:s, s:i, s:I}", "file", path, "target", pack->target,
+					     "segments", (int)pack->n_segments, "bytes",
+					     (json_int_t)pack->file_bytes));
+		else if (!err)
+			printf("%s: good, %s pack, %" PRIu32 " segments, %s\n", path, pack->target,
+			       pack->n_segments, bytes_text(pack->file_bytes));
+		finf_pack_close(pack);
+	}
+	if (err)
+		return failed(ctl, err, "%s", diag.text[0] ? diag.text : strerror(-err));
+	return EXIT_DONE;
+}
+
+/* ---- plan ------------------------------------------------------------------------------------ */
+
+/* The model's graph, fused when it comes from ONNX. The pack is for reading only. */
+static int open_graph(const char *path, struct finf_graph **ret_graph, struct finf_pack **ret_pack,
+		      struct finf_diag *diag)
+{
+	int err;
+
+	*ret_pack = NULL;
+	if (!is_onnx(path)) {
+		err = open_pack(path, ret_pack, diag);
+		*ret_graph = err ? NULL : (*ret_pack)->graph;
+		return err;
+	}
+	err = finf_import_file(path, ret_graph, diag);
+	if (err)
+		return err;
+	err = finf_fuse_run(*ret_graph, NULL, diag);
+	if (err)
+		finf_graph_free(*ret_graph);
+	return err;
+}
+
+static json_t *step_json(const struct finf_graph *bound, const struct finf_plan *plan,
+			 const struct finf_step *step)
+{
+	const struct finf_node *node = step->node == FINF_NONE ? NULL : &bound->nodes[step->node];
+	const struct finf_plan_buffer *out =
+		step->n_out && step->out[0].kind == FINF_OPERAND_BUFFER
+			? &plan->buffers[step->out[0].index] : NULL;
+	char shape[128] = "";
+
+	if (out)
+		finf_shape_text(&bound->values[out->value].shape, shape, sizeof(shape));
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I}", "node",
+			 node ? node->name : "(reorder)", "op", node ? node->op->name : "Reorder",
+			 "form", step->form.name ? step->form.name : "", "shape", shape, "offset",
+			 (json_int_t)(out ? out->offset : 0), "bytes", (json_int_t)(out ? out->bytes : 0),
+			 "need_segments", (int)step->need_segments, "est_ns",
+			 (json_int_t)step->form.est_ns);
+}
+
+static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan)
+{
+	json_t *steps = json_array();
+
+	for (uint32_t i = 0; i < plan->n_steps; i++)
+		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
+	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
+			 (json_int_t)plan->weight_bytes, "arena_bytes", (json_int_t)plan->arena_bytes,
+			 "workspace_bytes", (json_int_t)plan->workspace_bytes, "segments",
+			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
+			 (int)plan->threads, "est_ns", (json_int_t)plan->est_ns, "steps", steps);
+}
+
+static void print_plan(const json_t *plan)
+{
+	const json_t *step;
+	size_t i;
+
+	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
+	       " threads, about %s\n\n",
+	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),
+	       bytes_text(json_number(plan, "arena_bytes")),
+	       bytes_text(json_number(plan, "workspace_bytes")), json_number(plan, "threads"),
+	       ns_text(json_number(plan, "est_ns")));
+	printf("%4s %-20s %-28s %-24s %-16s %10s %10s %4s\n", "STEP", "OPERATOR", "NODE", "FORM",
+	       "SHAPE", "OFFSET", "BYTES", "SEGS");
+	json_array_foreach(json_object_get(plan, "steps"), i, step)
+		printf("%4zu %-20s %-28.28s %-24s %-16s %10" PRIu64 " %10" PRIu64 " %4" PRIu64 "\n", i,
+		       json_text(step, "op"), json_text(step, "node"), json_text(step, "form"),
+		       json_text(step, "shape"), json_number(step, "offset"),
+		       json_number(step, "bytes"), json_number(step, "need_segments"));
+}
+
+static int plan_file(const char *path, uint64_t batch, uint32_t threads, json_t **ret_doc,
+		     struct finf_diag *diag)
+{
+	struct finf_graph *graph = NULL, *bound = NULL;
+	struct finf_shape shapes[64];
+	struct finf_pack *pack = NULL;
+	struct finf_device *dev = NULL;
+	struct finf_plan *plan = NULL;
+	int err = open_graph(path, &graph, &pack, diag);
+
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < graph->n_inputs && i < FINF_ARRAY_LEN(shapes); i++) {
+		shapes[i] = graph->values[graph->inputs[i]].shape;
+		for (uint32_t d = 0; d < shapes[i].rank; d++)
+			if (shapes[i].dim[d] == FINF_DIM_ANY)
+				shapes[i].dim[d] = (int64_t)batch;
+	}
+	if (graph->n_inputs > FINF_ARRAY_LEN(shapes))
+		err = finf_diag_set(diag, -EOPNOTSUPP, "%s has more than 64 inputs", path);
+	if (!err)
+		err = finf_device_open("host", &dev, diag);
+	if (!err)
+		err = finf_engine_plan(dev, graph, shapes, threads, false, NULL, &bound, &plan, diag);
+	if (!err)
+		*ret_doc = plan_json(bound, plan);
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	finf_device_close(dev);
+	if (pack)
+		finf_pack_close(pack);
+	else
+		finf_graph_free(graph);
+	return err;
+}
+
+static int cmd_plan(struct fictl *ctl, int argc, char **argv)
+{
+	const char *path, *batch_text = NULL, *threads_text = NULL;
+	const struct option_spec specs[] = {
+		{"--batch", false, &batch_text}, {"--threads", false, &threads_text}, {0}};
+	uint64_t batch = 1, threads = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+	struct finf_diag diag = {{0}};
+	json_t *doc = NULL;
+	int n = parse(ctl, argc, argv, specs, &path, 1), err;
+
+	if (n < 0)
+		return EXIT_USAGE;
+	if (!n)
+		return usage(ctl, "which file?");
+	if (batch_text && !parse_number(ctl, "--batch", batch_text, 1, 65536, &batch))
+		return EXIT_USAGE;
+	if (threads_text && !parse_number(ctl, "--threads", threads_text, 1, 1024, &threads))
+		return EXIT_USAGE;
+	err = plan_file(path, batch, (uint32_t)threads, &doc, &diag);
+	if (err)
+		return failed(ctl, err, "%s", diag.text[0] ? diag.text : strerror(-err));
+	if (ctl->json)
+		return print_json(doc);
+	print_plan(doc);
+	json_decref(doc);
+	return EXIT_DONE;
+}
+
+const struct command commands_look[] = {
+	{"models", "", "the models fid knows, and where they are", NULL, cmd_models},
+	{"status", "", "the daemon, its pool, and what it has done", NULL, cmd_status},
+	{"inspect", "NAME|FILE.onnx|FILE.fim", "inputs, outputs, operators, weights of a model",
+	 "A file is read here, without the daemon; a name is asked of fid.\n", cmd_inspect},
+	{"verify", "FILE.fim", "check every byte of a packed model against its checksums", NULL,
+	 cmd_verify},
+	{"plan", "FILE.onnx|FILE.fim [--batch N] [--threads N]",
+	 "the steps, forms and byte offsets of a run",
+	 "--batch N is what every dimension that may vary is set to (1).\n", cmd_plan},
+	{"events", "[-f] [--count N]", "the scheduler's decisions, each with its reason",
+	 "-f goes on with each decision as it is made.\n", cmd_events},
+	{"why", "NAME", "why a model is where it is", NULL, cmd_why},
+	{0},
+};
