@@ -70,6 +70,35 @@ static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 	return 0;
 }
 
+/*
+ * The name of the layout that oneDNN chose. Where dimensions are 1 several names
+ * describe the same bytes, and the kernel takes only some of them: the layout
+ * must be found again from its name alone.
+ */
+static int name_weights(const struct finf_site *site, const struct finf_dnn_md *src,
+			const struct finf_dnn_md *bias, const struct finf_dnn_md *dst,
+			const struct finf_dnn_window *window, const struct finf_dnn_post *post,
+			const struct finf_dnn_pd *chosen, struct finf_dnn_md *ret)
+{
+	struct finf_dnn_md named = {0};
+	struct finf_dnn_pd *pd;
+	int err;
+
+	for (;;) {
+		err = finf_dnn_pd_weights(chosen, named.tag, &named);
+		if (err)
+			return err;
+		err = finf_dnn_conv(site->dnn, src, &named, bias, dst, window, post, &pd);
+		if (!err) {
+			finf_dnn_pd_free(pd);
+			*ret = named;
+			return 0;
+		}
+		if (err != -EOPNOTSUPP)
+			return err;
+	}
+}
+
 int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 {
 	const struct finf_value *bias = finf_site_in(site, B);
@@ -95,7 +124,8 @@ int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 	err = finf_dnn_conv(site->dnn, &src, &weights, bias ? &bias_md : NULL, &dst, &window, &post,
 			    &b->pd);
 	if (!err && weights.tag == dnnl_format_tag_any)
-		err = finf_dnn_pd_weights(b->pd, &weights);
+		err = name_weights(site, &src, bias ? &bias_md : NULL, &dst, &window, &post, b->pd,
+				   &weights);
 	if (err)
 		return err;
 	finf_build_in(b, DNNL_ARG_SRC, X, &src);

@@ -133,13 +133,8 @@ uint32_t finf_dnn_threads(uint32_t threads)
 
 /* ---- memory descriptions -------------------------------------------------- */
 
-static const uint32_t plain_tags[FINF_DNN_RANK + 1] = {dnnl_format_tag_undef,
-						       dnnl_a,
-						       dnnl_ab,
-						       dnnl_abc,
-						       dnnl_abcd,
-						       dnnl_abcde,
-						       dnnl_abcdef};
+static const uint32_t plain_tags[FINF_DNN_RANK + 1] = {
+	dnnl_format_tag_undef, dnnl_a, dnnl_ab, dnnl_abc, dnnl_abcd, dnnl_abcde, dnnl_abcdef};
 
 int finf_dnn_plain(const struct finf_shape *shape, struct finf_dnn_md *ret)
 {
@@ -419,9 +414,9 @@ static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis)
 
 static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
 {
-	p->status = dnnl_concat_primitive_desc_create(&p->pd, dnn->engine, p->md[0], n, axis,
-						      (const_dnnl_memory_desc_t *)&p->md[1],
-						      p->attr);
+	p->status =
+		dnnl_concat_primitive_desc_create(&p->pd, dnn->engine, p->md[0], n, axis,
+						  (const_dnnl_memory_desc_t *)&p->md[1], p->attr);
 }
 
 #else
@@ -449,10 +444,9 @@ static void create_inner(struct finf_dnn *dnn, struct prep *p)
 {
 	dnnl_inner_product_desc_t op;
 
-	p->status = dnnl_inner_product_forward_desc_init(&op, dnnl_forward_inference, &p->md[0],
-							 &p->md[1],
-							 p->md[2].ndims ? &p->md[2] : NULL,
-							 &p->md[3]);
+	p->status = dnnl_inner_product_forward_desc_init(
+		&op, dnnl_forward_inference, &p->md[0], &p->md[1],
+		p->md[2].ndims ? &p->md[2] : NULL, &p->md[3]);
 	create(dnn, p, &op);
 }
 
@@ -482,8 +476,8 @@ static void create_eltwise(struct finf_dnn *dnn, struct prep *p, dnnl_alg_kind_t
 {
 	dnnl_eltwise_desc_t op;
 
-	p->status = dnnl_eltwise_forward_desc_init(&op, dnnl_forward_inference, alg, &p->md[0], a,
-						   b);
+	p->status =
+		dnnl_eltwise_forward_desc_init(&op, dnnl_forward_inference, alg, &p->md[0], a, b);
 	create(dnn, p, &op);
 }
 
@@ -694,7 +688,7 @@ uint64_t finf_dnn_pd_scratch_bytes(const struct finf_dnn_pd *pd)
 		dnnl_primitive_desc_query_md(pd->pd, dnnl_query_scratchpad_md, 0));
 }
 
-int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, struct finf_dnn_md *ret)
+int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, uint32_t after, struct finf_dnn_md *ret)
 {
 	const void *chosen = dnnl_primitive_desc_query_md(pd->pd, dnnl_query_weights_md, 0);
 	struct finf_dnn_md md = {0};
@@ -720,9 +714,10 @@ int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, struct finf_dnn_md *ret)
 	md.rank = (uint32_t)rank;
 	memcpy(md.dim, dims, md.rank * sizeof(md.dim[0]));
 
-	/* Plain is tried first; the others in the library's order: the first match wins always. */
-	md.tag = plain_tags[md.rank];
-	for (uint32_t tag = dnnl_format_tag_any + 1; tag < dnnl_format_tag_last; tag++) {
+	/* Plain is tried first, then the others in the library's order. */
+	md.tag = after ? after + 1 : plain_tags[md.rank];
+	for (uint32_t tag = after ? after + 2 : dnnl_format_tag_any + 1; md.tag < dnnl_format_tag_last;
+	     tag++) {
 		dnnl_memory_desc_t made;
 		bool same;
 
@@ -766,10 +761,10 @@ static int add_scratch(struct finf_dnn *dnn, struct finf_dnn_prim *prim,
 	if (!finf_dnn_pd_scratch_bytes(pd))
 		return 0;
 	prim->args[prim->n].arg = DNNL_ARG_SCRATCHPAD;
-	status = dnnl_memory_create(&prim->args[prim->n].memory,
-				    dnnl_primitive_desc_query_md(pd->pd, dnnl_query_scratchpad_md,
-								 0),
-				    dnn->engine, DNNL_MEMORY_NONE);
+	status = dnnl_memory_create(
+		&prim->args[prim->n].memory,
+		dnnl_primitive_desc_query_md(pd->pd, dnnl_query_scratchpad_md, 0), dnn->engine,
+		DNNL_MEMORY_NONE);
 	prim->scratch = status == dnnl_success;
 	return dnn_errno(status);
 }
@@ -785,8 +780,8 @@ int finf_dnn_prim_new(struct finf_dnn *dnn, const struct finf_dnn_pd *pd,
 	if (!err)
 		err = add_scratch(dnn, prim, pd);
 	if (!err)
-		err = dnn_errno(dnnl_stream_create(&prim->stream, dnn->engine,
-						   dnnl_stream_default_flags));
+		err = dnn_errno(
+			dnnl_stream_create(&prim->stream, dnn->engine, dnnl_stream_default_flags));
 	if (!err)
 		err = dnn_errno(dnnl_primitive_create(&prim->prim, pd->pd));
 	if (err)

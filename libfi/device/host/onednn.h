@@ -8,7 +8,8 @@
 #ifndef FINF_HOST_ONEDNN_H
 #define FINF_HOST_ONEDNN_H
 
-#include <oneapi/dnnl/dnnl_types.h> /* DNNL_ARG_*, algorithm and tag numbers: equal in 2.x and 3.x */
+/* Names of arguments, algorithms and layouts are the same in 2.x and 3.x. */
+#include <oneapi/dnnl/dnnl_types.h>
 
 #include "base/base.h"
 
@@ -30,7 +31,7 @@ struct finf_dnn_md {
 struct finf_dnn_post {
 	uint32_t n;
 	struct finf_dnn_post_op {
-		bool binary;	/* alg(x, operand of args: DNNL_ARG_ATTR_MULTIPLE_POST_OP(i)) */
+		bool binary; /* alg(x, operand of args: DNNL_ARG_ATTR_MULTIPLE_POST_OP(i)) */
 		dnnl_alg_kind_t alg;
 		float a, b;
 		struct finf_dnn_md md; /* of the operand */
@@ -42,7 +43,7 @@ struct finf_dnn_window { /* of each: rows, columns; dilation 1 = none */
 };
 
 struct finf_dnn;      /* the engine */
-struct finf_dnn_pd;   /* a primitive described: implementation and layouts chosen, nothing compiled */
+struct finf_dnn_pd;   /* a primitive described: implementation and layouts chosen */
 struct finf_dnn_prim; /* compiled, with its memory objects; one execution at a time */
 
 int finf_dnn_open(struct finf_dnn **ret_dnn);
@@ -100,8 +101,9 @@ void finf_dnn_pd_free(struct finf_dnn_pd *pd);
 const char *finf_dnn_pd_name(const struct finf_dnn_pd *pd); /* borrowed from @pd */
 uint64_t finf_dnn_pd_scratch_bytes(const struct finf_dnn_pd *pd);
 /** finf_dnn_pd_weights - the layout chosen for weights described as dnnl_format_tag_any.
- * Return: 0; -EOPNOTSUPP when it has no tag. */
-int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, struct finf_dnn_md *ret);
+ * @param after  0, or the tag found last: where dimensions are 1 several tags mean the same bytes
+ * Return: 0; -EOPNOTSUPP when it has no (further) tag. */
+int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, uint32_t after, struct finf_dnn_md *ret);
 
 /* Operand of a primitive: DNNL_ARG_* and its layout. */
 struct finf_dnn_arg {
@@ -109,7 +111,7 @@ struct finf_dnn_arg {
 	struct finf_dnn_md md;
 };
 
-/** finf_dnn_prim_new - compile for the calling thread's number of threads. 0; -ENOMEM; -EREMOTEIO. */
+/** finf_dnn_prim_new - compile for the caller's number of threads. 0; -ENOMEM; -EREMOTEIO. */
 int finf_dnn_prim_new(struct finf_dnn *dnn, const struct finf_dnn_pd *pd,
 		      const struct finf_dnn_arg *args, uint32_t n, struct finf_dnn_prim **ret_prim);
 /**
