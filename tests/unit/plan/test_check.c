@@ -46,6 +46,61 @@ START_TEST(test_random_plans_are_proven)
 }
 END_TEST
 
+static uint32_t root_of(const struct finf_plan *plan, uint32_t b)
+{
+	while (plan->buffers[b].alias_of != FINF_NONE)
+		b = plan->buffers[b].alias_of;
+	return b;
+}
+
+/* No arena can be smaller than what lives at one step. */
+static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
+{
+	uint64_t most = 0;
+
+	memset(live, 0, (plan->n_steps + 1) * sizeof(*live));
+	for (uint32_t root = 0; root < plan->n_buffers; root++) {
+		uint32_t last = plan->buffers[root].last_step;
+
+		if (plan->buffers[root].alias_of != FINF_NONE)
+			continue;
+		for (uint32_t b = root; b < plan->n_buffers; b++)
+			if (root_of(plan, b) == root)
+				last = FINF_MAX(last, plan->buffers[b].last_step);
+		for (uint32_t s = plan->buffers[root].first_step; s <= last; s++)
+			live[s] += finf_align_up(plan->buffers[root].bytes, FINF_BUFFER_ALIGN);
+	}
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
+			live[s] += finf_align_up(plan->workspace_bytes, FINF_BUFFER_ALIGN);
+	for (uint32_t s = 0; s <= plan->n_steps; s++)
+		most = FINF_MAX(most, live[s]);
+	return most;
+}
+
+/* Over all the random graphs together the arena stays within 10 % of the bound. */
+START_TEST(test_arena_near_bound)
+{
+	uint64_t arena = 0, bound = 0, *live = calloc(4096, sizeof(*live));
+
+	for (uint64_t seed = 0; seed < SEEDS; seed++) {
+		struct sample sample;
+		uint64_t most;
+
+		sample_init(&sample, seed);
+		ck_assert_uint_lt(sample.plan->n_steps, 4095);
+		most = most_live_bytes(sample.plan, live);
+		ck_assert_uint_ge(sample.plan->arena_bytes, most);
+		arena += sample.plan->arena_bytes;
+		bound += most;
+		sample_fini(&sample);
+	}
+	ck_assert_msg(arena * 100 <= bound * 110, "%llu bytes, %llu would do",
+		      (unsigned long long)arena, (unsigned long long)bound);
+	free(live);
+}
+END_TEST
+
 /* ---- one thing wrong ------------------------------------------------------------ */
 
 /* Each returns false when the plan has nothing of the kind to spoil. */
@@ -72,13 +127,6 @@ static bool leave_arena(struct finf_plan *plan, uint64_t *seed)
 	if (buffer)
 		buffer->offset = plan->arena_bytes;
 	return buffer && buffer->bytes;
-}
-
-static uint32_t root_of(const struct finf_plan *plan, uint32_t b)
-{
-	while (plan->buffers[b].alias_of != FINF_NONE)
-		b = plan->buffers[b].alias_of;
-	return b;
 }
 
 static bool move_onto_another(struct finf_plan *plan, uint64_t *seed)
@@ -485,6 +533,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_random_plans_are_proven, 0, SEEDS);
+	tcase_add_test(tc, test_arena_near_bound);
 	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;
