@@ -12,10 +12,12 @@
 /*
  * Bounds on what inference computes by itself. Shape arithmetic is a handful
  * of integers; the limits keep a hostile model from making us multiply
- * matrices. Larger constant subgraphs are folded by the fuse room.
+ * matrices, once or in every node. Larger constant subgraphs are folded by the
+ * fuse room. What is beyond a bound is simply not known.
  */
-#define KNOWN_BYTES	  (64u << 10) /* inputs together, outputs together */
-#define KNOWN_FLOAT_BYTES (4u << 10)  /* outputs, when they are not integers */
+#define KNOWN_BYTES	  (64u << 10) /* of one node: inputs together, outputs together */
+#define KNOWN_FLOAT_BYTES (4u << 10)  /* the same where floats come out: not linear in general */
+#define KNOWN_TOTAL_BYTES (16u << 20)
 
 /* Room for one node at a time, sized for the widest. */
 struct step {
@@ -26,6 +28,7 @@ struct step {
 	struct finf_tensor **out_at;
 	bool *in_has_shape, *out_has_shape;
 	uint8_t *scratch; /* KNOWN_BYTES */
+	size_t budget;	  /* bytes that may still be read and written by evaluating */
 };
 
 static void step_fini(struct step *s)
@@ -43,7 +46,7 @@ static int step_init(struct step *s, struct finf_graph *graph, struct finf_diag 
 {
 	size_t n_in = 1, n_out = 1;
 
-	*s = (struct step){.graph = graph, .diag = diag};
+	*s = (struct step){.graph = graph, .diag = diag, .budget = KNOWN_TOTAL_BYTES};
 	for (uint32_t i = 0; i < graph->n_nodes; i++) {
 		n_in = FINF_MAX(n_in, (size_t)graph->nodes[i].n_in);
 		n_out = FINF_MAX(n_out, (size_t)graph->nodes[i].n_out);
@@ -160,7 +163,8 @@ static bool is_float(enum finf_dtype dtype)
 	return dtype == FINF_F32 || dtype == FINF_F64;
 }
 
-static bool inputs_known(const struct step *s, const struct finf_node *node)
+/* Are all inputs known, or all their extents where that is enough? */
+static bool inputs_known(const struct step *s, const struct finf_node *node, size_t *ret_bytes)
 {
 	size_t total = 0;
 
@@ -171,20 +175,24 @@ static bool inputs_known(const struct step *s, const struct finf_node *node)
 			return false;
 		if (node->op->shapes_only)
 			continue;
-		if (!s->in[i].data || s->in[i].bytes > KNOWN_BYTES)
+		if (!s->in[i].data || s->in[i].bytes > KNOWN_BYTES - total)
 			return false;
 		total += s->in[i].bytes;
-		if (total > KNOWN_BYTES)
-			return false;
 	}
+	*ret_bytes = total;
 	return true;
 }
 
 /* Lays the outputs out in the scratch buffer; false when they are not static or too large. */
-static bool outputs_fit(struct step *s, const struct finf_node *node)
+static bool outputs_fit(struct step *s, const struct finf_node *node, size_t in_bytes)
 {
-	size_t at = 0;
+	size_t at = 0, limit = KNOWN_BYTES;
 
+	for (uint32_t i = 0; i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE && is_float(s->graph->values[node->out[i]].dtype))
+			limit = KNOWN_FLOAT_BYTES;
+	if (in_bytes > limit)
+		return false;
 	for (uint32_t i = 0; i < node->n_out; i++) {
 		const struct finf_value *v;
 		size_t bytes;
@@ -193,9 +201,8 @@ static bool outputs_fit(struct step *s, const struct finf_node *node)
 		if (node->out[i] == FINF_NONE)
 			continue;
 		v = &s->graph->values[node->out[i]];
-		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes) ||
-		    bytes > (is_float(v->dtype) ? KNOWN_FLOAT_BYTES : KNOWN_BYTES) ||
-		    at + bytes > KNOWN_BYTES)
+		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes) || at > limit ||
+		    bytes > limit - at)
 			return false;
 		s->out[i] = (struct finf_tensor){.dtype = v->dtype,
 						 .shape = v->shape,
@@ -204,6 +211,9 @@ static bool outputs_fit(struct step *s, const struct finf_node *node)
 		s->out_at[i] = &s->out[i];
 		at = finf_align_up(at + bytes, 16);
 	}
+	if (in_bytes + at > s->budget)
+		return false;
+	s->budget -= in_bytes + at;
 	return true;
 }
 
@@ -234,9 +244,10 @@ static void forget_known(struct finf_graph *graph, const struct finf_node *node)
 static int evaluate(struct step *s, const struct finf_node *node)
 {
 	struct finf_graph *graph = s->graph;
+	size_t in_bytes;
 	int err;
 
-	if (!inputs_known(s, node) || !outputs_fit(s, node)) {
+	if (!inputs_known(s, node, &in_bytes) || !outputs_fit(s, node, in_bytes)) {
 		forget_known(graph, node);
 		return 0;
 	}
@@ -264,7 +275,9 @@ static bool handed_on(struct step *s, const struct finf_node *node)
 		if (node->out[i] == FINF_NONE)
 			continue;
 		v = &s->graph->values[node->out[i]];
-		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes))
+		/* A declared shape may say more than the operator knows: then it has to agree. */
+		if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes) ||
+		    bytes != s->out[i].bytes)
 			return false;
 		v->data = s->out[i].data;
 		v->bytes = bytes;

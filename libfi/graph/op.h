@@ -35,8 +35,8 @@ struct finf_infer {
 	const struct finf_tensor *const *in;
 	const bool *in_has_shape;
 	/* Per output, to be filled; left-out outputs are there too and ignored. An
-	 * operator that only renames bytes (Identity, Reshape, ...) hands the
-	 * input's data on: then the output is known as well, without a copy. */
+	 * operator that only renames bytes (Identity, Reshape, ...) hands data and
+	 * bytes of the input on: then the output is known too, without a copy. */
 	struct finf_tensor *out;
 	bool *out_has_shape; /* preset false; set when the rank is known */
 	struct finf_diag *diag;

@@ -11,35 +11,42 @@
 /* The one attribute as a tensor; false for what a tensor cannot be. */
 static bool as_tensor(const struct finf_attr *attr, struct finf_tensor *ret)
 {
+	const void *data = NULL;
 	size_t bytes;
 
 	*ret = (struct finf_tensor){0};
 	switch (attr->type) {
 	case FINF_ATTR_INT:
-		*ret = (struct finf_tensor){.dtype = FINF_I64, .data = (void *)(uintptr_t)&attr->i};
+		ret->dtype = FINF_I64;
+		data = &attr->i;
 		break;
 	case FINF_ATTR_FLOAT:
-		*ret = (struct finf_tensor){.dtype = FINF_F32, .data = (void *)(uintptr_t)&attr->f};
+		ret->dtype = FINF_F32;
+		data = &attr->f;
 		break;
 	case FINF_ATTR_INTS:
-		*ret = (struct finf_tensor){.dtype = FINF_I64,
-					    .shape = {.rank = 1, .dim = {attr->n}},
-					    .data = (void *)(uintptr_t)attr->ints};
+		ret->dtype = FINF_I64;
+		ret->shape = (struct finf_shape){.rank = 1, .dim = {attr->n}};
+		data = attr->ints;
 		break;
 	case FINF_ATTR_FLOATS:
-		*ret = (struct finf_tensor){.dtype = FINF_F32,
-					    .shape = {.rank = 1, .dim = {attr->n}},
-					    .data = (void *)(uintptr_t)attr->floats};
+		ret->dtype = FINF_F32;
+		ret->shape = (struct finf_shape){.rank = 1, .dim = {attr->n}};
+		data = attr->floats;
 		break;
 	case FINF_ATTR_TENSOR:
-		*ret = *attr->t;
-		if (finf_tensor_bytes(ret->dtype, &ret->shape, &bytes) || bytes != ret->bytes)
-			return false;
+		ret->dtype = attr->t->dtype;
+		ret->shape = attr->t->shape;
+		data = attr->t->data;
 		break;
 	case FINF_ATTR_STRING:
-		break;
+		return false;
 	}
-	return ret->data;
+	if (finf_tensor_bytes(ret->dtype, &ret->shape, &bytes))
+		return false;
+	ret->data = (void *)(uintptr_t)data;
+	ret->bytes = bytes;
+	return data && (attr->type != FINF_ATTR_TENSOR || bytes == attr->t->bytes);
 }
 
 static int infer(struct finf_infer *ctx)

@@ -61,6 +61,7 @@ void finf_infer_renamed(struct finf_infer *ctx, const struct finf_shape *shape)
 {
 	ctx->out[0].dtype = ctx->in[0]->dtype;
 	ctx->out[0].data = ctx->in[0]->data;
+	ctx->out[0].bytes = ctx->in[0]->bytes;
 	if (shape) {
 		ctx->out[0].shape = *shape;
 		ctx->out_has_shape[0] = true;

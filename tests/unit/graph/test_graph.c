@@ -468,6 +468,50 @@ START_TEST(test_infer_computes_within_bounds)
 }
 END_TEST
 
+/* The rank of the result is all that Reshape knows; the declaration must not invent bytes. */
+START_TEST(test_infer_hands_on_only_bytes_that_exist)
+{
+	struct finf_shape declared[] = {SHAPE(1 << 20), SHAPE(2)};
+
+	constant("c", FINF_F32, SHAPE(2), (float[]){1, 2});
+	input("s", FINF_I64, SHAPE(1));
+	node("Reshape", "c s", "y", NULL);
+	output("y");
+	for (int i = 0; i < 2; i++) {
+		struct finf_value *y = &graph->values[value("y")];
+
+		y->has_shape = true;
+		y->shape = declared[i];
+		prepare();
+		ck_assert_int_eq(y->data != NULL, i);
+	}
+}
+END_TEST
+
+/* A model of nothing but constants: what is evaluated in all is bounded too. */
+START_TEST(test_infer_computes_only_so_much)
+{
+	enum { N = 1000 };
+	static const int64_t zeros[4096];
+	uint32_t known = 0;
+	char from[16] = "c", to[16];
+
+	constant("c", FINF_I64, SHAPE(4096), zeros);
+	for (int i = 0; i < N; i++) { /* 64 KiB each, in and out */
+		snprintf(to, sizeof(to), "t%d", i);
+		node("Transpose", from, to, NULL);
+		memcpy(from, to, sizeof(to));
+	}
+	output(to);
+	prepare();
+	for (uint32_t i = 0; i < graph->n_values; i++)
+		known += graph->values[i].data && !graph->values[i].is_const;
+	ck_assert_uint_gt(known, 0);
+	ck_assert_uint_le(known, (16 << 20) / (64 << 10));
+	ck_assert_uint_lt(graph->arena.total_bytes, 20 << 20);
+}
+END_TEST
+
 START_TEST(test_infer_again_costs_no_memory)
 {
 	size_t bytes;
@@ -760,6 +804,8 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, test_infer_refuses_what_contradicts_a_declaration);
 	tcase_add_test(tcase, test_infer_keeps_what_only_the_declaration_knows);
 	tcase_add_test(tcase, test_infer_computes_within_bounds);
+	tcase_add_test(tcase, test_infer_hands_on_only_bytes_that_exist);
+	tcase_add_test(tcase, test_infer_computes_only_so_much);
 	tcase_add_test(tcase, test_infer_again_costs_no_memory);
 	tcase_add_test(tcase, test_fold_shares_renamed_constants);
 	tcase_add_test(tcase, test_fold_leaves_outputs_computed);
