@@ -77,7 +77,7 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 		bool in;
 	} rows[] = {
 		{"ready", &p->ready, at == FINF_RESIDENT && requests && !m->wants_room},
-		{"loading", &p->loading, at == FINF_LOADING && requests && !m->cancelled},
+		{"loading", &p->loading, at == FINF_LOADING && requests && !m->cancelled && !m->whole_load},
 		{"room", &p->room, (placeless && requests + cmds) || m->wants_room},
 		{"idle", &p->idle, rest && !requests},
 		{"busy", &p->busy, rest && requests},

@@ -293,17 +293,20 @@ static void want_place(struct finf_policy *p, uint32_t model)
 
 static int no_place_for_run(struct finf_policy *p, const struct finf_event *event)
 {
-	struct finf_policy_entry *m = entry_in(p, event, FINF_RESIDENT);
 	uint32_t slot = running_slot(p, event);
+	struct finf_policy_entry *m;
 
-	if (!m || slot == FINF_SLOT_NONE)
+	if (slot == FINF_SLOT_NONE)
 		return -EINVAL;
+	m = &p->models[event->model];
 	if (p->slots[slot].muted) {
 		finf_slot_drop(p, slot);
 	} else {
 		finf_slot_unrun(p, slot);
-		m->wants_room = true;
-		want_place(p, event->model);
+		m->whole_load = m->pub.residency == FINF_LOADING;
+		m->wants_room = m->pub.residency == FINF_RESIDENT;
+		if (m->wants_room)
+			want_place(p, event->model);
 	}
 	finf_model_refile(p, event->model);
 	return 0;

@@ -44,7 +44,7 @@ void finf_model_refile(struct finf_policy *p, uint32_t model)
 		m->evict_more = m->wants_room = false;
 	}
 	file(&p->ready, model, queued && resident && !m->wants_room, run_seq);
-	file(&p->loading, model, queued && at == FINF_LOADING && !m->cancelled, run_seq);
+	file(&p->loading, model, queued && at == FINF_LOADING && !m->cancelled && !m->whole_load, run_seq);
 	file(&p->room, model,
 	     wanted && (at == FINF_COLD || at == FINF_EVICTING || m->wants_room), seq);
 	file(&p->idle, model, rest && !wanted, key);
@@ -74,8 +74,7 @@ void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_resid
 	p->n_evicting += (to == FINF_EVICTING) - (from == FINF_EVICTING);
 	file(&p->arenas, model, counts_kept(to), ~m->pub.arena_bytes);
 	m->pub.residency = to;
-	m->cancelled = false;
-	m->wants_room = false;
+	m->cancelled = m->whole_load = m->wants_room = false;
 	finf_model_refile(p, model);
 }
 

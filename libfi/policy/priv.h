@@ -46,6 +46,7 @@ struct finf_policy_entry {
 	bool evict_more;  /* compacting did not help: evict one before the next try */
 	bool wants_room;  /* resident, but its oldest request needs a larger arena zone */
 	bool cancelled;	  /* CANCEL_LOAD is out */
+	bool whole_load;  /* no run before LOADED: there was no room for its arena zone */
 	bool leaving;	  /* REMOVE is out: unknown to everybody else */
 };
 

@@ -196,6 +196,18 @@ static const struct scenario scenarios[] = {
 		EV(NO_PLACE, 1, 3, 0,
 		   "reply #3 ENOBUFS (fragmented: no hole large enough); run #4"),
 	}},
+	{"no place for the arena zone of a run that streams: it waits for the load", 1, 1, 8, {
+		ADD(0, 20, 10), ADD(1, 20, 10),
+		WARM(0, 1),
+		{{FINF_EV_REQUEST, 1, 2, 0, 40}, "load 1", 0},
+		TICK("run #2"),
+		EV(NO_PLACE, 1, 2, 0, ""),
+		TICK(""),
+		EV(LOADED, 1, 0, 0, "run #2"),
+		EV(NO_PLACE, 1, 2, 0, "compact 1"),
+		EV(COMPACTED, 0, 0, 0, "run #2"),
+		RAN(1, 2, "reply #2 0"),
+	}},
 	{"nobody wants the compaction any more", 1, 1, 8, {
 		ADD(0, 20, 0), ADD(1, 20, 0),
 		WARM(0, 1),

@@ -121,7 +121,7 @@ static void do_run(struct sim *s, const struct finf_action *a)
 	for (uint64_t id = s->oldest; id < a->id; id++)
 		if (s->life[id] == SENT && ++s->overtaken[id] > s->overtaken_max)
 			s->overtaken_max = s->overtaken[id];
-	if (s->place[m] == RESIDENT && !dice(s, 50))
+	if (!dice(s, 50))
 		s->urgent[s->n_urgent++] = (struct finf_event){
 			.kind = FINF_EV_NO_PLACE, .model = m, .id = a->id};
 	else if (s->place[m] == RESIDENT)
