@@ -48,9 +48,8 @@ int import_name_ok(const char *what, const char *name, struct finf_diag *diag)
 	if (!name || !*name)
 		return finf_diag_set(diag, -EINVAL, "%s without a name", what);
 	if (strnlen(name, IMPORT_NAME_MAX + 1) > IMPORT_NAME_MAX)
-		return finf_diag_set(diag, -EINVAL,
-				     "name of %s '%.40s...' is longer than %d bytes", what, name,
-				     IMPORT_NAME_MAX);
+		return finf_diag_set(diag, -EINVAL, "name of %s '%.40s...' is longer than %d bytes",
+				     what, name, IMPORT_NAME_MAX);
 	for (const uint8_t *s = (const uint8_t *)name; *s; s += step) {
 		step = utf8_len(s);
 		if (!step)
@@ -66,7 +65,7 @@ int import_name_ok(const char *what, const char *name, struct finf_diag *diag)
 
 /* More on one node than any operator has: the check for doubles is quadratic. */
 #define ATTRS_MAX 64
-#define ATTR(t) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##t
+#define ATTR(t)	  ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##t
 
 /* Files older than IR 2 leave the type out: the field in use tells. */
 static int attr_type(const Onnx__AttributeProto *a)
@@ -107,8 +106,8 @@ static const char *refused_type(int type)
 	}
 }
 
-static int attr_tensor(const Onnx__AttributeProto *a, struct finf_arena *scratch, struct finf_attr *ret,
-		       struct finf_diag *diag)
+static int attr_tensor(const Onnx__AttributeProto *a, struct finf_arena *scratch,
+		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	struct finf_tensor *tensor = finf_arena_alloc(scratch, sizeof(*tensor));
 
@@ -120,8 +119,8 @@ static int attr_tensor(const Onnx__AttributeProto *a, struct finf_arena *scratch
 	return import_tensor(a->t, scratch, tensor, diag);
 }
 
-static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch, struct finf_attr *ret,
-		       struct finf_diag *diag)
+static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch,
+		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	char *text = finf_arena_strn(scratch, (const char *)a->s.data, a->s.len);
 
@@ -134,8 +133,8 @@ static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch
 	return 0;
 }
 
-static int import_attr(const Onnx__AttributeProto *a, struct finf_arena *scratch, struct finf_attr *ret,
-		       struct finf_diag *diag)
+static int import_attr(const Onnx__AttributeProto *a, struct finf_arena *scratch,
+		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	int type = attr_type(a);
 

@@ -95,8 +95,7 @@ static int refuse_features(struct import *im)
 		sparse = im->proto->sparse_initializer[0];
 		name = sparse->values ? sparse->values->name : NULL;
 		return finf_diag_set(im->diag, -EOPNOTSUPP,
-				     "sparse initialiser '" IMPORT_NAME_SHOWN
-				     "' is not supported",
+				     "sparse initialiser '" IMPORT_NAME_SHOWN "' is not supported",
 				     name ? name : "");
 	}
 	return 0;
@@ -147,11 +146,12 @@ static int add_initialiser(struct import *im, const Onnx__TensorProto *proto)
 	int err;
 
 	err = import_name_ok("initialiser", proto->name, im->diag);
-	if (!err)
-		err = import_tensor(proto, &im->graph->arena, &tensor, im->diag);
-	if (!err)
-		err = add_value(im, "initialiser", proto->name, tensor.dtype, &tensor.shape,
-				&value);
+	if (err)
+		return err;
+	err = import_tensor(proto, &im->graph->arena, &tensor, im->diag);
+	if (err)
+		return err;
+	err = add_value(im, "initialiser", proto->name, tensor.dtype, &tensor.shape, &value);
 	if (err)
 		return err;
 	return finf_graph_set_const(im->graph, value, tensor.data, tensor.bytes, false);
@@ -325,8 +325,7 @@ static int build_node(struct import *im, const Onnx__NodeProto *node)
 			      (uint32_t)node->n_attribute, NULL);
 	if (err == -EINVAL)
 		finf_diag_set(im->diag, err,
-			      "%" PRIu32 " inputs and %" PRIu32
-			      " outputs do not fit this operator",
+			      "%" PRIu32 " inputs and %" PRIu32 " outputs do not fit this operator",
 			      n_in, n_out);
 	return err;
 }

@@ -19,10 +19,10 @@ enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
 
 /* What protobuf-c may allocate: per field its notes, per element its widest
  * form. Files of many small fields grow most; the constant lets those pass. */
-#define COST_FIELD 32
+#define COST_FIELD    32
 #define COST_PER_BYTE 10
-#define COST_BASE ((uint64_t)512 << 20)
-#define FIELD_ID_MAX ((1u << 29) - 1)
+#define COST_BASE     ((uint64_t)512 << 20)
+#define FIELD_ID_MAX  ((1u << 29) - 1)
 
 struct scan {
 	const uint8_t *data;
@@ -200,7 +200,7 @@ static int scan_message(struct scan *s, const ProtobufCMessageDescriptor *type, 
 		err = scan_field(s, type, end, depth, &seen);
 		if (!err && s->cost > s->cost_max)
 			err = finf_diag_set(s->diag, -EBADMSG,
-					    "offset %zu: far more fields than their bytes are worth",
+					    "offset %zu: more fields than so few bytes should hold",
 					    s->at);
 	}
 	return err;

@@ -12,16 +12,17 @@ _Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "big-endian machines a
 
 /* ONNX element types by number (TensorProto.DataType), for messages. */
 static const char *const onnx_types[] = {
-	"undefined", "float32", "uint8",   "int8",    "uint16", "int16",  "int32",     "int64",	   "string",
-	"bool",	     "float16", "float64", "uint32",  "uint64", "complex64", "complex128", "bfloat16",
+	"undefined", "float32", "uint8",     "int8",	   "uint16",   "int16",
+	"int32",     "int64",	"string",    "bool",	   "float16",  "float64",
+	"uint32",    "uint64",	"complex64", "complex128", "bfloat16",
 };
 
 int import_dtype(int32_t type, const char *what, const char *name, enum finf_dtype *ret,
 		 struct finf_diag *diag)
 {
 	if (!type)
-		return finf_diag_set(diag, -EINVAL, "%s '" IMPORT_NAME_SHOWN "' has no element type",
-				     what, name);
+		return finf_diag_set(diag, -EINVAL,
+				     "%s '" IMPORT_NAME_SHOWN "' has no element type", what, name);
 	if (type < 0 || !finf_dtype_bytes((enum finf_dtype)type)) {
 		const char *called = type > 0 && (size_t)type < FINF_ARRAY_LEN(onnx_types)
 					     ? onnx_types[type]
@@ -44,8 +45,8 @@ static int tensor_shape(const Onnx__TensorProto *proto, const char *name, struct
 
 	if (proto->n_dims > FINF_RANK_MAX)
 		return finf_diag_set(diag, -EOPNOTSUPP,
-				     "tensor '" IMPORT_NAME_SHOWN "' has rank %zu, more than %d", name,
-				     proto->n_dims, FINF_RANK_MAX);
+				     "tensor '" IMPORT_NAME_SHOWN "' has rank %zu, more than %d",
+				     name, proto->n_dims, FINF_RANK_MAX);
 	for (uint32_t i = 0; i < shape.rank; i++) {
 		shape.dim[i] = proto->dims[i];
 		if (shape.dim[i] < 0)

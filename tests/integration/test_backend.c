@@ -25,12 +25,12 @@
 #include "tests/support/interp.h"
 #include "tests/support/support.h"
 
-#define NODE_CASES "/usr/share/libonnx-testdata/data/node"
-#define REL_L2_MAX 1e-4
+#define NODE_CASES  "/usr/share/libonnx-testdata/data/node"
+#define REL_L2_MAX  1e-4
 #define TENSORS_MAX 8
 /* Fewer than this and something has gone missing. */
 #define GOLDEN_MIN 235
-#define NODES_MIN 162
+#define NODES_MIN  162
 
 /* Only our operators, and refused nevertheless. */
 static const struct refusal {

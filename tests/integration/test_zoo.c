@@ -63,8 +63,7 @@ static void put_tensor(struct finf_buf *buf, const struct finf_tensor *t)
 		if (t->dtype == FINF_I64)
 			finf_buf_printf(buf, "%s%" PRId64, i ? "," : "", ((int64_t *)t->data)[i]);
 		else
-			finf_buf_printf(buf, "%s%.9g", i ? "," : "",
-					(double)((float *)t->data)[i]);
+			finf_buf_printf(buf, "%s%.9g", i ? "," : "", (double)((float *)t->data)[i]);
 }
 
 static void put_attr(struct finf_buf *buf, const struct finf_attr *a)

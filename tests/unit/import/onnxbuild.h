@@ -30,21 +30,21 @@ static inline void *build_alloc(struct onnx_build *b, size_t bytes)
 }
 
 /* A new message of type @Type, named as protobuf-c names its init function. */
-#define BUILD_NEW(b, Type, init)                            \
-	({                                                  \
-		Type *m_ = build_alloc((b), sizeof(Type)); \
-		init(m_);                                   \
-		m_;                                         \
+#define BUILD_NEW(b, Type, init)                                                                   \
+	({                                                                                         \
+		Type *m_ = build_alloc((b), sizeof(Type));                                         \
+		init(m_);                                                                          \
+		m_;                                                                                \
 	})
 
 /* Append to a repeated field: the array is copied, tests are small. */
-#define BUILD_PUSH(b, n, array, item)                                                   \
-	do {                                                                            \
-		void *old_ = (array);                                                   \
-		(array) = build_alloc((b), ((n) + 1) * sizeof(*(array)));               \
-		if (n)                                                                  \
-			memcpy((array), old_, (n) * sizeof(*(array)));                  \
-		(array)[(n)++] = (item);                                                \
+#define BUILD_PUSH(b, n, array, item)                                                              \
+	do {                                                                                       \
+		void *old_ = (array);                                                              \
+		(array) = build_alloc((b), ((n) + 1) * sizeof(*(array)));                          \
+		if (n)                                                                             \
+			memcpy((array), old_, (n) * sizeof(*(array)));                             \
+		(array)[(n)++] = (item);                                                           \
 	} while (0)
 
 static inline char *build_str(struct onnx_build *b, const char *text)
@@ -189,8 +189,7 @@ static inline Onnx__AttributeProto *build_attr(struct onnx_build *b, Onnx__NodeP
 					       const char *name,
 					       Onnx__AttributeProto__AttributeType type)
 {
-	Onnx__AttributeProto *a =
-		BUILD_NEW(b, Onnx__AttributeProto, onnx__attribute_proto__init);
+	Onnx__AttributeProto *a = BUILD_NEW(b, Onnx__AttributeProto, onnx__attribute_proto__init);
 
 	a->name = build_str(b, name);
 	a->has_type = 1;

@@ -132,8 +132,8 @@ START_TEST(allocations)
 		if (!fault.fired)
 			break;
 		ck_assert_msg(err == -ENOMEM, "allocation %u: %d, %s", at, err, diag.text);
-		ck_assert_msg(strstr(diag.text, "out of memory") != NULL, "allocation %u: '%s'",
-			      at, diag.text);
+		ck_assert_msg(strstr(diag.text, "out of memory") != NULL, "allocation %u: '%s'", at,
+			      diag.text);
 		ck_assert_ptr_null(graph);
 	}
 	ck_assert_int_eq(err, 0);

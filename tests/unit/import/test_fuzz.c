@@ -105,10 +105,17 @@ static int64_t *find_number(Onnx__GraphProto *graph, size_t at)
 /* Each number in turn becomes each of the nasty ones, the rest stays sound. */
 static void mutate_numbers(const uint8_t *data, size_t bytes)
 {
-	static const int64_t nasty[] = {
-		0,	   1,	      -1,	 3,		  INT32_MAX,	(int64_t)1 << 40,
-		INT64_MAX, INT64_MIN, -(1 << 20), INT64_MAX - 1, INT64_MIN + 1,
-	};
+	static const int64_t nasty[] = {0,
+					1,
+					-1,
+					3,
+					-(1 << 20),
+					(int64_t)1 << 40,
+					INT32_MAX,
+					INT64_MAX,
+					INT64_MAX - 1,
+					INT64_MIN,
+					INT64_MIN + 1};
 	Onnx__ModelProto *model = onnx__model_proto__unpack(NULL, bytes, data);
 	int64_t *number;
 

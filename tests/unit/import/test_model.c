@@ -14,6 +14,8 @@
 #include "tests/support/support.h"
 #include "tests/unit/import/onnxbuild.h"
 
+/* clang-format off */
+/* One line each where one line says it: these read as a table. */
 #define SPOIL(name) static void name(struct onnx_build *b)
 #define ATTR(t) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##t
 #define DIMS(...) (const int64_t[]){__VA_ARGS__}
@@ -50,7 +52,7 @@ SPOIL(initialiser_is_input) { build_input(b, "w", FINF_F32, 2, DIMS(1, 4)); }
 SPOIL(node_without_name) { node(b, 0)->name = NULL; }
 SPOIL(longest_name) { node(b, 0)->name = long_name(b, 512); }
 SPOIL(dynamic_batch) { x_type(b)->shape->dim[0]->value_case = 0; }
-SPOIL(trailing_optional) { build_names(b, "", &node(b, 1)->n_input, &node(b, 1)->input); }
+SPOIL(trailing_optional) { BUILD_PUSH(b, node(b, 1)->n_input, node(b, 1)->input, build_str(b, "")); }
 SPOIL(output_is_input) { build_output(b, "x"); }
 SPOIL(utf8_name) { node(b, 0)->name = build_str(b, "größe\xe2\x82\xac"); }
 
@@ -308,13 +310,18 @@ SPOIL(cycle)
 	node(b, 0)->input[1] = build_str(b, "y");
 }
 
+/* clang-format on */
+
 static const struct row {
 	const char *what;
 	void (*spoil)(struct onnx_build *);
 	int err;
 	const char *needle, *needle2;
 } rows[] = {
-#define ROW(f, ...) {#f, f, __VA_ARGS__}
+#define ROW(f, ...)                                                                                \
+	{                                                                                          \
+#f, f, __VA_ARGS__                                                                 \
+	}
 	ROW(nothing, 0, "", ""),
 	ROW(ai_onnx_domain, 0, "", ""),
 	ROW(unused_domain, 0, "", ""),

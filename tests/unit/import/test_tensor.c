@@ -28,11 +28,11 @@ static const uint8_t u8_bytes[] = {0, 1, 255}, bool_bytes[] = {1, 0, 1};
 
 static const struct {
 	enum finf_dtype dtype;
-	void *typed; /* in the typed field */
+	void *typed;	   /* in the typed field */
 	const void *bytes; /* as raw data, and what must come out */
 } dtypes[] = {
-	{FINF_F32, f32, f32}, {FINF_F64, f64, f64},	 {FINF_I64, i64, i64},
-	{FINF_I32, i32, i32}, {FINF_I8, i8, i8_bytes},	 {FINF_U8, u8, u8_bytes},
+	{FINF_F32, f32, f32},		{FINF_F64, f64, f64},	 {FINF_I64, i64, i64},
+	{FINF_I32, i32, i32},		{FINF_I8, i8, i8_bytes}, {FINF_U8, u8, u8_bytes},
 	{FINF_BOOL, bools, bool_bytes},
 };
 
@@ -128,7 +128,9 @@ START_TEST(refused)
 	} rows[] = {
 		{"", 0, -EBADMSG, "empty"},
 		{"\xff\xff", 2, -EBADMSG, "offset"},
-		{"\x10\x01\x08\x02\x4a\x03" "123", 9, -EINVAL, "3 bytes of raw data"},
+		{"\x10\x01\x08\x02\x4a\x03"
+		 "123",
+		 9, -EINVAL, "3 bytes of raw data"},
 		{"\x10\x0a\x08\x00", 4, -EOPNOTSUPP, "float16"},
 		{"\x08\x01", 2, -EINVAL, "no element type"},
 	};

@@ -2,14 +2,14 @@
 /* fictl/zoo: MobileNetV2 (Sandler et al., CVPR 2018), as torchvision writes it. */
 #include "tools/fictl/zoo/build.h"
 
-#define GAIN 1.7f /* after a ReLU6 */
+#define GAIN   1.7f /* after a ReLU6 */
 #define BRANCH 0.4f
 
 /* Table 2 of the paper: expansion, output channels, repeats, first stride. */
 static const struct {
 	uint32_t expand, channels, repeat, stride;
 } rows[] = {
-	{1, 16, 1, 1}, {6, 24, 2, 2}, {6, 32, 3, 2},  {6, 64, 4, 2},
+	{1, 16, 1, 1}, {6, 24, 2, 2},  {6, 32, 3, 2},  {6, 64, 4, 2},
 	{6, 96, 3, 1}, {6, 160, 3, 2}, {6, 320, 1, 1},
 };
 

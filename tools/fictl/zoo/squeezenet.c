@@ -27,7 +27,8 @@ struct zoo_map zoo_squeezenet1_1(struct zoo *z)
 {
 	/* squeeze, expand; a pool stands before the first, third and fifth */
 	static const uint32_t fires[][2] = {
-		{16, 64}, {16, 64}, {32, 128}, {32, 128}, {48, 192}, {48, 192}, {64, 256}, {64, 256},
+		{16, 64},  {16, 64},  {32, 128}, {32, 128},
+		{48, 192}, {48, 192}, {64, 256}, {64, 256},
 	};
 	struct zoo_conv stem = {64, 3, 2, 0, .bias = true, .gain = 1};
 	struct zoo_map x = zoo_input(z, 3, 224);

@@ -19,7 +19,7 @@ static struct zoo_map body(struct zoo *z, struct zoo_map x, const char *name, bo
 
 	for (unsigned s = 0; s < FINF_ARRAY_LEN(stages); s++) {
 		for (uint32_t i = 0; i < stages[s].repeat; i++) {
-			struct zoo_conv conv = {stages[s].channels, 3, 1, 1, .bias = true,
+			struct zoo_conv conv = {stages[s].channels,   3, 1, 1, .bias = true,
 						.gain = at ? GAIN : 1};
 
 			x = zoo_conv(z, x, zoo_text(z, "%s.%u", name, at++), conv);
