@@ -41,10 +41,11 @@ static int check_input(const struct call *call, uint32_t i, uint64_t *ret_bytes)
 	int err = finf_tensor_bytes(t->dtype, &t->shape, &bytes);
 
 	if (err)
-		return finf_diag_set(call->diag, -EINVAL, "input %u: dtype or shape makes no tensor", i);
+		return finf_diag_set(call->diag, -EINVAL, "input %u: no such dtype or shape", i);
 	if (t->bytes < bytes || (bytes && !t->data))
-		return finf_diag_set(call->diag, -EINVAL, "input %u: its shape needs %zu bytes, given %zu",
-				     i, bytes, t->data ? t->bytes : 0);
+		return finf_diag_set(call->diag, -EINVAL,
+				     "input %u: its shape needs %zu bytes, given %zu", i, bytes,
+				     t->data ? t->bytes : 0);
 	*ret_bytes = bytes;
 	return 0;
 }
@@ -158,7 +159,8 @@ static int put_tensors(struct call *call)
 		if (input && call->in_arena[i])
 			memcpy(client->arena.base + call->offset[i], t->data, call->bytes[i]);
 		err = finf_body_tensor(&client->body, input ? t : &wanted, call->bytes[i],
-				       call->in_arena[i] ? FINF_WIRE_ARENA_OFFSET : FINF_WIRE_INLINE,
+				       call->in_arena[i] ? FINF_WIRE_ARENA_OFFSET
+							 : FINF_WIRE_INLINE,
 				       call->offset[i], input ? t->data : NULL);
 	}
 	return err;
@@ -230,9 +232,10 @@ static int check_outputs(const struct call *call)
 static void *fetch(const struct finf_client *client, uint32_t i, void *to)
 {
 	const struct finf_tensor *t = &client->answer.tensors[i];
-	const void *from = client->answer.in_arena[i] ? client->arena.base + client->answer.offset[i]
-						      : t->data;
+	const void *from = t->data;
 
+	if (client->answer.in_arena[i])
+		from = client->arena.base + client->answer.offset[i];
 	if (!to)
 		to = malloc(FINF_MAX(t->bytes, (size_t)1));
 	if (to && t->bytes)
@@ -290,7 +293,8 @@ static int attempt(struct call *call, struct finf_client_times *times)
 		give_up(client, id);
 	if (err)
 		return finf_client_broken(client, err, call->diag);
-	err = finf_wire_parse_result(frame, client->arena.bytes, &client->answer, &head, call->diag);
+	err = finf_wire_parse_result(frame, client->arena.bytes, &client->answer, &head,
+				     call->diag);
 	if (err)
 		return finf_client_broken(client, err, NULL);
 	take_times(&head, times);

@@ -65,9 +65,9 @@ int finf_conn_flush(struct finf_conn *conn);
 struct finf_wire_request {
 	const char *model; /* NUL-terminated copy in @text */
 	uint32_t n_inputs, n_outputs;
-	struct finf_tensor tensors[FINF_WIRE_TENSORS_MAX]; /* inputs then outputs; name NULL = by
-					 position; data: inline bytes in the frame, aligned to 8,
-					 or NULL with offset[] into the arena; outputs: capacity */
+	/* Inputs, then outputs. name NULL = by position; data: inline bytes in the frame,
+	 * aligned to 8, or NULL with offset[] into the arena; bytes of outputs: capacity. */
+	struct finf_tensor tensors[FINF_WIRE_TENSORS_MAX];
 	uint64_t offset[FINF_WIRE_TENSORS_MAX];
 	bool in_arena[FINF_WIRE_TENSORS_MAX];
 	char text[FINF_WIRE_NAMES_MAX]; /* names live here */

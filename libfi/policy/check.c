@@ -36,7 +36,7 @@ static int check_heaps(const struct finf_policy *p, struct finf_diag *diag)
 	} heaps[] = {
 		{&p->ready, "ready"},	{&p->loading, "loading"}, {&p->room, "room"},
 		{&p->idle, "idle"},	{&p->busy, "busy"},	  {&p->arenas, "arenas"},
-		{&p->pins, "pins"},	{&p->runs, "runs"},	  {&p->deadlines, "deadlines"},
+		{&p->pins, "pins"},	{&p->runs, "runs"},	  {&p->deadlines, "times"},
 	};
 	int err = 0;
 
@@ -77,7 +77,8 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 		bool in;
 	} rows[] = {
 		{"ready", &p->ready, at == FINF_RESIDENT && requests && !m->wants_room},
-		{"loading", &p->loading, at == FINF_LOADING && requests && !m->cancelled && !m->whole_load},
+		{"loading", &p->loading,
+		 at == FINF_LOADING && requests && !m->cancelled && !m->whole_load},
 		{"room", &p->room, (placeless && requests + cmds) || m->wants_room},
 		{"idle", &p->idle, rest && !requests},
 		{"busy", &p->busy, rest && requests},

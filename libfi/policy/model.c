@@ -44,7 +44,8 @@ void finf_model_refile(struct finf_policy *p, uint32_t model)
 		m->evict_more = m->wants_room = false;
 	}
 	file(&p->ready, model, queued && resident && !m->wants_room, run_seq);
-	file(&p->loading, model, queued && at == FINF_LOADING && !m->cancelled && !m->whole_load, run_seq);
+	file(&p->loading, model,
+	     queued && at == FINF_LOADING && !m->cancelled && !m->whole_load, run_seq);
 	file(&p->room, model,
 	     wanted && (at == FINF_COLD || at == FINF_EVICTING || m->wants_room), seq);
 	file(&p->idle, model, rest && !wanted, key);

@@ -21,15 +21,15 @@
 enum finf_event_kind {
 	FINF_EV_ADD = 1,   /* model; a = weight bytes, b = arena bytes */
 	FINF_EV_REMOVE,	   /* model: forget; refused with -EBUSY while in use */
-	FINF_EV_REQUEST,   /* id, model; a = deadline ns (0 = none), b = arena bytes of its shapes */
+	FINF_EV_REQUEST,   /* id, model; a = deadline ns or 0, b = arena bytes of its shapes */
 	FINF_EV_CANCEL,	   /* id: the client went away */
 	FINF_EV_LOAD,	   /* id, model: operator asks to load */
 	FINF_EV_UNLOAD,	   /* id, model: operator asks to unload when idle */
 	FINF_EV_PIN,	   /* id, model; a = 1 pin, 0 unpin */
 	FINF_EV_LOADED,	   /* model: all segments published */
 	FINF_EV_LOAD_FAILED, /* model; a = errno (positive) */
-	FINF_EV_NO_PLACE,  /* model: no hole for its LOAD, though the bytes would do; with id:
-			      no room for the arena zone of that RUN. Before the next TICK. */
+	FINF_EV_NO_PLACE,  /* model: no hole for its LOAD, though the bytes would do; with
+			      id: none for the arena zone of that RUN. Before the next TICK. */
 	FINF_EV_COMPACTED, /* a = errno (positive) or 0 */
 	FINF_EV_RAN,	   /* id, model; a = errno (positive) or 0 */
 	FINF_EV_EVICTED,   /* model: its extent is free */
@@ -48,9 +48,9 @@ struct finf_event {
 enum finf_action_kind {
 	FINF_DO_LOAD = 1,  /* model; a = arena zone bytes to reserve first; b = weight bytes */
 	FINF_DO_EVICT,	   /* model; a = bytes given back */
-	FINF_DO_COMPACT,   /* model in want; a = hole bytes; nothing runs or loads until COMPACTED */
+	FINF_DO_COMPACT,   /* model in want; a = hole bytes; all rests until COMPACTED */
 	FINF_DO_RUN,	   /* id, model; a = arena zone bytes; the model may still be loading */
-	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: the request or command is over */
+	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: it is over */
 	FINF_DO_CANCEL_LOAD, /* model: nobody wants it any more */
 };
 
@@ -58,7 +58,7 @@ enum finf_reason {
 	FINF_WHY_NONE = 0,
 	FINF_WHY_REQUEST,	/* a request needs it */
 	FINF_WHY_OPERATOR,	/* load, unload, remove */
-	FINF_WHY_ROOM_WEIGHTS,	/* evicted: least recently used, to make room for model `other` */
+	FINF_WHY_ROOM_WEIGHTS,	/* evicted: least valuable, to make room for model `other` */
 	FINF_WHY_ROOM_ARENA,	/* evicted: activations of model `other` need the room */
 	FINF_WHY_FRAGMENTED,	/* no hole large enough */
 	FINF_WHY_TOO_LARGE,	/* weights + arena exceed the pool */

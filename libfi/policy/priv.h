@@ -36,7 +36,7 @@ struct finf_slot {
 };
 
 struct finf_policy_entry {
-	struct finf_policy_model pub; /* residency never RUNNING: that is RESIDENT with running > 0 */
+	struct finf_policy_model pub; /* residency: RESIDENT also while it runs */
 	struct finf_list queue;	 /* requests, oldest first */
 	struct finf_list cmds;	 /* LOAD and PIN that wait for LOADED */
 	struct finf_list leave;	 /* UNLOAD and REMOVE that wait for EVICTED */
@@ -103,8 +103,10 @@ void finf_slot_run(struct finf_policy *p, uint32_t slot);   /* queued -> running
 void finf_slot_unrun(struct finf_policy *p, uint32_t slot); /* and back, to the front */
 
 /* model.c: residency, sums, orders */
-bool finf_model_wanted(const struct finf_policy_entry *m); /* something waits for it to be resident */
-uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model); /* its oldest; UINT64_MAX none */
+/** Does a request or command wait for it? */
+bool finf_model_wanted(const struct finf_policy_entry *m);
+/** Age of the oldest of those; UINT64_MAX = none. */
+uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model);
 void finf_model_refile(struct finf_policy *p, uint32_t model);
 void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_residency to);
 void finf_model_pin(struct finf_policy *p, uint32_t model, bool pin);

@@ -254,8 +254,8 @@ START_TEST(small_and_large)
 	for (int round = 0; round < 3; round++) {
 		struct finf_tensor out[2] = {{.name = NULL}, {.name = "mine"}};
 
-		ck_assert_msg(!finf_client_infer(client, "echo", in, 2, out, 2, &times, &diag), "%s",
-			      diag.text);
+		ck_assert_msg(!finf_client_infer(client, "echo", in, 2, out, 2, &times, &diag),
+			      "%s", diag.text);
 		ck_assert_str_eq(out[0].name, "first");
 		ck_assert_str_eq(out[1].name, "mine");
 		ck_assert_uint_eq(out[0].bytes, sizeof(small));
@@ -355,7 +355,8 @@ START_TEST(refusals)
 
 	start();
 	client = connect_client();
-	ck_assert_int_eq(finf_client_infer(client, "none", &good, 1, &out, 1, NULL, &diag), -ENOENT);
+	ck_assert_int_eq(finf_client_infer(client, "none", &good, 1, &out, 1, NULL, &diag),
+			 -ENOENT);
 	ck_assert_str_eq(diag.text, "no such?model");
 	for (int i = 0; i < 5; i++)
 		bad[i] = good;
@@ -365,10 +366,13 @@ START_TEST(refusals)
 	bad[3].data = NULL;
 	bad[4].shape.rank = 9;
 	for (int i = 0; i < 5; i++)
-		ck_assert_int_eq(finf_client_infer(client, "echo", &bad[i], 1, &out, 1, NULL, &diag),
-				 -EINVAL);
-	ck_assert_int_eq(finf_client_infer(client, "../x", &good, 1, &out, 1, NULL, &diag), -EINVAL);
-	ck_assert_int_eq(finf_client_infer(client, "echo", &good, 1, &out, 64, NULL, &diag), -EINVAL);
+		ck_assert_int_eq(
+			finf_client_infer(client, "echo", &bad[i], 1, &out, 1, NULL, &diag),
+			-EINVAL);
+	ck_assert_int_eq(finf_client_infer(client, "../x", &good, 1, &out, 1, NULL, &diag),
+			 -EINVAL);
+	ck_assert_int_eq(finf_client_infer(client, "echo", &good, 1, &out, 64, NULL, &diag),
+			 -EINVAL);
 	/* The connection is as good as before. */
 	ck_assert_int_eq(finf_client_infer(client, "echo", &good, 1, &out, 1, NULL, &diag), 0);
 	ck_assert(*(float *)out.data == 1);

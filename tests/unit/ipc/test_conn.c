@@ -227,7 +227,8 @@ static const struct {
 } hostile[] = {
 	{"magic", {.magic = 0x31434947, .version = 1}, 0},
 	{"version", {.magic = FINF_WIRE_MAGIC, .version = 2}, 0},
-	{"size", {.magic = FINF_WIRE_MAGIC, .version = 1, .payload_bytes = FINF_WIRE_PAYLOAD_MAX + 1}, 0},
+	{"size",
+	 {.magic = FINF_WIRE_MAGIC, .version = 1, .payload_bytes = FINF_WIRE_PAYLOAD_MAX + 1}, 0},
 	{"size wraps", {.magic = FINF_WIRE_MAGIC, .version = 1, .payload_bytes = UINT32_MAX}, 0},
 	{"reserved", {.magic = FINF_WIRE_MAGIC, .version = 1, .reserved = 1}, 0},
 	{"two announced", {.magic = FINF_WIRE_MAGIC, .version = 1, .n_fds = 2}, 2},

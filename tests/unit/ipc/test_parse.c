@@ -36,8 +36,10 @@ static void make_sample(struct sample *s)
 	finf_body_init(&body);
 	ck_assert_int_eq(finf_body_name(&body, "net:3", &head.name_bytes), 0);
 	ck_assert_int_eq(finf_body_tensor(&body, &t[0], 12, FINF_WIRE_INLINE, 0, small), 0);
-	ck_assert_int_eq(finf_body_tensor(&body, &t[1], 1024, FINF_WIRE_ARENA_OFFSET, 64, small), 0);
-	ck_assert_int_eq(finf_body_tensor(&body, &t[2], 4096, FINF_WIRE_ARENA_OFFSET, 8192, NULL), 0);
+	ck_assert_int_eq(finf_body_tensor(&body, &t[1], 1024, FINF_WIRE_ARENA_OFFSET, 64, small),
+			 0);
+	ck_assert_int_eq(finf_body_tensor(&body, &t[2], 4096, FINF_WIRE_ARENA_OFFSET, 8192, NULL),
+			 0);
 	ck_assert_int_eq(finf_body_tensor(&body, &t[3], 100, FINF_WIRE_INLINE, 0, NULL), 0);
 	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fd), 0);
 	ck_assert_int_eq(finf_conn_new(fd[0], &conn), 0);
@@ -163,7 +165,8 @@ START_TEST(truncated)
 		ck_assert_ptr_nonnull(cut.payload);
 		memcpy(cut.payload, s.frame.payload, n);
 		diag.text[0] = 0;
-		ck_assert_int_eq(finf_wire_parse_infer(&cut, ARENA_BYTES, &request, &diag), -EPROTO);
+		ck_assert_int_eq(finf_wire_parse_infer(&cut, ARENA_BYTES, &request, &diag),
+				 -EPROTO);
 		ck_assert_int_ne(diag.text[0], 0);
 		free(cut.payload);
 	}

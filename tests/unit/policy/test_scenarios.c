@@ -62,7 +62,8 @@ static const struct scenario scenarios[] = {
 		REQ(1000, 1, "reply #1 ENOENT (none)"),
 		REQ(0, 1, "reply #1 ENOBUFS (larger than the pool)"),
 		{{FINF_EV_REQUEST, 1, 1, 0, 51}, "reply #1 ENOBUFS (larger than the pool)", 0},
-		{{FINF_EV_REQUEST, 1, 1, 0, UINT64_MAX}, "reply #1 ENOBUFS (larger than the pool)", 0},
+		{{FINF_EV_REQUEST, 1, 1, 0, UINT64_MAX},
+		 "reply #1 ENOBUFS (larger than the pool)", 0},
 		{{FINF_EV_REQUEST, 1, 1, 3, 0}, "reply #1 ETIME (deadline passed)", 0},
 		REQ(1, 1, "load 1"),
 		REQ(1, 2, ""),
@@ -161,7 +162,8 @@ static const struct scenario scenarios[] = {
 		REQ(0, 2, ""),
 		TICK("run #1"),
 		EV(LOAD, 0, 3, 0, ""),
-		EV(LOAD_FAILED, 0, 0, EIO, "reply #3 EIO (load failed); reply #2 EIO (load failed)"),
+		EV(LOAD_FAILED, 0, 0, EIO,
+		   "reply #3 EIO (load failed); reply #2 EIO (load failed)"),
 		REQ(0, 4, ""), /* not before the old run is gone */
 		EV(RAN, 0, 1, EIO, "reply #1 EIO (load failed); load 0"),
 	}},
@@ -381,7 +383,8 @@ START_TEST(scenario)
 			      sc->name, i, n);
 		for (int k = 0; k < n; k++)
 			put_action(got, sizeof(got), &actions[k]);
-		ck_assert_msg(!strcmp(got, sc->rows[i].want), "%s, row %u (%s):\n got \"%s\"\nwant \"%s\"",
+		ck_assert_msg(!strcmp(got, sc->rows[i].want),
+			      "%s, row %u (%s):\n got \"%s\"\nwant \"%s\"",
 			      sc->name, i, finf_event_kind_text(sc->rows[i].event.kind), got,
 			      sc->rows[i].want);
 		ck_assert_msg(!finf_policy_check(p, &diag), "%s, row %u: %s", sc->name, i,

@@ -180,14 +180,19 @@ static void carry_out(struct sim *s, const struct finf_action *a)
 	ck_abort_msg("unknown action %u", a->kind);
 }
 
+/* Also in silence, after its client has gone. */
+static bool still_runs(const struct sim *s, uint64_t id)
+{
+	return s->life[id] == RUNNING || (s->life[id] == GONE && s->overtaken[id] == UINT32_MAX);
+}
+
 /* What an event of the core means to the oracle. Runs that streamed end with their load. */
 static void before_event(struct sim *s, const struct finf_event *e)
 {
 	if (e->kind == FINF_EV_LOADED || e->kind == FINF_EV_LOAD_FAILED) {
 		s->place[e->model] = e->kind == FINF_EV_LOADED ? RESIDENT : COLD;
 		for (uint64_t id = 1; id < s->next_id; id++)
-			if (s->model[id] == e->model &&
-			    (s->life[id] == RUNNING || (s->life[id] == GONE && s->overtaken[id] == UINT32_MAX)))
+			if (s->model[id] == e->model && still_runs(s, id))
 				later(s, dice(s, 40), (struct finf_event){.kind = FINF_EV_RAN,
 					.model = e->model, .id = id, .a = e->a});
 	} else if (e->kind == FINF_EV_NO_PLACE && !e->id) {
