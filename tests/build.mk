@@ -19,3 +19,5 @@ $(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.p
 # Allocations and system calls that this test makes fail.
 $(BUILD)/tests/unit/import/test_failure: LDFLAGS_ALL += \
 	$(foreach f,malloc calloc realloc open fstat mmap,-Wl,--wrap=$(f))
+$(BUILD)/tests/unit/graph/test_memory: LDFLAGS_ALL += \
+	$(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))

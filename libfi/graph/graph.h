@@ -144,7 +144,10 @@ bool finf_graph_find(const struct finf_graph *graph, const char *name, uint32_t 
 
 /* ---- whole-graph work -------------------------------------------------- */
 
-/** finf_graph_sort - topological order, stable. Return: 0; -ELOOP naming a node of the cycle; -ENOMEM. */
+/**
+ * finf_graph_sort - topological order, stable.
+ * Return: 0; -ELOOP naming a node of the cycle; -ENOMEM.
+ */
 int finf_graph_sort(struct finf_graph *graph, struct finf_diag *diag);
 
 /**
