@@ -93,8 +93,10 @@ int finf_engine_open(const struct finf_engine_opts *opts, struct finf_engine **r
 {
 	struct finf_engine *engine;
 	struct finf_engine_opts all;
-	int err = take_opts(opts, &all, diag);
+	int err;
 
+	finf_words_begin(diag);
+	err = take_opts(opts, &all, diag);
 	if (err)
 		return err;
 	engine = calloc(1, sizeof(*engine));
@@ -106,7 +108,7 @@ int finf_engine_open(const struct finf_engine_opts *opts, struct finf_engine **r
 	err = open_parts(engine, &all, diag);
 	if (err) {
 		finf_engine_close(engine);
-		return err;
+		return finf_words_end(diag, err);
 	}
 	*ret_engine = engine;
 	return 0;
@@ -255,12 +257,13 @@ int finf_engine_add(struct finf_engine *engine, const char *path, const char *na
 {
 	int err;
 
+	finf_words_begin(diag);
 	if (!finf_name_ok(name, NULL, NULL) || strlen(name) >= sizeof(engine->entries->name))
 		return finf_diag_set(diag, -EINVAL, "'%s' is no model name", name);
 	pthread_mutex_lock(&engine->lock);
 	err = add_locked(engine, path, name, diag);
 	pthread_mutex_unlock(&engine->lock);
-	return err;
+	return finf_words_end(diag, err);
 }
 
 int finf_engine_remove(struct finf_engine *engine, const char *name)

@@ -16,6 +16,7 @@ int finf_engine_load(struct finf_engine *engine, const char *name, struct finf_d
 	struct finf_entry *entry;
 	int err = 0;
 
+	finf_words_begin(diag);
 	pthread_mutex_lock(&engine->lock);
 	entry = finf_entry_find(engine, name);
 	if (!entry)
@@ -26,7 +27,7 @@ int finf_engine_load(struct finf_engine *engine, const char *name, struct finf_d
 	if (!err && entry->load)
 		err = finf_entry_load_end(engine, entry, diag);
 	pthread_mutex_unlock(&engine->lock);
-	return err;
+	return finf_words_end(diag, err);
 }
 
 int finf_engine_unload(struct finf_engine *engine, const char *name)
@@ -154,6 +155,7 @@ int finf_engine_infer(struct finf_engine *engine, const char *name,
 	struct finf_entry *entry;
 	int err;
 
+	finf_words_begin(diag);
 	pthread_mutex_lock(&engine->lock);
 	entry = finf_entry_find(engine, name);
 	if (!entry)
@@ -161,5 +163,5 @@ int finf_engine_infer(struct finf_engine *engine, const char *name,
 	else
 		err = infer_locked(engine, entry, inputs, n_inputs, outputs, n_outputs, diag);
 	pthread_mutex_unlock(&engine->lock);
-	return err;
+	return finf_words_end(diag, err);
 }

@@ -7,6 +7,7 @@
 #define FINF_ENGINE_INPROC_H
 
 #include <pthread.h>
+#include <string.h>
 
 #include "engine/engine.h"
 
@@ -43,6 +44,23 @@ struct finf_engine {
 	uint32_t threads;
 	bool exact;
 };
+
+/* ---- what the caller reads -------------------------------------------------- */
+
+/** Every call of the API begins with no words, */
+static inline void finf_words_begin(struct finf_diag *diag)
+{
+	if (diag)
+		diag->text[0] = 0;
+}
+
+/** and ends with some when it failed: rooms say where and why, except when memory ended. */
+static inline int finf_words_end(struct finf_diag *diag, int err)
+{
+	if (err && diag && !diag->text[0])
+		finf_diag_set(diag, err, "%s", strerror(-err));
+	return err;
+}
 
 /* ---- place.c: entries in and out of the pool; the lock is held --------------- */
 

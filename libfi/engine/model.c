@@ -28,7 +28,9 @@ static int default_from_pack(struct finf_model *model, struct finf_graph **ret_b
 	struct finf_graph *bound = NULL;
 	int err = finf_engine_bind(model->graph, NULL, &bound, diag);
 
-	if (!err && finf_plan_check(bound, plan, diag)) {
+	if (!err)
+		err = finf_plan_check(bound, plan, diag);
+	if (err == -EINVAL) {
 		finf_diag_prefix(diag, "the pack's plan does not fit its graph");
 		err = -EBADMSG;
 	}
