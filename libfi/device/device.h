@@ -19,7 +19,7 @@ struct finf_device {
 
 /* The one contiguous allocation of a pool. */
 struct finf_pool_memory {
-	void *base;	 /* address the device's kernels use */
+	void *base; /* address the device's kernels use */
 	uint64_t bytes;
 	bool host_visible; /* the CPU may read and write base directly */
 	const char *mode;  /* static: "host", "vmm", ... */
@@ -29,7 +29,8 @@ struct finf_pool_memory {
 
 /* What one kernel launch works on. Pointers are device addresses. */
 struct finf_launch {
-	const void *const *in; /* parallel to the node's inputs: buffers and weights; NULL left out */
+	/* Parallel to the node's inputs and outputs: buffers and weights; NULL where left out. */
+	const void *const *in;
 	void *const *out;
 	void *workspace; /* form.workspace_bytes, FINF_BUFFER_ALIGN; NULL when 0 */
 };
@@ -53,12 +54,12 @@ struct finf_device_ops {
 	 */
 	int (*target)(struct finf_device *dev, uint32_t threads, char *key, size_t len);
 
-	/** pool_new - one allocation; touched, so that later use costs no page faults. 0, -ENOBUFS. */
+	/** pool_new - one allocation, touched: later use costs no page faults. 0, -ENOBUFS. */
 	int (*pool_new)(struct finf_device *dev, uint64_t bytes, const char *mode,
 			struct finf_pool_memory *ret, struct finf_diag *diag);
 	void (*pool_free)(struct finf_device *dev, struct finf_pool_memory *pool);
 
-	/** read, write, move - synchronous copies between host memory and the pool, and inside it. */
+	/** read, write, move - synchronous copies: host memory to pool and back, and inside it. */
 	int (*read)(struct finf_device *dev, void *host, const void *device, uint64_t bytes);
 	int (*write)(struct finf_device *dev, void *device, const void *host, uint64_t bytes);
 	int (*move)(struct finf_device *dev, void *to, const void *from, uint64_t bytes);
@@ -72,7 +73,8 @@ struct finf_device_ops {
 	 */
 	int (*describe)(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
 			uint32_t threads, const struct finf_weight_form *fixed, uint32_t n_fixed,
-			struct finf_arena *arena, struct finf_form_list *ret, struct finf_diag *diag);
+			struct finf_arena *arena, struct finf_form_list *ret,
+			struct finf_diag *diag);
 	int (*layout_bytes)(struct finf_device *dev, uint16_t layout, enum finf_dtype dtype,
 			    const struct finf_shape *shape, uint64_t *ret_bytes);
 	uint64_t (*reorder_ns)(struct finf_device *dev, uint16_t from, uint16_t to, uint64_t bytes);
@@ -95,7 +97,10 @@ struct finf_device_ops {
 			   const struct finf_shape *shape, uint16_t from, uint16_t to,
 			   uint32_t threads, struct finf_kernel **ret_kernel,
 			   struct finf_diag *diag);
-	/** kernel_run - launch; on the host it has finished on return. Allocates nothing. 0, -EREMOTEIO. */
+	/**
+	 * kernel_run - launch; on the host it has finished on return. One run of a
+	 * kernel at a time. Allocates nothing. 0, -EREMOTEIO.
+	 */
 	int (*kernel_run)(struct finf_device *dev, struct finf_kernel *kernel,
 			  const struct finf_launch *launch);
 	void (*kernel_free)(struct finf_device *dev, struct finf_kernel *kernel);

@@ -7,6 +7,13 @@
 
 enum { X, W, B };
 
+/* What oneDNN is told; bias.rank 0 = none. */
+struct conv {
+	struct finf_dnn_md src, weights, bias, dst;
+	struct finf_dnn_window window;
+	struct finf_dnn_post post;
+};
+
 static int resolve_window(const struct finf_site *site, struct finf_dnn_window *ret)
 {
 	struct finf_window w;
@@ -15,7 +22,6 @@ static int resolve_window(const struct finf_site *site, struct finf_dnn_window *
 
 	if (err)
 		return -EOPNOTSUPP;
-	memset(ret, 0, sizeof(*ret));
 	for (int i = 0; i < 2; i++) {
 		ret->kernel[i] = w.kernel[i];
 		ret->stride[i] = w.stride[i];
@@ -27,7 +33,7 @@ static int resolve_window(const struct finf_site *site, struct finf_dnn_window *
 }
 
 /* OIHW with groups is goihw to oneDNN: the same bytes. */
-static int weights_md(const struct finf_site *site, struct finf_dnn_md *ret)
+static int plain_weights(const struct finf_site *site, struct finf_dnn_md *ret)
 {
 	const struct finf_value *w = finf_site_in(site, W);
 	int64_t groups = finf_node_int(site->node, "group", 1);
@@ -64,76 +70,85 @@ static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 	err = finf_host_desc_get(given->desc, given->desc_bytes, &w->shape, &decoded, site->diag);
 	if (err)
 		return err;
-	if (decoded.rank != md->rank || memcmp(decoded.dim, md->dim, sizeof(md->dim)))
+	if (decoded.rank != md->rank || memcmp(decoded.dim, md->dim, sizeof(md->dim)) != 0)
 		return finf_diag_set(site->diag, -EBADMSG, "weight layout is of other groups");
 	*md = decoded;
 	return 0;
 }
 
-/*
- * The name of the layout that oneDNN chose. Where dimensions are 1 several names
- * describe the same bytes, and the kernel takes only some of them: the layout
- * must be found again from its name alone.
- */
-static int name_weights(const struct finf_site *site, const struct finf_dnn_md *src,
-			const struct finf_dnn_md *bias, const struct finf_dnn_md *dst,
-			const struct finf_dnn_window *window, const struct finf_dnn_post *post,
-			const struct finf_dnn_pd *chosen, struct finf_dnn_md *ret)
+static int prepare(const struct finf_site *site, struct conv *conv)
 {
-	struct finf_dnn_md named = {0};
-	struct finf_dnn_pd *pd;
+	int err = plain_weights(site, &conv->weights);
+
+	if (!err)
+		err = resolve_window(site, &conv->window);
+	if (!err)
+		err = finf_site_in_md(site, X, &conv->src);
+	if (!err)
+		err = finf_site_out_md(site, &conv->dst);
+	if (!err && finf_site_in(site, B))
+		err = finf_site_in_md(site, B, &conv->bias);
+	return err ? err : choose_weights(site, &conv->weights);
+}
+
+static int describe(const struct finf_site *site, const struct conv *conv,
+		    struct finf_dnn_pd **ret_pd)
+{
+	return finf_dnn_conv(site->dnn, &conv->src, &conv->weights, &conv->bias, &conv->dst,
+			     &conv->window, &conv->post, ret_pd);
+}
+
+/*
+ * The name of the layout that oneDNN chose freely. Where dimensions are 1
+ * several names describe the same bytes, and an implementation takes only some
+ * of them: take the first from which it would be chosen again.
+ */
+static int name_weights(const struct finf_site *site, struct conv *conv, struct finf_dnn_pd **pd)
+{
+	struct finf_dnn_pd *again;
+	uint32_t after = dnnl_format_tag_any;
+	bool same;
 	int err;
 
 	for (;;) {
-		err = finf_dnn_pd_weights(chosen, named.tag, &named);
+		err = finf_dnn_pd_weights(*pd, after, &conv->weights);
 		if (err)
 			return err;
-		err = finf_dnn_conv(site->dnn, src, &named, bias, dst, window, post, &pd);
-		if (!err) {
-			finf_dnn_pd_free(pd);
-			*ret = named;
+		after = conv->weights.tag;
+		err = describe(site, conv, &again);
+		if (err == -EOPNOTSUPP)
+			continue;
+		if (err)
+			return err;
+		same = !strcmp(finf_dnn_pd_name(*pd), finf_dnn_pd_name(again));
+		finf_dnn_pd_free(same ? *pd : again);
+		if (same) {
+			*pd = again;
 			return 0;
 		}
-		if (err != -EOPNOTSUPP)
-			return err;
 	}
 }
 
 int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 {
-	const struct finf_value *bias = finf_site_in(site, B);
-	struct finf_dnn_md src, weights, bias_md, dst;
-	struct finf_dnn_post post = {0};
-	struct finf_dnn_window window;
+	struct conv conv = {.post = {.n = 0}};
 	uint32_t at;
-	int err = weights_md(site, &weights);
+	int err = prepare(site, &conv);
 
-	if (!err)
-		err = resolve_window(site, &window);
-	if (!err)
-		err = finf_site_in_md(site, X, &src);
-	if (!err)
-		err = finf_site_out_md(site, &dst);
-	if (!err && bias)
-		err = finf_site_in_md(site, B, &bias_md);
-	if (!err)
-		err = choose_weights(site, &weights);
 	if (err)
 		return err;
-	finf_build_post_act(site, b, &post);
-	err = finf_dnn_conv(site->dnn, &src, &weights, bias ? &bias_md : NULL, &dst, &window, &post,
-			    &b->pd);
-	if (!err && weights.tag == dnnl_format_tag_any)
-		err = name_weights(site, &src, bias ? &bias_md : NULL, &dst, &window, &post, b->pd,
-				   &weights);
+	finf_build_post_act(site, b, &conv.post);
+	err = describe(site, &conv, &b->pd);
+	if (!err && conv.weights.tag == dnnl_format_tag_any)
+		err = name_weights(site, &conv, &b->pd);
 	if (err)
 		return err;
-	finf_build_in(b, DNNL_ARG_SRC, X, &src);
+	finf_build_in(b, DNNL_ARG_SRC, X, &conv.src);
 	at = b->n_args;
-	finf_build_in(b, DNNL_ARG_WEIGHTS, W, &weights);
-	b->from[at].packed = !finf_dnn_is_plain(&weights);
-	if (bias)
-		finf_build_in(b, DNNL_ARG_BIAS, B, &bias_md);
-	finf_build_out(b, DNNL_ARG_DST, &dst);
+	finf_build_in(b, DNNL_ARG_WEIGHTS, W, &conv.weights);
+	b->from[at].packed = !finf_dnn_is_plain(&conv.weights);
+	if (conv.bias.rank)
+		finf_build_in(b, DNNL_ARG_BIAS, B, &conv.bias);
+	finf_build_out(b, DNNL_ARG_DST, &conv.dst);
 	return 0;
 }

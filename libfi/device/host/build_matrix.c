@@ -133,7 +133,8 @@ static int matrix_product(const struct finf_site *site, struct finf_build *b,
 
 int finf_build_gemm(const struct finf_site *site, struct finf_build *b)
 {
-	bool ta = finf_node_int(site->node, "transA", 0), tb = finf_node_int(site->node, "transB", 0);
+	bool ta = finf_node_int(site->node, "transA", 0);
+	bool tb = finf_node_int(site->node, "transB", 0);
 	float alpha = finf_node_float(site->node, "alpha", 1.0f);
 	struct finf_dnn_md left, right, dst;
 	struct finf_dnn_post post = {0};

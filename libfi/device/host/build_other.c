@@ -89,9 +89,9 @@ int finf_build_transpose(const struct finf_site *site, struct finf_build *b)
 	const int64_t *perm;
 	int64_t step = 1;
 	uint32_t n;
-	int err = site->in_layout || site->out_layout ? -EOPNOTSUPP : finf_site_in_md(site, 0, &src);
+	int err = finf_site_in_md(site, 0, &src);
 
-	if (err || !finf_site_in(site, 0)->shape.rank)
+	if (err || site->in_layout || site->out_layout || !finf_site_in(site, 0)->shape.rank)
 		return -EOPNOTSUPP;
 	y = &finf_site_out(site, 0)->shape;
 	perm = finf_node_ints(site->node, "perm", &n);

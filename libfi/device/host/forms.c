@@ -20,15 +20,15 @@ struct form_list {
  * AVX-512 cores (ResNet18, VGG16 and MobileNetV2 layers); other cores keep the
  * proportions.
  */
-#define JIT_GFLOPS 125.0
-#define GEMM_GFLOPS 75.0
-#define GEMM_COLUMNS 16.0 /* fewer leave a gemm's vectors empty: groups of few channels */
-#define THREAD_GBYTES 20.0
-#define MEMORY_GBYTES 60.0
+#define JIT_GFLOPS	125.0
+#define GEMM_GFLOPS	75.0
+#define GEMM_COLUMNS	16.0 /* fewer leave a gemm's vectors empty: groups of few channels */
+#define THREAD_GBYTES	20.0
+#define MEMORY_GBYTES	60.0
 #define ONEDNN_START_NS 1000.0
-#define REF_GFLOPS 0.5
-#define REF_GBYTES 0.5
-#define REF_START_NS 10000.0
+#define REF_GFLOPS	0.5
+#define REF_GBYTES	0.5
+#define REF_START_NS	10000.0
 
 static double gflops_of(const struct finf_site *site, const char *impl)
 {
@@ -142,8 +142,8 @@ static int add_ref(const struct finf_site *site, struct finf_arena *arena, struc
 /* Same bytes under another name or shape. A Dropout that trains does not come this far. */
 static bool only_names_differ(const struct finf_site *site)
 {
-	static const char *const ops[] = {"Reshape",  "Flatten", "Squeeze", "Unsqueeze",
-					  "Identity", "Dropout"};
+	static const char *const ops[] = {"Reshape",   "Flatten",  "Squeeze",
+					  "Unsqueeze", "Identity", "Dropout"};
 	const struct finf_value *x = finf_site_in(site, 0), *y = finf_site_out(site, 0);
 	bool known = false;
 

@@ -64,8 +64,8 @@ struct finf_host_weight_desc {
 };
 
 /** finf_host_desc_put - @md as description bytes in @arena. 0; -ENOMEM. */
-int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena, const void **ret_desc,
-		       uint32_t *ret_bytes);
+int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena,
+		       const void **ret_desc, uint32_t *ret_bytes);
 /**
  * finf_host_desc_get - description bytes of a foreign file -> md.
  * @param shape  the constant's logical shape; the description may only add a
@@ -89,7 +89,8 @@ struct finf_site {
 	struct finf_diag *diag;
 };
 
-const struct finf_value *finf_site_in(const struct finf_site *site, uint32_t i); /* NULL: left out */
+/** An input or output of the node; NULL when left out. */
+const struct finf_value *finf_site_in(const struct finf_site *site, uint32_t i);
 const struct finf_value *finf_site_out(const struct finf_site *site, uint32_t i);
 /** Description of an input: constants plain, the others in in_layout. 0; -EOPNOTSUPP. */
 int finf_site_in_md(const struct finf_site *site, uint32_t i, struct finf_dnn_md *ret);
@@ -107,7 +108,7 @@ struct finf_build {
 	struct finf_build_arg {
 		uint32_t index; /* of the node's inputs or outputs */
 		bool out;
-		bool packed;	/* a weight in a layout of its own: its md is the description */
+		bool packed; /* a weight in a layout of its own: its md is the description */
 	} from[FINF_BUILD_ARGS];
 	uint32_t n_args;
 	bool inplace;  /* output 0 may lie on input 0 */
@@ -151,7 +152,8 @@ uint64_t finf_build_scratch_bytes(const struct finf_build *b);
 
 int finf_host_describe(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
 		       uint32_t threads, const struct finf_weight_form *fixed, uint32_t n_fixed,
-		       struct finf_arena *arena, struct finf_form_list *ret, struct finf_diag *diag);
+		       struct finf_arena *arena, struct finf_form_list *ret,
+		       struct finf_diag *diag);
 
 /** Does this constant input stay in the ref kernel (integers), or is it a weight (floats)? */
 bool finf_ref_keeps(const struct finf_value *value);

@@ -131,7 +131,8 @@ static int check_ref_form(const struct finf_site *site, const struct finf_form *
 	size_t bytes;
 
 	if (form->in_layout != FINF_LAYOUT_PLAIN || form->out_layout != FINF_LAYOUT_PLAIN)
-		return finf_diag_set(site->diag, -EBADMSG, "the reference knows plain layouts only");
+		return finf_diag_set(site->diag, -EBADMSG,
+				     "the reference knows plain layouts only");
 	for (uint32_t i = 0; i < site->node->n_in; i++) {
 		const struct finf_value *value = finf_site_in(site, i);
 		const struct finf_weight_form *given = finf_site_given(site, i);

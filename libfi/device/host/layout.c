@@ -72,8 +72,8 @@ uint64_t finf_host_reorder_ns(struct finf_device *dev, uint16_t from, uint16_t t
 
 /* ---- weights -------------------------------------------------------------------- */
 
-int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena, const void **ret_desc,
-		       uint32_t *ret_bytes)
+int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena,
+		       const void **ret_desc, uint32_t *ret_bytes)
 {
 	struct finf_host_weight_desc desc = {
 		.magic = DESC_MAGIC,
@@ -117,8 +117,8 @@ int finf_host_desc_get(const void *bytes, uint32_t n, const struct finf_shape *s
 	uint64_t size;
 
 	if (n != sizeof(desc))
-		return finf_diag_set(diag, -EBADMSG, "weight layout of %" PRIu32 " bytes, not %zu", n,
-				     sizeof(desc));
+		return finf_diag_set(diag, -EBADMSG, "weight layout of %" PRIu32 " bytes, not %zu",
+				     n, sizeof(desc));
 	memcpy(&desc, bytes, sizeof(desc));
 	if (desc.magic != DESC_MAGIC || desc.version != finf_dnn_version())
 		return finf_diag_set(diag, -EBADMSG, "weight layout of another oneDNN");

@@ -714,22 +714,19 @@ int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, uint32_t after, struct fin
 	md.rank = (uint32_t)rank;
 	memcpy(md.dim, dims, md.rank * sizeof(md.dim[0]));
 
-	/* Plain is tried first, then the others in the library's order. */
-	md.tag = after ? after + 1 : plain_tags[md.rank];
-	for (uint32_t tag = after ? after + 2 : dnnl_format_tag_any + 1; md.tag < dnnl_format_tag_last;
-	     tag++) {
+	/* In the library's order, which has plain before any permutation of it. */
+	for (md.tag = after + 1; md.tag < dnnl_format_tag_last; md.tag++) {
 		dnnl_memory_desc_t made;
 		bool same;
 
-		if (md_make(&md, &made) == dnnl_success) {
-			same = dnnl_memory_desc_equal(MD_REF(made), found);
-			md_drop(&made);
-			if (same) {
-				*ret = md;
-				return 0;
-			}
+		if (md_make(&md, &made) != dnnl_success)
+			continue;
+		same = dnnl_memory_desc_equal(MD_REF(made), found);
+		md_drop(&made);
+		if (same) {
+			*ret = md;
+			return 0;
 		}
-		md.tag = tag;
 	}
 	return -EOPNOTSUPP;
 }

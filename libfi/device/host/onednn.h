@@ -100,9 +100,12 @@ void finf_dnn_pd_free(struct finf_dnn_pd *pd);
 
 const char *finf_dnn_pd_name(const struct finf_dnn_pd *pd); /* borrowed from @pd */
 uint64_t finf_dnn_pd_scratch_bytes(const struct finf_dnn_pd *pd);
-/** finf_dnn_pd_weights - the layout chosen for weights described as dnnl_format_tag_any.
- * @param after  0, or the tag found last: where dimensions are 1 several tags mean the same bytes
- * Return: 0; -EOPNOTSUPP when it has no (further) tag. */
+/**
+ * finf_dnn_pd_weights - name the layout chosen for weights described as "any".
+ * @param after  dnnl_format_tag_any, or the tag found last: where dimensions are
+ *               1 several tags describe the same bytes
+ * Return: 0; -EOPNOTSUPP when there is no (further) name for it.
+ */
 int finf_dnn_pd_weights(const struct finf_dnn_pd *pd, uint32_t after, struct finf_dnn_md *ret);
 
 /* Operand of a primitive: DNNL_ARG_* and its layout. */

@@ -61,7 +61,8 @@ static void *map_pages(enum finf_host_pages pages, uint64_t bytes)
 		return base == MAP_FAILED ? NULL : base;
 	}
 	base = map_aligned(bytes);
-	if (base && madvise(base, bytes, pages == FINF_PAGES_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
+	if (base &&
+	    madvise(base, bytes, pages == FINF_PAGES_THP ? MADV_HUGEPAGE : MADV_NOHUGEPAGE) &&
 	    pages == FINF_PAGES_THP) {
 		munmap(base, bytes);
 		return NULL;
@@ -143,18 +144,19 @@ int finf_host_pool_new(struct finf_device *dev, uint64_t bytes, const char *mode
 
 	(void)dev;
 	if (mode && strcmp(mode, "host") && strcmp(mode, "auto"))
-		return finf_diag_set(diag, -EINVAL, "pool mode %s: the host device has only \"host\"",
-				     mode);
+		return finf_diag_set(diag, -EINVAL,
+				     "pool mode %s: the host device has only \"host\"", mode);
 	if (!bytes)
 		return finf_diag_set(diag, -EINVAL, "a pool of 0 bytes");
 	if (!fits_in_memory(bytes, &available))
 		return finf_diag_set(diag, -ENOBUFS,
-				     "pool of %" PRIu64 " bytes: only %" PRIu64 " are available", bytes,
-				     available);
+				     "pool of %" PRIu64 " bytes: only %" PRIu64 " are available",
+				     bytes, available);
 	for (int pages = FINF_PAGES_HUGE; err && pages <= FINF_PAGES_4K; pages++)
 		err = finf_host_pool_map((enum finf_host_pages)pages, bytes, ret);
 	if (err)
-		return finf_diag_set(diag, err, "pool of %" PRIu64 " bytes: cannot be mapped", bytes);
+		return finf_diag_set(diag, err, "pool of %" PRIu64 " bytes: cannot be mapped",
+				     bytes);
 	return 0;
 }
 

@@ -104,7 +104,8 @@ static int copy_operands(struct ref_kernel *kernel, const struct finf_graph *gra
 	kernel->kept = finf_arena_array(arena, node->n_in, sizeof(*kernel->kept));
 	kernel->out = finf_arena_array(arena, node->n_out, sizeof(*kernel->out));
 	kernel->out_wanted = finf_arena_array(arena, node->n_out, sizeof(*kernel->out_wanted));
-	if (!kernel->in || !kernel->in_given || !kernel->kept || !kernel->out || !kernel->out_wanted)
+	if (!kernel->in || !kernel->in_given || !kernel->kept || !kernel->out ||
+	    !kernel->out_wanted)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < node->n_in && !err; i++) {
 		const struct finf_value *value;
@@ -133,8 +134,8 @@ static int ref_run(struct finf_kernel *base, const struct finf_launch *launch)
 	struct ref_kernel *kernel = (struct ref_kernel *)base;
 
 	for (uint32_t i = 0; i < kernel->node.n_in; i++)
-		kernel->in[i].data = (void *)(uintptr_t)(kernel->kept[i] ? kernel->kept[i] :
-									   launch->in[i]);
+		kernel->in[i].data =
+			(void *)(uintptr_t)(kernel->kept[i] ? kernel->kept[i] : launch->in[i]);
 	for (uint32_t i = 0; i < kernel->node.n_out; i++)
 		kernel->out[i].data = launch->out[i];
 	/* Data that contradicts (an index out of range) fails this run only. */

@@ -30,31 +30,64 @@ struct case_in {
 	uint32_t n_values;
 };
 
-#define ACT(...) {.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__}}
+#define ACT(...)                                                                                   \
+	{                                                                                          \
+		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = { __VA_ARGS__ }         \
+	}
 #define WEIGHT(...)                                                                                \
-	{.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__}, .is_const = true}
-#define VARIANCE(n) {.rank = 1, .dim = {n}, .is_const = true, .fill = FILL_POSITIVE}
-#define SCALAR(v) {.is_const = true, .values = {v}, .n_values = 1}
+	{                                                                                          \
+		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__},          \
+		.is_const = true                                                                   \
+	}
+#define VARIANCE(n)                                                                                \
+	{                                                                                          \
+		.rank = 1, .dim = {n}, .is_const = true, .fill = FILL_POSITIVE                     \
+	}
+#define SCALAR(v)                                                                                  \
+	{                                                                                          \
+		.is_const = true, .values = {v}, .n_values = 1                                     \
+	}
 #define INTS_IN(...)                                                                               \
-	{.rank = 1,                                                                                \
-	 .dim = {FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))},                                      \
-	 .is_const = true,                                                                         \
-	 .ints = true,                                                                             \
-	 .ivalues = {__VA_ARGS__},                                                                 \
-	 .n_values = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))}
-#define LEFT_OUT {.skip = true}
+	{                                                                                          \
+		.rank = 1, .dim = {FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))}, .is_const = true,  \
+		.ints = true, .ivalues = {__VA_ARGS__},                                            \
+		.n_values = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__}))                             \
+	}
+#define LEFT_OUT                                                                                   \
+	{                                                                                          \
+		.skip = true                                                                       \
+	}
 
-#define ATTR_INT(k, v) {.name = k, .type = FINF_ATTR_INT, .i = v}
-#define ATTR_FLOAT(k, v) {.name = k, .type = FINF_ATTR_FLOAT, .f = v}
-#define ATTR_STR(k, v) {.name = k, .type = FINF_ATTR_STRING, .n = sizeof(v) - 1, .s = v}
+#define ATTR_INT(k, v)                                                                             \
+	{                                                                                          \
+		.name = k, .type = FINF_ATTR_INT, .i = v                                           \
+	}
+#define ATTR_FLOAT(k, v)                                                                           \
+	{                                                                                          \
+		.name = k, .type = FINF_ATTR_FLOAT, .f = v                                         \
+	}
+#define ATTR_STR(k, v)                                                                             \
+	{                                                                                          \
+		.name = k, .type = FINF_ATTR_STRING, .n = sizeof(v) - 1, .s = v                    \
+	}
 #define ATTR_INTS(k, ...)                                                                          \
-	{.name = k,                                                                                \
-	 .type = FINF_ATTR_INTS,                                                                   \
-	 .n = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})),                                          \
-	 .ints = (const int64_t[]){__VA_ARGS__}}
+	{                                                                                          \
+		.name = k, .type = FINF_ATTR_INTS,                                                 \
+		.n = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .ints = (const int64_t[])         \
+		{                                                                                  \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
+	}
 
 /* Forms that must be among those offered. */
-enum { WANT_ANY = 0, WANT_PLAIN = 1, WANT_BLOCKED = 2, WANT_MIXED = 4, WANT_ALIAS = 8, WANT_REF_ONLY = 16 };
+enum {
+	WANT_ANY = 0,
+	WANT_PLAIN = 1,
+	WANT_BLOCKED = 2,
+	WANT_MIXED = 4,
+	WANT_ALIAS = 8,
+	WANT_REF_ONLY = 16
+};
 
 struct node_case {
 	const char *what, *op;
@@ -78,7 +111,7 @@ struct site {
 /* ---- buffers between guards ------------------------------------------------- */
 
 #define GUARD_BYTES 256
-#define GUARD_FILL 0xa5
+#define GUARD_FILL  0xa5
 
 /* 64-byte aligned, NaN all over, guards before and after. */
 struct guarded {
@@ -156,8 +189,8 @@ static inline uint32_t add_input(struct site *site, const struct case_in *in, ui
 	fill_in(t, in, 17 + i);
 	ck_assert_int_eq(finf_graph_value(site->graph, name, t->dtype, &shape, &value), 0);
 	if (in->is_const)
-		ck_assert_int_eq(
-			finf_graph_set_const(site->graph, value, t->data, t->bytes, false), 0);
+		ck_assert_int_eq(finf_graph_set_const(site->graph, value, t->data, t->bytes, false),
+				 0);
 	else
 		ck_assert_int_eq(finf_graph_input(site->graph, value), 0);
 	return value;
@@ -235,9 +268,8 @@ static inline void convert(struct finf_device *dev, const struct finf_tensor *t,
 	struct finf_kernel *kernel;
 	struct finf_diag diag;
 
-	ck_assert_int_eq(finf_device_reorder_new(dev, t->dtype, &t->shape, from, to, 1, &kernel,
-						 &diag),
-			 0);
+	ck_assert_int_eq(
+		finf_device_reorder_new(dev, t->dtype, &t->shape, from, to, 1, &kernel, &diag), 0);
 	ck_assert_int_eq(finf_device_kernel_run(dev, kernel, &launch), 0);
 	finf_device_kernel_free(dev, kernel);
 }
@@ -309,8 +341,8 @@ static inline void check_answer(struct site *site, struct finf_device *dev, uint
 	check_padding(&site->out.shape, layout, out->at, what);
 	convert(dev, &site->out, layout, FINF_LAYOUT_PLAIN, out->at, plain);
 	if (site->out.dtype == FINF_F32)
-		ck_assert_msg(relative_l2(plain, site->out.data, n) <= 1e-5,
-			      "%s: relative L2 %g", what, relative_l2(plain, site->out.data, n));
+		ck_assert_msg(relative_l2(plain, site->out.data, n) <= 1e-5, "%s: relative L2 %g",
+			      what, relative_l2(plain, site->out.data, n));
 	else
 		ck_assert_mem_eq(plain, site->out.data, site->out.bytes);
 	free(plain);

@@ -102,8 +102,8 @@ END_TEST
 
 START_TEST(devices_describe_themselves)
 {
-	static const char *const keys[] = {"device=", "onednn=", "isa=", "threads=",
-					   "huge_pages_free="};
+	static const char *const keys[] = {
+		"device=", "onednn=", "isa=", "threads=", "huge_pages_free="};
 	struct finf_device *dev = open_device("host");
 	char text[1024];
 
@@ -306,13 +306,18 @@ START_TEST(reorder_refusals)
 	struct finf_kernel *kernel = NULL;
 	struct finf_diag diag = {""};
 
-	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &matrix, 0, 2, 1, &kernel, &diag), 0);
-	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &planes, 0, 7, 1, &kernel, &diag), 0);
-	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_I64, &planes, 0, 2, 1, &kernel, &diag), 0);
-	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &planes, 7, 7, 1, &kernel, &diag), 0);
+	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &matrix, 0, 2, 1, &kernel, &diag),
+			 0);
+	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &planes, 0, 7, 1, &kernel, &diag),
+			 0);
+	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_I64, &planes, 0, 2, 1, &kernel, &diag),
+			 0);
+	ck_assert_int_ne(finf_device_reorder_new(dev, FINF_F32, &planes, 7, 7, 1, &kernel, &diag),
+			 0);
 	ck_assert_ptr_null(kernel);
 	ck_assert_str_ne(diag.text, "");
-	ck_assert_int_eq(finf_device_reorder_new(dev, FINF_I64, &matrix, 0, 0, 1, &kernel, &diag), 0);
+	ck_assert_int_eq(finf_device_reorder_new(dev, FINF_I64, &matrix, 0, 0, 1, &kernel, &diag),
+			 0);
 	finf_device_kernel_free(dev, kernel);
 	finf_device_kernel_free(dev, NULL);
 	finf_device_close(dev);
@@ -341,8 +346,8 @@ END_TEST
 
 START_TEST(unbound_graph_is_refused)
 {
-	static const struct node_case row = {
-		"relu", "Relu", 13, {ACT(2, 3)}, 1, {{0}}, .want = WANT_ANY};
+	static const struct node_case row = {"relu", "Relu",	      13, {ACT(2, 3)}, 1,
+					     {{0}},  .want = WANT_ANY};
 	struct finf_device *dev = open_device(names[_i]);
 	struct finf_form_table table;
 	struct finf_diag diag = {""};

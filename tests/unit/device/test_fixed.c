@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Weights that lie in a pack already: other batches must take them as they are; hostile ones fail. */
+/* Weights in a pack already: other batches take them as they are; hostile ones are refused. */
 #include <errno.h>
 #include <malloc.h>
 
 #include "tests/unit/device/site.h"
 
+/* clang-format off: one case in as few lines as it takes */
 static const struct node_case cases[] = {
 	{"conv 3x3", "Conv", 11, {ACT(1, 32, 10, 10), WEIGHT(48, 32, 3, 3), WEIGHT(48)}, 3,
 	 {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_RELU},
@@ -19,6 +20,7 @@ static const struct node_case cases[] = {
 	{"gemm", "Gemm", 11, {ACT(1, 70), WEIGHT(50, 70), WEIGHT(50)}, 3, {ATTR_INT("transB", 1)},
 	 .want = WANT_ANY},
 };
+/* clang-format on */
 
 static struct finf_device *dev;
 
@@ -42,8 +44,8 @@ static bool same_weights(const struct finf_form *a, const struct finf_form *b)
 		if (a->weights[k].input != b->weights[k].input ||
 		    a->weights[k].bytes != b->weights[k].bytes ||
 		    a->weights[k].desc_bytes != b->weights[k].desc_bytes ||
-		    (a->weights[k].desc_bytes && memcmp(a->weights[k].desc, b->weights[k].desc,
-							a->weights[k].desc_bytes) != 0))
+		    (a->weights[k].desc_bytes &&
+		     memcmp(a->weights[k].desc, b->weights[k].desc, a->weights[k].desc_bytes) != 0))
 			return false;
 	return true;
 }
@@ -271,7 +273,8 @@ static void ready_init(struct ready *r, struct site *site, const struct finf_for
 	struct finf_diag diag = {""};
 
 	memset(r, 0, sizeof(*r));
-	ck_assert_int_eq(finf_device_kernel_new(dev, site->graph, 0, form, 2, &r->kernel, &diag), 0);
+	ck_assert_int_eq(finf_device_kernel_new(dev, site->graph, 0, form, 2, &r->kernel, &diag),
+			 0);
 	for (uint32_t i = 0; i < site->n_in; i++)
 		if (operand_init(site, dev, form, i, &r->in[i]))
 			r->addresses[i] = r->in[i].at;
@@ -325,8 +328,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, weights_serve_other_batches, 0, FINF_ARRAY_LEN(cases));
-	tcase_add_loop_test(tc, hostile_descriptions_are_refused, 0,
-			    FINF_ARRAY_LEN(blocked_cases));
+	tcase_add_loop_test(tc, hostile_descriptions_are_refused, 0, FINF_ARRAY_LEN(blocked_cases));
 	tcase_add_loop_test(tc, every_layout_number_is_taken_or_refused, 0,
 			    FINF_ARRAY_LEN(blocked_cases));
 	tcase_add_test(tc, forms_that_lie_are_refused);

@@ -2,6 +2,7 @@
 /* Every form that "host" offers for every operator gives what the reference gives. */
 #include "tests/unit/device/site.h"
 
+/* clang-format off: one case in as few lines as it takes */
 static const struct node_case cases[] = {
 	/* Conv: shapes, groups, padding, dilation, bias, activations. */
 	{"conv first layer", "Conv", 11, {ACT(1, 3, 16, 16), WEIGHT(32, 3, 7, 7), WEIGHT(32)}, 3,
@@ -33,7 +34,8 @@ static const struct node_case cases[] = {
 	 {ATTR_INT("group", 2), ATTR_INTS("pads", 1, 1, 1, 1)}, .want = WANT_BLOCKED},
 	{"conv small groups", "Conv", 11, {ACT(1, 12, 6, 6), WEIGHT(8, 3, 3, 3), WEIGHT(8)}, 3,
 	 {ATTR_INT("group", 4)}, .act = FINF_ACT_RELU},
-	{"conv weights computed", "Conv", 11, {ACT(1, 16, 6, 6), ACT(16, 16, 3, 3)}, 2, {{0}}, .want = WANT_ANY},
+	{"conv weights computed", "Conv", 11, {ACT(1, 16, 6, 6), ACT(16, 16, 3, 3)}, 2, {{0}},
+	 .want = WANT_ANY},
 
 	/* Gemm: transpositions, scales, all shapes of C. */
 	{"gemm linear layer", "Gemm", 11, {ACT(1, 70), WEIGHT(50, 70), WEIGHT(50)}, 3,
@@ -60,8 +62,10 @@ static const struct node_case cases[] = {
 	 {ATTR_FLOAT("alpha", 0.0f)}, .want = WANT_ANY},
 	{"gemm C whole", "Gemm", 11, {ACT(3, 20), WEIGHT(20, 10), WEIGHT(3, 10)}, 3, {{0}},
 	 .want = WANT_PLAIN},
-	{"gemm C column", "Gemm", 11, {ACT(3, 20), WEIGHT(20, 10), WEIGHT(3, 1)}, 3, {{0}}, .want = WANT_ANY},
-	{"gemm C scalar", "Gemm", 11, {ACT(3, 20), WEIGHT(20, 10), SCALAR(0.75f)}, 3, {{0}}, .want = WANT_ANY},
+	{"gemm C column", "Gemm", 11, {ACT(3, 20), WEIGHT(20, 10), WEIGHT(3, 1)}, 3, {{0}},
+	 .want = WANT_ANY},
+	{"gemm C scalar", "Gemm", 11, {ACT(3, 20), WEIGHT(20, 10), SCALAR(0.75f)}, 3, {{0}},
+	 .want = WANT_ANY},
 	{"gemm all computed", "Gemm", 11, {ACT(3, 20), ACT(20, 10), ACT(10)}, 3, {{0}},
 	 .want = WANT_PLAIN},
 
@@ -71,7 +75,8 @@ static const struct node_case cases[] = {
 	 .act = FINF_ACT_RELU, .want = WANT_PLAIN},
 	{"matmul two stacks", "MatMul", 13, {ACT(2, 3, 5, 20), ACT(2, 3, 20, 4)}, 2, {{0}},
 	 .want = WANT_PLAIN},
-	{"matmul broadcast", "MatMul", 13, {ACT(2, 1, 5, 20), ACT(3, 20, 4)}, 2, {{0}}, .want = WANT_ANY},
+	{"matmul broadcast", "MatMul", 13, {ACT(2, 1, 5, 20), ACT(3, 20, 4)}, 2, {{0}},
+	 .want = WANT_ANY},
 	{"matmul row", "MatMul", 13, {ACT(20), WEIGHT(20, 10)}, 2, {{0}}, .want = WANT_PLAIN},
 	{"matmul column", "MatMul", 13, {ACT(5, 20), WEIGHT(20)}, 2, {{0}}, .want = WANT_ANY},
 	{"matmul dot", "MatMul", 13, {ACT(20), ACT(20)}, 2, {{0}}, .want = WANT_ANY},
@@ -79,7 +84,8 @@ static const struct node_case cases[] = {
 
 	/* Pools. */
 	{"maxpool", "MaxPool", 12, {ACT(1, 32, 9, 9)}, 1,
-	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2), ATTR_INTS("pads", 1, 1, 1, 1)},
+	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2),
+	  ATTR_INTS("pads", 1, 1, 1, 1)},
 	 .want = WANT_PLAIN | WANT_BLOCKED},
 	{"maxpool ceil", "MaxPool", 12, {ACT(1, 16, 8, 8)}, 1,
 	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2), ATTR_INT("ceil_mode", 1)},
@@ -97,13 +103,15 @@ static const struct node_case cases[] = {
 	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("pads", 1, 1, 1, 1),
 	  ATTR_INT("count_include_pad", 1)}, .want = WANT_ANY},
 	{"avgpool ceil", "AveragePool", 11, {ACT(1, 16, 8, 8)}, 1,
-	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2), ATTR_INT("ceil_mode", 1)}, .want = WANT_ANY},
+	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2), ATTR_INT("ceil_mode", 1)},
+	 .want = WANT_ANY},
 	{"avgpool ceil with padding", "AveragePool", 11, {ACT(1, 16, 9, 9)}, 1,
 	 {ATTR_INTS("kernel_shape", 3, 3), ATTR_INTS("strides", 2, 2), ATTR_INT("ceil_mode", 1),
 	  ATTR_INTS("pads", 1, 1, 0, 0), ATTR_INT("count_include_pad", 1)}, .want = WANT_REF_ONLY},
 	{"global average", "GlobalAveragePool", 7, {ACT(2, 32, 7, 7)}, 1, {{0}},
 	 .want = WANT_PLAIN | WANT_BLOCKED},
-	{"global average odd", "GlobalAveragePool", 7, {ACT(1, 10, 3, 5)}, 1, {{0}}, .want = WANT_ANY},
+	{"global average odd", "GlobalAveragePool", 7, {ACT(1, 10, 3, 5)}, 1, {{0}},
+	 .want = WANT_ANY},
 	{"global average 1-D", "GlobalAveragePool", 7, {ACT(1, 10, 6)}, 1, {{0}},
 	 .want = WANT_REF_ONLY},
 
@@ -135,15 +143,18 @@ static const struct node_case cases[] = {
 	{"div", "Div", 13, {ACT(1, 16, 4, 4), {.rank = 4, .dim = {1, 16, 4, 4}, .fill = FILL_POSITIVE}},
 	 2, {{0}}, .want = WANT_PLAIN},
 	{"div odd channels", "Div", 13,
-	 {ACT(1, 5, 4, 4), {.rank = 4, .dim = {1, 5, 4, 4}, .fill = FILL_POSITIVE}}, 2, {{0}}, .want = WANT_ANY},
+	 {ACT(1, 5, 4, 4), {.rank = 4, .dim = {1, 5, 4, 4}, .fill = FILL_POSITIVE}}, 2, {{0}},
+	 .want = WANT_ANY},
 	{"add per channel", "Add", 13, {ACT(1, 32, 4, 4), WEIGHT(1, 32, 1, 1)}, 2, {{0}},
 	 .want = WANT_PLAIN},
 	{"mul per channel odd", "Mul", 13, {ACT(2, 10, 4, 4), WEIGHT(10, 1, 1)}, 2, {{0}},
 	 .want = WANT_PLAIN},
 	{"mul scalar", "Mul", 13, {ACT(1, 16, 4, 4), SCALAR(3.0f)}, 2, {{0}}, .want = WANT_PLAIN},
-	{"sub from scalar", "Sub", 13, {SCALAR(1.0f), ACT(1, 16, 4, 4)}, 2, {{0}}, .want = WANT_ANY},
+	{"sub from scalar", "Sub", 13, {SCALAR(1.0f), ACT(1, 16, 4, 4)}, 2, {{0}},
+	 .want = WANT_ANY},
 	{"add scalar first", "Add", 13, {SCALAR(1.0f), ACT(2, 3, 4)}, 2, {{0}}, .want = WANT_ANY},
-	{"mul squeeze-excite", "Mul", 13, {ACT(2, 32, 4, 4), ACT(2, 32, 1, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"mul squeeze-excite", "Mul", 13, {ACT(2, 32, 4, 4), ACT(2, 32, 1, 1)}, 2, {{0}},
+	 .want = WANT_ANY},
 	{"add row and column", "Add", 13, {ACT(4, 1), ACT(1, 5)}, 2, {{0}}, .want = WANT_REF_ONLY},
 	{"add last dimension", "Add", 13, {ACT(2, 3, 8), WEIGHT(8)}, 2, {{0}}, .want = WANT_ANY},
 
@@ -155,12 +166,14 @@ static const struct node_case cases[] = {
 	 {ACT(2, 11, 5, 5), WEIGHT(11), WEIGHT(11), WEIGHT(11), VARIANCE(11)}, 5, {{0}},
 	 .act = FINF_ACT_RELU, .want = WANT_PLAIN},
 	{"batchnorm matrix", "BatchNormalization", 9,
-	 {ACT(4, 11), WEIGHT(11), WEIGHT(11), WEIGHT(11), VARIANCE(11)}, 5, {{0}}, .want = WANT_ANY},
+	 {ACT(4, 11), WEIGHT(11), WEIGHT(11), WEIGHT(11), VARIANCE(11)}, 5, {{0}},
+	 .want = WANT_ANY},
 	{"softmax", "Softmax", 13, {ACT(3, 100)}, 1, {{0}}, .want = WANT_PLAIN},
 	{"softmax rows", "Softmax", 11, {ACT(2, 3, 10)}, 1, {{0}}, .want = WANT_PLAIN},
 	{"softmax rows of axis 2", "Softmax", 11, {ACT(2, 3, 10)}, 1, {ATTR_INT("axis", 2)},
 	 .want = WANT_PLAIN},
-	{"softmax middle axis", "Softmax", 13, {ACT(2, 3, 10)}, 1, {ATTR_INT("axis", 1)}, .want = WANT_ANY},
+	{"softmax middle axis", "Softmax", 13, {ACT(2, 3, 10)}, 1, {ATTR_INT("axis", 1)},
+	 .want = WANT_ANY},
 	{"concat channels", "Concat", 13, {ACT(1, 32, 3, 3), ACT(1, 16, 3, 3)}, 2,
 	 {ATTR_INT("axis", 1)}, .want = WANT_PLAIN | WANT_BLOCKED},
 	{"concat odd channels", "Concat", 13, {ACT(1, 20, 3, 3), ACT(1, 12, 3, 3)}, 2,
@@ -203,6 +216,7 @@ static const struct node_case cases[] = {
 	 .want = WANT_REF_ONLY},
 	{"no elements", "Relu", 13, {ACT(2, 0, 3)}, 1, {{0}}, .want = WANT_REF_ONLY},
 };
+/* clang-format on */
 
 static struct finf_device *open_device(const char *name)
 {
@@ -298,6 +312,54 @@ START_TEST(ref_device_offers_the_reference_only)
 }
 END_TEST
 
+static int64_t pick(uint64_t *seed, const int64_t *from, size_t n)
+{
+	return from[test_random(seed) % n];
+}
+
+/* Convolutions of all sizes, those of 1 above all: any layout must be found again by its name. */
+START_TEST(random_convolutions)
+{
+	static const int64_t groups[] = {1, 1, 1, 2, 3, 8, 16, 24, 32}, widths[] = {1, 2, 3, 8, 16, 17};
+	static const int64_t sizes[] = {1, 2, 5, 8}, kernels[] = {1, 1, 2, 3}, steps[] = {1, 1, 2};
+	struct finf_device *dev = open_device("host");
+	uint64_t seed = (uint64_t)_i;
+
+	for (int round = 0; round < 40; round++) {
+		int64_t g = pick(&seed, groups, FINF_ARRAY_LEN(groups));
+		int64_t ic = pick(&seed, widths, FINF_ARRAY_LEN(widths));
+		int64_t oc = pick(&seed, widths, FINF_ARRAY_LEN(widths));
+		int64_t h = pick(&seed, sizes, FINF_ARRAY_LEN(sizes));
+		int64_t w = pick(&seed, sizes, FINF_ARRAY_LEN(sizes));
+		int64_t kh = pick(&seed, kernels, FINF_ARRAY_LEN(kernels));
+		int64_t kw = pick(&seed, kernels, FINF_ARRAY_LEN(kernels));
+		int64_t step = pick(&seed, steps, FINF_ARRAY_LEN(steps));
+		struct node_case row = {
+			.what = "random conv",
+			.op = "Conv",
+			.opset = 11,
+			.in = {ACT(1, g * ic, h, w), WEIGHT(g * oc, ic, kh, kw), WEIGHT(g * oc)},
+			.n_in = 3,
+			.attrs = {ATTR_INT("group", g), ATTR_INTS("strides", step, step),
+				  ATTR_INTS("pads", kh / 2, kw / 2, kh / 2, kw / 2)},
+		};
+		struct finf_form_table table;
+		struct site site;
+		char text[160];
+
+		snprintf(text, sizeof(text), "conv g%d ic%d oc%d %dx%d kernel %dx%d stride %d", (int)g,
+			 (int)ic, (int)oc, (int)h, (int)w, (int)kh, (int)kw, (int)step);
+		site_init(&site, &row, 0);
+		ck_assert_int_eq(site_forms(&site, dev, 1, NULL, &table), 0);
+		for (uint32_t k = 0; k < table.nodes[0].n; k++)
+			run_form(&site, dev, &table.nodes[0].forms[k], 1, text);
+		finf_form_table_fini(&table);
+		site_fini(&site);
+	}
+	finf_device_close(dev);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("device/forms");
@@ -306,6 +368,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, every_form_equals_the_reference, 0, FINF_ARRAY_LEN(cases));
 	tcase_add_loop_test(tc, ref_device_offers_the_reference_only, 0, FINF_ARRAY_LEN(cases));
+	tcase_add_loop_test(tc, random_convolutions, 0, 10);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
