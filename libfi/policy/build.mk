@@ -1,4 +1,4 @@
 # libfi/policy: sources, the rooms it may use, the libraries it needs.
-policy_SRCS := policy.c event.c pump.c model.c slots.c heap.c evict.c evict_lru.c text.c check.c
+policy_SRCS := policy.c event.c pump.c model.c slots.c heap.c evict.c evict_lru.c text.c record.c check.c
 policy_DEPS := base
 policy_LIBS := 

@@ -27,6 +27,22 @@ struct finf_record_step { /* 48 bytes, no padding; n_actions struct finf_action 
 	uint32_t reserved;
 };
 
+/* More models or requests than this are not believed. */
+#define FINF_RECORD_CAPACITY_MAX (1u << 20)
+
+struct finf_record_totals {
+	uint64_t steps, actions;
+};
+
+/**
+ * finf_record_replay - feed a recorded file to a fresh policy and compare.
+ * A file that ends in the middle of a step is good up to there.
+ * Return: 0; -EBADMSG not a record, or damaged; -EILSEQ a step gave other
+ * actions than were recorded; both with diag.
+ */
+int finf_record_replay(const void *data, size_t bytes, struct finf_record_totals *ret,
+		       struct finf_diag *diag);
+
 _Static_assert(sizeof(struct finf_record_head) == 56, "written as it is");
 _Static_assert(sizeof(struct finf_event) == 32, "written as it is");
 _Static_assert(sizeof(struct finf_action) == 40, "written as it is");
