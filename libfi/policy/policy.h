@@ -48,7 +48,7 @@ struct finf_event {
 enum finf_action_kind {
 	FINF_DO_LOAD = 1,  /* model; a = arena zone bytes to reserve first; b = weight bytes */
 	FINF_DO_EVICT,	   /* model; a = bytes given back */
-	FINF_DO_COMPACT,   /* model in want; a = hole bytes; all rests until COMPACTED */
+	FINF_DO_COMPACT,   /* for model, all the way (a = 0); all rests until COMPACTED */
 	FINF_DO_RUN,	   /* id, model; a = arena zone bytes; the model may still be loading */
 	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: it is over */
 	FINF_DO_CANCEL_LOAD, /* model: nobody wants it any more */

@@ -54,6 +54,9 @@ static bool reply_one(struct finf_policy *p)
 
 /* ---- compaction: everything else rests ---------------------------------- */
 
+/* All the way: a hole of the size of the weights would not do where the zone
+ * has to grow too, and what it would have spared is moved again next time. */
+
 static bool compact(struct finf_policy *p)
 {
 	const struct finf_policy_entry *m = &p->models[p->compact_for];
@@ -70,7 +73,6 @@ static bool compact(struct finf_policy *p)
 	finf_policy_emit(p, &(struct finf_action){
 		.kind = FINF_DO_COMPACT,
 		.model = p->compact_for,
-		.a = m->wants_room ? 0 : m->pub.weight_bytes,
 		.reason = FINF_WHY_FRAGMENTED,
 		.other = FINF_MODEL_NONE,
 	});
