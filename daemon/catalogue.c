@@ -309,15 +309,18 @@ static int publish(struct fid_catalogue *cat, const char *tmp, const char *name,
 
 	snprintf(number, sizeof(number), "%" PRIu32, version);
 	err = open_dir(cat->models_fd, name, &dir);
-	if (err)
-		return finf_diag_set(diag, err, "%s/models/%s: %s", cat->root, name, strerror(-err));
-	if (renameat(cat->tmp_fd, tmp, dir, number) < 0 || fsync(dir) < 0)
-		err = finf_diag_set(diag, -errno, "%s/models/%s/%s: %s", cat->root, name, number,
-				    strerror(errno));
-	close(dir);
-	if (err)
-		unlinkat(cat->models_fd, name, AT_REMOVEDIR); /* when we made it: it is empty */
-	return err;
+	if (!err && renameat(cat->tmp_fd, tmp, dir, number) < 0)
+		err = -errno;
+	if (!err && fsync(dir) < 0) {
+		err = -errno;
+		remove_tree(dir, number);
+	}
+	close_if(dir);
+	if (!err)
+		return 0;
+	unlinkat(cat->models_fd, name, AT_REMOVEDIR); /* when we made it: it is empty */
+	return finf_diag_set(diag, err, "%s/models/%s/%s: %s", cat->root, name, number,
+			     strerror(-err));
 }
 
 int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
@@ -329,9 +332,10 @@ int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uin
 	snprintf(tmp, sizeof(tmp), "import-%" PRIu32, cat->imports++);
 	err = open_dir(cat->tmp_fd, tmp, &dir);
 	if (err)
-		return finf_diag_set(diag, err, "%s/tmp/%s: %s", cat->root, tmp, strerror(-err));
-	err = import_into(dev, threads, fd, dir, name, diag);
-	close(dir);
+		finf_diag_set(diag, err, "%s/tmp/%s: %s", cat->root, tmp, strerror(-err));
+	else
+		err = import_into(dev, threads, fd, dir, name, diag);
+	close_if(dir);
 	if (!err)
 		err = publish(cat, tmp, name, version, diag);
 	if (err)

@@ -258,8 +258,12 @@ static void import_work(struct fid_job *job)
 
 	op->result = fid_catalogue_import(core->cat, core->dev, core->threads, op->fd,
 					  op->model->name, op->model->version, &op->diag);
-	if (!op->result)
-		prepare_work(job);
+	if (op->result)
+		return;
+	prepare_work(job);
+	/* What cannot be used is not kept: the client is told that the import failed. */
+	if (op->result)
+		fid_catalogue_remove(core->cat, op->model->name, op->model->version, NULL);
 }
 
 static void import_finish(struct fid_job *job)
