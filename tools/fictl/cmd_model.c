@@ -31,10 +31,14 @@ static int pack_graph(const struct finf_graph *graph, int *ret_fd, struct finf_d
 	if (!mkdtemp(dir))
 		return finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
 	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	err = dirfd < 0 ? -errno : finf_pack_write_portable(dirfd, "model.fim", graph, diag);
+	if (dirfd < 0)
+		err = finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
+	else
+		err = finf_pack_write_portable(dirfd, "model.fim", graph, diag);
 	if (!err) {
 		fd = openat(dirfd, "model.fim", O_RDONLY | O_CLOEXEC);
-		err = fd < 0 ? -errno : 0;
+		if (fd < 0)
+			err = finf_diag_set(diag, -errno, "%s/model.fim: %s", dir, strerror(errno));
 	}
 	/* fid gets the open file; the name is not needed any more. */
 	if (dirfd >= 0) {
