@@ -4,6 +4,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <grp.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,7 +88,7 @@ static bool serves(const char *path)
 	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	bool ok;
 
-	strncpy(addr.sun_path, path, sizeof(addr.sun_path) - 1);
+	memcpy(addr.sun_path, path, strnlen(path, sizeof(addr.sun_path) - 1));
 	ok = fd >= 0 && !connect(fd, (struct sockaddr *)&addr, sizeof(addr));
 	if (fd >= 0)
 		close(fd);
@@ -202,6 +203,59 @@ int proc_descriptors(pid_t pid)
 	return n - 2;
 }
 
+void wait_descriptors(pid_t pid, int n)
+{
+	int have = 0;
+
+	for (int ms = 0; ms < WAIT_MS; ms += 2) {
+		have = proc_descriptors(pid);
+		if (have == n)
+			return;
+		poll(NULL, 0, 2);
+	}
+	ck_abort_msg("process %d has %d descriptors, not %d", (int)pid, have, n);
+}
+
+struct paths {
+	char *at[4096];
+	int n;
+};
+
+static struct paths *walked;
+
+static int walk(const char *path, const struct stat *st, int kind, struct FTW *ftw)
+{
+	(void)st, (void)kind, (void)ftw;
+	if (walked->n == (int)(sizeof(walked->at) / sizeof(walked->at[0])))
+		return 1;
+	walked->at[walked->n] = strdup(path);
+	return !walked->at[walked->n++];
+}
+
+static int by_text(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+char *file_list(const char *dir)
+{
+	struct paths paths = {.n = 0};
+	char *text = NULL;
+	size_t bytes;
+	FILE *out = open_memstream(&text, &bytes);
+
+	ck_assert_ptr_nonnull(out);
+	walked = &paths;
+	ck_assert_int_eq(nftw(dir, walk, 16, FTW_PHYS), 0);
+	qsort(paths.at, (size_t)paths.n, sizeof(paths.at[0]), by_text);
+	for (int i = 0; i < paths.n; i++) {
+		fprintf(out, "%s\n", paths.at[i]);
+		free(paths.at[i]);
+	}
+	fclose(out);
+	return text;
+}
+
 /* ---- programs ---------------------------------------------------------------------- */
 
 void test_output_free(struct test_output *output)
@@ -228,16 +282,25 @@ static char *read_all(FILE *file)
 
 void run_program(struct test_output *ret, const char *const *argv)
 {
+	run_program_watched(ret, argv, NULL, NULL);
+}
+
+void run_program_watched(struct test_output *ret, const char *const *argv,
+			 void (*started)(void *ctx, pid_t pid), void *ctx)
+{
 	FILE *out = tmpfile(), *err = tmpfile();
-	int status = 0, ms = 0;
+	int status = 0, ms = 0, go[2];
 	pid_t pid;
 
-	ck_assert(out && err);
+	ck_assert(out && err && !pipe2(go, O_CLOEXEC));
 	pid = fork();
 	ck_assert_int_ge(pid, 0);
 	if (!pid) {
 		int null_fd = open("/dev/null", O_RDONLY);
+		char byte;
 
+		if (read(go[0], &byte, 1) != 1)
+			_exit(127);
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
 		dup2(null_fd, STDIN_FILENO);
 		dup2(fileno(out), STDOUT_FILENO);
@@ -245,6 +308,11 @@ void run_program(struct test_output *ret, const char *const *argv)
 		execv(argv[0], (char *const *)(uintptr_t)argv);
 		_exit(127);
 	}
+	if (started)
+		started(ctx, pid);
+	ck_assert_int_eq(write(go[1], "", 1), 1);
+	close(go[0]);
+	close(go[1]);
 	while (waitpid(pid, &status, WNOHANG) != pid) {
 		poll(NULL, 0, 2);
 		ms += 2;
@@ -272,6 +340,18 @@ void fictl(struct test_output *ret, const struct test_fid *fid, const char *cons
 		argv[n++] = args[i];
 	argv[n] = NULL;
 	run_program(ret, argv);
+}
+
+void check_message(const struct test_output *output)
+{
+	const char *text = output->err;
+	size_t len = strlen(text);
+
+	ck_assert_msg(!strncmp(text, "fictl: ", 7) && len > 8, "not a message: \"%s\"", text);
+	ck_assert_msg(strchr(text, '\n') == text + len - 1, "not one line: \"%s\"", text);
+	for (size_t i = 0; i + 1 < len; i++)
+		ck_assert_msg((unsigned char)text[i] >= ' ' && text[i] != 0x7f,
+			      "control character in \"%s\"", text);
 }
 
 static void collect(const char **args, va_list list)

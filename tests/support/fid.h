@@ -35,6 +35,10 @@ void fid_stop(struct test_fid *fid);
 /** Bytes of VmRSS, VmHWM ... of /proc/PID/status. */
 uint64_t proc_status_bytes(pid_t pid, const char *key);
 int proc_descriptors(pid_t pid);
+/** Until @pid has @n descriptors: what it closes late it still has to close. */
+void wait_descriptors(pid_t pid, int n);
+/** Every path below @dir, sorted, one a line; malloc'd. */
+char *file_list(const char *dir);
 
 /* What a program wrote and how it ended. */
 struct test_output {
@@ -45,8 +49,13 @@ void test_output_free(struct test_output *output);
 
 /** run_program - argv[0] is a path; stdin is /dev/null; bounded to five minutes. */
 void run_program(struct test_output *ret, const char *const *argv);
+/** The same; @started sees the process before it executes its first instruction. */
+void run_program_watched(struct test_output *ret, const char *const *argv,
+			 void (*started)(void *ctx, pid_t pid), void *ctx);
 /** fictl - `build/fictl --socket fid->socket ARGS...`; fid NULL = without --socket. */
 void fictl(struct test_output *ret, const struct test_fid *fid, const char *const *args);
+/** What fictl says when it fails: one line that begins with its name, nothing unprintable. */
+void check_message(const struct test_output *output);
 
 /** fictl that must end with @status; returns its stdout until the next eight calls. */
 const char *fictl_ok(const struct test_fid *fid, ...) __attribute__((sentinel));
