@@ -67,6 +67,9 @@ static int check_input(const struct finf_value *value, const struct finf_tensor 
 		return finf_diag_set(diag, -EINVAL, "input '%s': %s is no shape of a tensor",
 				     value->name,
 				     finf_shape_text(&given->shape, have, sizeof(have)));
+	if (!bytes && !finf_shape_is_static(&value->shape))
+		return finf_diag_set(diag, -EINVAL, "input '%s': %s has no elements", value->name,
+				     finf_shape_text(&given->shape, have, sizeof(have)));
 	if (given->bytes != bytes || (!given->data && bytes))
 		return finf_diag_set(diag, -EINVAL, "input '%s': %zu bytes given, %s %s has %zu",
 				     value->name, given->data ? given->bytes : 0,
