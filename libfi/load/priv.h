@@ -92,7 +92,8 @@ struct load_block {
 	uint8_t *into; /* where the read puts it: a staging slot or the pool */
 	uint32_t bytes, done;
 	uint32_t tries;
-	bool arrived;
+	int err;      /* for good; told in its turn */
+	bool arrived; /* all of it, or err */
 };
 
 /* load.c */

@@ -27,6 +27,7 @@
 #define HUGE_PAGE (2u << 20)
 #define STAGING_BYTES (8u << 20)
 #define BLOCK_TRIES 64
+#define END_OF_FILE 1 /* beside the negative errnos of a block */
 
 /* ---- making it ------------------------------------------------------------ */
 
@@ -312,35 +313,30 @@ static void fill_window(struct reader *r)
 	}
 }
 
-static void fail(struct reader *r, int err)
-{
-	if (!r->err)
-		r->err = err;
-}
-
-/* The answer to one read. Short ones and passing failures are asked again. */
+/*
+ * The answer to one read. Short ones and passing failures are asked again; what
+ * went wrong for good is told when the block's turn comes, so that all before
+ * it is published whatever the order of the answers.
+ */
 static void take_answer(struct reader *r, struct load_block *block, int res)
 {
-	uint64_t at = block->file_offset + block->done;
+	bool partial;
 
 	r->in_flight--;
 	if (r->err)
 		return;
-	if (res == -EINVAL || res == -EOPNOTSUPP) {
-		fail(r, -EOPNOTSUPP);
-	} else if (res < 0 && res != -EAGAIN && res != -EINTR) {
-		fail(r, finf_stream_read_failed(r->st, at, res));
-	} else if (res == 0 || (res > 0 && (uint32_t)res < block->bytes - block->done &&
-				(uint32_t)res % r->st->align)) {
-		fail(r, finf_stream_ended_early(r->st, at + (uint32_t)res));
-	} else {
-		block->done += res > 0 ? (uint32_t)res : 0;
-		block->arrived = block->done == block->bytes;
-		if (!block->arrived && ++block->tries == BLOCK_TRIES)
-			fail(r, finf_stream_read_failed(r->st, at, -EIO));
-		else if (!block->arrived)
-			queue_read(r, block);
-	}
+	if (res > 0)
+		block->done += (uint32_t)res;
+	partial = block->done < block->bytes;
+	if (res < 0 && res != -EAGAIN && res != -EINTR)
+		block->err = res;
+	else if (!res || (res > 0 && partial && (uint32_t)res % r->st->align))
+		block->err = END_OF_FILE;
+	else if (partial && ++block->tries == BLOCK_TRIES)
+		block->err = -EIO;
+	block->arrived = block->err || !partial;
+	if (!block->arrived)
+		queue_read(r, block);
 }
 
 /* Tell the kernel what is queued, wait for one answer if @wait, take all that are there. */
@@ -373,9 +369,15 @@ static void drain(struct reader *r)
 static int retire_head(struct reader *r)
 {
 	struct load_block *block = block_at(r, r->head);
+	uint64_t at = block->file_offset + block->done;
 
 	if (!block->arrived)
 		return 0;
+	if (block->err == -EINVAL || block->err == -EOPNOTSUPP)
+		return -EOPNOTSUPP;
+	if (block->err)
+		return block->err == END_OF_FILE ? finf_stream_ended_early(r->st, at) :
+						   finf_stream_read_failed(r->st, at, block->err);
 	r->head++;
 	return finf_stream_retire(r->st, block->into, block->bytes);
 }
@@ -396,17 +398,13 @@ static void read_all(struct reader *r)
 	struct load_stream *st = r->st;
 
 	while (!r->err && !finf_stream_done(st)) {
-		int err;
-
 		fill_window(r);
-		err = exchange(r, !block_at(r, r->head)->arrived);
-		if (err < 0)
-			fail(r, finf_stream_read_failed(
-					st, st->load->segments[st->segment].file_offset + st->at, err));
-		else if (finf_stream_canceled(st))
-			fail(r, -ECANCELED);
-		else if (!r->err)
-			r->err = retire_head(r);
+		r->err = exchange(r, !block_at(r, r->head)->arrived);
+		if (r->err < 0)
+			r->err = finf_stream_read_failed(
+				st, st->load->segments[st->segment].file_offset + st->at, r->err);
+		else
+			r->err = finf_stream_canceled(st) ? -ECANCELED : retire_head(r);
 	}
 	drain(r);
 }
