@@ -317,6 +317,11 @@ static void writer_fini(struct writer *w)
 	free(w->chunk);
 }
 
+static int no_bytes(struct writer *w, const struct finf_value *value)
+{
+	return finf_diag_set(w->diag, -EINVAL, "constant %s has no bytes", value->name);
+}
+
 static int write_pack(struct writer *w, int dirfd, const char *name, const struct finf_graph *graph,
 		      const struct finf_plan *plan)
 {
@@ -328,6 +333,9 @@ static int write_pack(struct writer *w, int dirfd, const char *name, const struc
 		if (!finf_pack_name_ok(w->items[i].name))
 			return finf_diag_set(w->diag, -EINVAL, "constant %s: a pack cannot hold this "
 					     "name", w->items[i].name);
+	for (uint32_t v = 0; v < graph->n_values; v++)
+		if (finf_graph_const_inline(&graph->values[v]) && !graph->values[v].data)
+			return no_bytes(w, &graph->values[v]);
 	err = lay_out(w, graph, plan);
 	return err ? err : write_file(w, dirfd, name);
 }
@@ -376,8 +384,7 @@ static int collect_constants(struct writer *w, struct constants *c)
 		collect(c, seen, v);
 	for (uint32_t i = 0; i < c->n; i++)
 		if (!graph->values[c->values[i]].data)
-			return finf_diag_set(w->diag, -EINVAL, "constant %s has no bytes",
-					     graph->values[c->values[i]].name);
+			return no_bytes(w, &graph->values[c->values[i]]);
 	return 0;
 }
 

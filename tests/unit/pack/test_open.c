@@ -347,6 +347,35 @@ START_TEST(test_tensor_missing)
 }
 END_TEST
 
+/* A constant that should be inside the graph and is not: of no bytes, so that nothing moves. */
+START_TEST(test_inline_constant_missing)
+{
+	struct finf_graph *graph = sample_graph();
+	struct finf_diag diag = {""};
+	struct finf_buf buf;
+	struct finf_pack *pack;
+	int dir = scratch_fd();
+	uint32_t v = sample_const(graph, "none", 1, 0, 0);
+	uint8_t *file;
+	size_t size;
+
+	ck_assert_int_eq(finf_pack_write_portable(dir, "a.fim", graph, &diag), 0);
+	file = load_file(dir, "a.fim", &size);
+	ck_assert_int_eq(open_bytes(file, size, &pack, &diag), 0);
+	finf_pack_close(pack);
+	graph->values[v].data = NULL;
+	finf_buf_init(&buf);
+	finf_graph_write(graph, &buf);
+	memcpy(file + FINF_SEGMENT_ALIGN, buf.data, buf.len);
+	fix_checksums(file, size, SAMPLE_FRONT);
+	open_must_fail(file, size, -EBADMSG, "constant none is not in the file", "inline");
+	finf_buf_fini(&buf);
+	finf_graph_free(graph);
+	free(file);
+	close(dir);
+}
+END_TEST
+
 typedef void (*spoil_fn)(struct finf_plan *plan);
 
 static void move_weight(struct finf_plan *plan)
@@ -465,6 +494,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, test_edited_header, 0, FINF_ARRAY_LEN(edits));
 	tcase_add_loop_test(tc, test_harmless_edit, 0, 2);
 	tcase_add_test(tc, test_tensor_missing);
+	tcase_add_test(tc, test_inline_constant_missing);
 	tcase_add_loop_test(tc, test_plan_contradicts, 0, FINF_ARRAY_LEN(plan_rows));
 	tcase_add_loop_test(tc, test_front_mutations, 0, 2);
 	tcase_add_loop_test(tc, test_mutations, 0, 2);

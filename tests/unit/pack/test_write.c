@@ -307,12 +307,16 @@ START_TEST(test_constant_without_bytes)
 	struct finf_graph *graph = sample_graph();
 	struct finf_diag diag = {""};
 	int dir = scratch_fd();
-	uint32_t v;
+	uint32_t v, tiny = sample_const(graph, "tiny", 1, 2, 0);
 
 	ck_assert(finf_graph_find(graph, "W2", &v));
 	graph->values[v].data = NULL;
 	ck_assert_int_eq(finf_pack_write_portable(dir, "a.fim", graph, &diag), -EINVAL);
 	ck_assert_str_eq(diag.text, "a.fim: constant W2 has no bytes");
+	graph->values[v].data = graph->values[tiny].data; /* never reached */
+	graph->values[tiny].data = NULL; /* would be inside the graph */
+	ck_assert_int_eq(finf_pack_write_portable(dir, "a.fim", graph, &diag), -EINVAL);
+	ck_assert_str_eq(diag.text, "a.fim: constant tiny has no bytes");
 	ck_assert_uint_eq(count_files(dir), 0);
 	finf_graph_free(graph);
 	close(dir);

@@ -306,6 +306,22 @@ static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
 	return false;
 }
 
+static bool outlive_in_place(struct finf_plan *plan, uint64_t *seed)
+{
+	(void)seed;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		const struct finf_step *step = &plan->steps[s];
+
+		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
+		    step->out[0].kind == FINF_OPERAND_BUFFER &&
+		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
+			plan->buffers[step->in[0].index].last_step++;
+			return true;
+		}
+	}
+	return false;
+}
+
 static bool operand_out_of_range(struct finf_plan *plan, uint64_t *seed)
 {
 	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
@@ -494,7 +510,8 @@ static const struct spoil {
 	SPOIL(shorten_arena_by_a_line), SPOIL(swap_steps), SPOIL(drop_step), SPOIL(drop_need),
 	SPOIL(need_too_many), SPOIL(die_early), SPOIL(live_backwards), SPOIL(live_too_long),
 	SPOIL(shrink_buffer), SPOIL(rename_value), SPOIL(value_out_of_range), SPOIL(alias_of_later),
-	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(operand_out_of_range),
+	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(outlive_in_place),
+	SPOIL(operand_out_of_range),
 	SPOIL(operand_of_other_kind), SPOIL(other_node), SPOIL(other_in_layout),
 	SPOIL(other_out_layout), SPOIL(small_workspace), SPOIL(workspace_outside),
 	SPOIL(workspace_on_a_buffer), SPOIL(weight_onto_last), SPOIL(misalign_weight),
@@ -526,6 +543,40 @@ START_TEST(test_spoilt_plans_are_refused)
 }
 END_TEST
 
+/*
+ * a, its other name y, z written over y, and a read once more: every lifetime
+ * and every offset is as the rules want it, but a's bytes are z's by then.
+ */
+START_TEST(test_stale_bytes)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+	struct finf_plan_buffer *y, *z;
+	uint32_t a = fake_node(graph, 64, fake_input(graph, 64), FINF_NONE, FINF_NONE), v;
+
+	v = fake_node(graph, 64, a, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 64, v, FINF_NONE, FINF_NONE);
+	finf_graph_output(graph, fake_node(graph, 64, v, a, FINF_NONE));
+	fake_plain_table(&table, graph);
+	table.nodes[1].forms[0].flags = FINF_FORM_ALIAS;
+	table.nodes[2].forms[0].flags = FINF_FORM_INPLACE;
+	plan = fake_plan(graph, &table, NULL);
+	y = &plan->buffers[plan->steps[1].in[0].index];
+	z = &plan->buffers[plan->steps[1].out[0].index];
+	ck_assert_uint_eq(z->alias_of, FINF_NONE); /* the planner knows */
+	z->alias_of = plan->steps[1].in[0].index;
+	z->offset = y->offset;
+	y->last_step = 1;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	ck_assert_ptr_nonnull(strstr(diag.text, "after it was written over"));
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("plan/check");
@@ -534,6 +585,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_random_plans_are_proven, 0, SEEDS);
 	tcase_add_test(tc, test_arena_near_bound);
+	tcase_add_test(tc, test_stale_bytes);
 	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -173,6 +173,24 @@ START_TEST(test_looks_one_node_ahead)
 }
 END_TEST
 
+/* Blocked would be faster, were the result not wanted plain. */
+START_TEST(test_output_wants_plain)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_form_table table;
+	struct finf_plan *plan;
+
+	finf_graph_output(graph, fake_node(graph, 16, fake_input(graph, 16), FINF_NONE, FINF_NONE));
+	fake_table_init(&table, graph);
+	fake_form(&table, graph, 0, 0, 1, 50, "");
+	fake_form(&table, graph, 0, 0, 0, 100, "");
+	plan = fake_plan(graph, &table, NULL);
+	ck_assert_uint_eq(plan->n_steps, 1);
+	ck_assert_uint_eq(plan->est_ns, 100);
+	done(graph, &table, plan);
+}
+END_TEST
+
 START_TEST(test_reorder_is_shared)
 {
 	struct finf_graph *graph = fake_graph();
@@ -525,6 +543,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_sums_are_checked);
 	tcase_add_loop_test(tc, test_cheapest_forms, 0, FINF_ARRAY_LEN(choices));
 	tcase_add_test(tc, test_looks_one_node_ahead);
+	tcase_add_test(tc, test_output_wants_plain);
 	tcase_add_test(tc, test_reorder_is_shared);
 	tcase_add_test(tc, test_no_form);
 	tcase_add_test(tc, test_unsorted_graph);
