@@ -166,6 +166,11 @@ static bool same_dims(const struct finf_dnn_md *a, const struct finf_dnn_md *b)
 	return a->rank == b->rank && !memcmp(a->dim, b->dim, sizeof(a->dim));
 }
 
+static bool same_bytes(const struct finf_dnn_md *a, const struct finf_dnn_md *b)
+{
+	return same_dims(a, b) && a->tag == b->tag;
+}
+
 /* 0 + 0, 0 - 0 and 0 * 0 are 0; 0 / 0 is not, and what follows must agree. */
 static bool arithmetic_keeps_zero(const struct finf_site *site)
 {
@@ -189,11 +194,14 @@ static int operands(const struct finf_site *site, struct finf_dnn_md md[2], stru
 		if (!err)
 			err = match_layout(&md[i], dst);
 	}
-	if (!err && same_dims(&md[0], dst) && same_dims(&md[1], dst)) {
+	if (!err && same_bytes(&md[0], dst) && same_bytes(&md[1], dst)) {
 		flatten(&md[0], zeros);
 		flatten(&md[1], zeros);
 		flatten(dst, zeros);
 	}
+	/* oneDNN 2.6 errs when it repeats an operand over padded channels and activates the sum. */
+	if (!err && padding(dst))
+		err = -EOPNOTSUPP;
 	return err;
 }
 
@@ -213,7 +221,7 @@ int finf_build_binary(const struct finf_site *site, struct finf_build *b)
 			return -EOPNOTSUPP;
 		first = 1;
 	}
-	if (!same_dims(&md[first], &dst) || md[first].tag != dst.tag)
+	if (!same_bytes(&md[first], &dst))
 		return -EOPNOTSUPP;
 	finf_build_post_act(site, b, &post);
 	err = finf_dnn_binary(site->dnn, alg, &md[first], &md[!first], &dst, &post, &b->pd);
