@@ -692,7 +692,7 @@ static void managed_read(cu_address at, size_t bytes)
 {
 	void *host = (void *)(uintptr_t)at;
 	struct iovec iov = {host, bytes};
-	uint64_t want, start = now_ns();
+	uint64_t want, start;
 	cu_result err;
 	double us;
 	int ret;
@@ -705,7 +705,8 @@ static void managed_read(cu_address at, size_t bytes)
 	us = us_since(start);
 	sys_say("managed_read", ret, "bytes=%zu gb_per_s=%.2f same=%d", bytes, gb_per_s(bytes, us),
 		hash(host, bytes) == want);
-	ret = io_uring_unregister_buffers(&probe.ring);
+	if (probe.staging_fixed)
+		io_uring_unregister_buffers(&probe.ring);
 	ret = io_uring_register_buffers(&probe.ring, &iov, 1);
 	if (sys_say("managed_uring_register", ret, "bytes=%zu", bytes)) {
 		memset(host, 0, bytes);
