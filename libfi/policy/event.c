@@ -211,7 +211,7 @@ static void cancel_load(struct finf_policy *p, uint32_t model)
 	struct finf_policy_entry *m = &p->models[model];
 
 	if (m->pub.residency != FINF_LOADING || m->cancelled || finf_model_wanted(m) ||
-	    m->pub.pinned || m->pub.running > m->muted)
+	    m->pub.running > m->muted)
 		return;
 	m->cancelled = true;
 	finf_policy_emit(p, &(struct finf_action){

@@ -179,31 +179,6 @@ static void load(struct finf_policy *p, uint32_t model)
 	});
 }
 
-static bool serve_head(struct finf_policy *p)
-{
-	uint32_t head = head_to_serve(p), victim = finf_heap_min(&p->idle);
-
-	if (head == FINF_HEAP_NONE)
-		return false;
-	if (needs_victim(p, head)) {
-		if (victim == FINF_HEAP_NONE)
-			return false;
-		evict_for(p, victim, head);
-		return true;
-	}
-	if (!head_fits(p, head, p->held))
-		return false; /* EVICTED will bring the rest */
-	if (p->models[head].wants_room) {
-		p->models[head].wants_room = false;
-		finf_model_refile(p, head);
-	} else {
-		load(p, head);
-	}
-	return true;
-}
-
-/* ---- runs ---------------------------------------------------------------- */
-
 /* The age of the request that room is being made for in vain; UINT64_MAX = none. */
 static uint64_t blocked_seq(const struct finf_policy *p)
 {
@@ -247,6 +222,32 @@ static void run(struct finf_policy *p, uint32_t model)
 		.other = FINF_MODEL_NONE,
 	});
 }
+
+static bool serve_head(struct finf_policy *p)
+{
+	uint32_t head = head_to_serve(p), victim = finf_heap_min(&p->idle);
+
+	if (head == FINF_HEAP_NONE)
+		return false;
+	if (needs_victim(p, head)) {
+		if (victim == FINF_HEAP_NONE)
+			return false;
+		evict_for(p, victim, head);
+		return true;
+	}
+	if (!head_fits(p, head, p->held))
+		return false; /* EVICTED will bring the rest */
+	if (p->models[head].wants_room) {
+		p->models[head].wants_room = false;
+		finf_model_refile(p, head);
+		run(p, head); /* now, before the next head takes the room */
+	} else {
+		load(p, head);
+	}
+	return true;
+}
+
+/* ---- runs ---------------------------------------------------------------- */
 
 static bool zone_fits(const struct finf_policy *p, uint32_t model)
 {

@@ -133,6 +133,28 @@ static const struct scenario scenarios[] = {
 		REQ(0, 4, ""), /* 40 + 40 + 30 do not fit while 3 runs */
 		RAN(1, 3, "reply #3 0; load 0"),
 	}},
+	{"room for activations is not lost to a later cold model", 1, 1, 8, {
+		ADD(0, 40, 10), ADD(1, 20, 10), ADD(2, 20, 0), ADD(3, 15, 0),
+		WARM(0, 1), WARM(1, 2), WARM(2, 3),
+		{{FINF_EV_REQUEST, 0, 4, 0, 30}, "evict 1>0 (room for activations)", 0},
+		REQ(2, 5, "run #5"),
+		REQ(3, 6, ""),
+		EV(EVICTED, 1, 0, 0, ""), /* 4 is first, and nothing can run yet */
+		RAN(2, 5, "reply #5 0; run #4; evict 2>3 (room for weights)"),
+		EV(EVICTED, 2, 0, 0, "load 3"),
+	}},
+	{"nobody is evicted for a request that is gone", 1, 1, 8, {
+		ADD(0, 20, 0), ADD(1, 20, 0),
+		WARM(0, 1),
+		REQ(1, 2, "load 1"),
+		EV(NO_PLACE, 1, 0, 0, "compact 1"),
+		EV(COMPACTED, 0, 0, 0, "load 1"),
+		REQ(0, 3, "run #3"),
+		EV(NO_PLACE, 1, 0, 0, ""), /* one more has to go, but 0 runs */
+		EV(CANCEL, 0, 2, 0, ""),
+		RAN(0, 3, "reply #3 0"),
+		REQ(1, 4, "load 1"),
+	}},
 	{"a request that no longer fits beside a pin is refused", 1, 1, 8, {
 		ADD(0, 60, 10), ADD(1, 40, 10), ADD(2, 30, 10),
 		EV(PIN, 0, 1, 1, "load 0"),
