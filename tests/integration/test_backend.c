@@ -197,7 +197,7 @@ static uint64_t pool_bytes(const char *path)
 	struct stat st;
 
 	ck_assert_int_eq(stat(path, &st), 0);
-	return ((uint64_t)64 << 20) + 5 * (uint64_t)st.st_size;
+	return ((uint64_t)16 << 20) + 5 * (uint64_t)st.st_size;
 }
 
 static int run_in_engine(const struct finf_engine_opts *opts, const char *path,
