@@ -21,3 +21,18 @@ $(BUILD)/tests/unit/import/test_failure: LDFLAGS_ALL += \
 	$(foreach f,malloc calloc realloc open fstat mmap,-Wl,--wrap=$(f))
 $(BUILD)/tests/unit/graph/test_memory: LDFLAGS_ALL += \
 	$(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
+
+# Preloaded by tests that make system calls fail: tests/support/failcall/failcall.h.
+$(BUILD)/tests/failcall.so: tests/support/failcall/failcall.c tests/support/failcall/failcall.h
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -shared -o $@ $< -ldl
+
+# Cold loads against fio: see its head.
+$(BUILD)/tests/bench/bench_load: $(BUILD)/tests/bench/bench_load.o $(BUILD)/libfi/load.a \
+		$(BUILD)/libfi/base.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(call libs,load)
+
+.PHONY: bench-load
+bench-load: $(BUILD)/tests/bench/bench_load
