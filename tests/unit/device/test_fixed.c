@@ -5,7 +5,8 @@
 
 #include "tests/unit/device/site.h"
 
-/* clang-format off: one case in as few lines as it takes */
+/* One case in as few lines as it takes. */
+/* clang-format off */
 static const struct node_case cases[] = {
 	{"conv 3x3", "Conv", 11, {ACT(1, 32, 10, 10), WEIGHT(48, 32, 3, 3), WEIGHT(48)}, 3,
 	 {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_RELU},
