@@ -66,6 +66,11 @@ void finf_load_report(const struct finf_load *load, struct finf_load_report *ret
 	*ret = load->report;
 }
 
+void finf_load_why(const struct finf_load *load, struct finf_diag *ret)
+{
+	*ret = load->diag;
+}
+
 /* The new word before the look at waiters, theirs the other way round: one of both sees. */
 static void set_progress(struct finf_load *load, uint32_t progress)
 {

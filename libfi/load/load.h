@@ -10,7 +10,10 @@
 #include "base/base.h"
 #include "device/device.h"
 
-/* How bytes travel. AUTO measures nothing: it takes the best that works here. */
+/*
+ * How bytes travel. AUTO measures nothing: it takes the best that works here,
+ * which is staging wherever there is a ring (Documentation/internals/load.md).
+ */
 enum finf_load_mode {
 	FINF_LOAD_AUTO = 0,
 	FINF_LOAD_DIRECT,  /* O_DIRECT read_fixed into the registered pool */
@@ -27,7 +30,7 @@ struct finf_load_segment {
 struct finf_loader_opts {
 	size_t size; /* sizeof(struct finf_loader_opts) */
 	enum finf_load_mode mode;
-	uint64_t staging_bytes; /* 0 = 8 MiB, or 4 MiB when memlock allows no more */
+	uint64_t staging_bytes; /* 0 = 8 MiB, or half of RLIMIT_MEMLOCK when that is less */
 	uint32_t block_bytes;	/* 0 = 1 MiB */
 	uint32_t depth;		/* 0 = 8 blocks in flight */
 	bool no_checksum;	/* benchmarks only */
@@ -41,7 +44,7 @@ struct finf_load_report {
 	uint64_t bytes, ns; /* from submit to the last segment published */
 	uint64_t cached_bytes; /* of bytes: served from the page cache */
 	bool direct;	       /* O_DIRECT was used */
-	enum finf_load_mode mode;
+	enum finf_load_mode mode; /* PREAD when not direct */
 };
 
 struct finf_loader;
@@ -59,7 +62,8 @@ typedef void (*finf_load_done_fn)(void *ctx, struct finf_load *load, int result,
  * finf_loader_new - start the thread, make and probe the ring, register
  * staging and (when memlock allows) the pool.
  * @param pool  target of all loads; must be host_visible; outlives the loader
- * Return: 0 also when a fallback was taken; -ENOMEM; -EAGAIN (no thread).
+ * Return: 0 also when a fallback was taken; -ENOMEM; -EAGAIN (no thread);
+ * -EOPNOTSUPP the pool is not host_visible.
  */
 int finf_loader_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 		    const struct finf_loader_opts *opts, struct finf_loader **ret_loader,
@@ -72,10 +76,11 @@ void finf_loader_describe(const struct finf_loader *loader, char *text, size_t l
 
 /**
  * finf_load_start - queue a load; loads run one after the other, in order.
+ * A load of no segments is done at once, on the loader thread.
  * @param fd        regular file, duplicated; reopened with O_DIRECT through /proc/self/fd
  * @param segments  copied
  * @param ret_load  the caller's reference: finf_load_unref() it. Any thread.
- * Return: 0; -ENOMEM; -EINVAL misaligned segment.
+ * Return: 0; -ENOMEM; -EINVAL misaligned segment, or outside the pool; -EBADF, -EMFILE.
  */
 int finf_load_start(struct finf_loader *loader, int fd, const char *name,
 		    const struct finf_load_segment *segments, uint32_t n_segments,
@@ -93,10 +98,15 @@ uint32_t finf_load_published(const struct finf_load *load);
  * finf_load_wait - until the first @n segments are published, or the load failed.
  * @param deadline_ns  CLOCK_MONOTONIC; 0 = none
  * Return: 0; the load's error; -ETIME. Any thread; cheap when it is so already.
+ * Who waits may be back before done was called: @ctx of done must live until then.
  */
 int finf_load_wait(struct finf_load *load, uint32_t n, uint64_t deadline_ns);
 
-/** finf_load_report - valid once done was called. */
+/** finf_load_why - what went wrong, in words. Valid once done was called, or
+ * finf_load_wait() gave an error other than -ETIME. */
+void finf_load_why(const struct finf_load *load, struct finf_diag *ret);
+
+/** finf_load_report - valid once done was called, or the last segment was seen published. */
 void finf_load_report(const struct finf_load *load, struct finf_load_report *ret);
 
 #endif

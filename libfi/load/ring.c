@@ -242,7 +242,8 @@ struct reader {
 	uint32_t in_flight;
 	uint32_t segment; /* the first byte not yet submitted */
 	uint64_t at;
-	int fd;	 /* of an entry in the ring's file table, or of the process */
+	bool fixed_file; /* fd is an entry of the ring's file table */
+	int fd;
 	int err; /* the first failure; nothing is submitted after it */
 };
 
@@ -286,7 +287,7 @@ static void queue_read(struct reader *r, struct load_block *block)
 		io_uring_prep_read_fixed(sqe, r->fd, into, bytes, offset, buffer);
 	else
 		io_uring_prep_read(sqe, r->fd, into, bytes, offset);
-	if (ring->fixed_file)
+	if (r->fixed_file)
 		sqe->flags |= IOSQE_FIXED_FILE;
 	io_uring_sqe_set_data(sqe, block);
 	r->in_flight++;
@@ -413,16 +414,13 @@ int finf_ring_read(struct load_stream *st)
 {
 	struct load_ring *ring = &st->loader->ring;
 	struct reader r = {.st = st, .segment = st->segment, .at = st->at, .fd = st->direct_fd};
-	int err;
 
-	if (ring->fixed_file) {
-		err = set_file(ring, st->direct_fd);
-		if (err < 0)
-			return finf_stream_read_failed(st, 0, err);
+	if (ring->fixed_file && !set_file(ring, st->direct_fd)) {
+		r.fixed_file = true;
 		r.fd = 0;
 	}
 	read_all(&r);
-	if (ring->fixed_file)
+	if (r.fixed_file)
 		set_file(ring, -1);
 	return r.err;
 }
