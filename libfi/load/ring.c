@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <linux/capability.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,13 +32,18 @@
 
 /* ---- making it ------------------------------------------------------------ */
 
-static void why(struct finf_loader *loader, const char *what, int err)
+/* Why nothing better is used: for finf_loader_describe(), and once in the log. */
+static void FINF_PRINTF(2, 3) why(struct finf_loader *loader, const char *fmt, ...)
 {
 	size_t len = strlen(loader->why);
+	char text[128];
+	va_list args;
 
-	snprintf(loader->why + len, sizeof(loader->why) - len, "%s%s: %s", len ? "; " : "", what,
-		 strerror(-err));
-	finf_log("loader: %s: %s", what, strerror(-err));
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	snprintf(loader->why + len, sizeof(loader->why) - len, "%s%s", len ? "; " : "", text);
+	finf_log("loader: %s", text);
 }
 
 static bool may_lock_any_amount(void)
@@ -128,7 +134,8 @@ static int make_staging(struct finf_loader *loader, uint64_t lockable)
 	while (bytes > lockable / 2 && bytes > STAGING_BYTES / 8)
 		bytes /= 2;
 	if (bytes < o->staging_bytes || (!o->staging_bytes && bytes < STAGING_BYTES))
-		why(loader, "less staging, by RLIMIT_MEMLOCK", -EPERM);
+		why(loader, "RLIMIT_MEMLOCK allows %llu KiB of staging",
+		    (unsigned long long)(bytes >> 10));
 	o->block_bytes = (uint32_t)FINF_MIN(o->block_bytes, bytes / o->depth);
 	o->block_bytes = FINF_MAX(o->block_bytes / LOAD_ALIGN * LOAD_ALIGN, LOAD_ALIGN);
 	bytes = FINF_MAX(bytes / o->block_bytes, o->depth) * o->block_bytes;
@@ -137,7 +144,7 @@ static int make_staging(struct finf_loader *loader, uint64_t lockable)
 		return err;
 	err = register_staging(ring);
 	if (err < 0)
-		why(loader, "staging not registered", err);
+		why(loader, "staging not registered: %s", strerror(-err));
 	loader->n_window = (uint32_t)(bytes / o->block_bytes);
 	return 0;
 }
@@ -150,7 +157,7 @@ static int register_pool(struct finf_loader *loader, uint64_t lockable)
 	int err;
 
 	if (!n || loader->pool_bytes > lockable / 2)
-		return -EPERM;
+		return -ENOMEM; /* as the kernel would say */
 	iov = calloc(n, sizeof(*iov));
 	if (!iov)
 		return -ENOMEM;
@@ -178,7 +185,7 @@ static int make_buffers(struct finf_loader *loader)
 		err = register_pool(loader, lockable);
 		if (!err)
 			return 0;
-		why(loader, "pool not registered", err);
+		why(loader, "pool not registered: %s", strerror(-err));
 	}
 	loader->opts.mode = FINF_LOAD_STAGING;
 	return make_staging(loader, lockable);
@@ -190,19 +197,21 @@ static int ring_init(struct finf_loader *loader)
 	int err = make_ring(ring, loader->opts.depth);
 
 	if (err < 0) {
-		why(loader, "no io_uring", err);
+		why(loader, "no io_uring: %s", strerror(-err));
 		return err;
 	}
 	err = io_uring_register_files_sparse(&ring->uring, 1);
 	if (err < 0)
-		why(loader, "file not registered", err);
+		why(loader, "file not registered: %s", strerror(-err));
 	ring->fixed_file = !err;
 	err = make_buffers(loader);
 	if (err < 0) {
-		why(loader, "no staging", err);
+		why(loader, "no staging: %s", strerror(-err));
 		return err;
 	}
 	loader->window = calloc(loader->n_window, sizeof(*loader->window));
+	if (!loader->window)
+		why(loader, "no memory for the window");
 	return loader->window ? 0 : -ENOMEM;
 }
 
