@@ -377,6 +377,19 @@ static int open_model(struct finf_device *dev, uint32_t threads, int dir, const 
 	return err;
 }
 
+/* A tuning that was cut off leaves a temporary file: dots are nobody else's. */
+static void sweep(int at)
+{
+	DIR *dir = open_dir_stream(at, ".");
+	const struct dirent *entry;
+
+	while (dir && (entry = readdir(dir)))
+		if (entry->d_name[0] == '.' && !dots(entry->d_name))
+			unlinkat(at, entry->d_name, 0);
+	if (dir)
+		closedir(dir);
+}
+
 static int retune(struct finf_device *dev, uint32_t threads, int dir, const char *tuned,
 		  const char *what, struct finf_diag *diag)
 {
@@ -385,6 +398,7 @@ static int retune(struct finf_device *dev, uint32_t threads, int dir, const char
 
 	if (err)
 		return err;
+	sweep(dir);
 	if (unlinkat(dir, tuned, 0) < 0 && errno != ENOENT)
 		err = finf_diag_set(diag, -errno, "%s/%s: %s", what, tuned, strerror(errno));
 	if (!err)
@@ -394,8 +408,9 @@ static int retune(struct finf_device *dev, uint32_t threads, int dir, const char
 }
 
 int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
-			  const char *name, uint32_t version, struct finf_model **ret_model,
-			  uint64_t *ret_file_bytes, struct finf_diag *diag)
+			  const char *name, uint32_t version, bool fresh,
+			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
+			  struct finf_diag *diag)
 {
 	char tuned[64], what[160];
 	int dir = -1, err;
@@ -407,7 +422,10 @@ int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, ui
 	err = open_version(cat, name, version, &dir, diag);
 	if (err)
 		return err;
-	err = open_model(dev, threads, dir, tuned, what, ret_model, ret_file_bytes, diag);
+	if (fresh)
+		err = finf_diag_set(diag, -EBADMSG, "a segment is damaged");
+	else
+		err = open_model(dev, threads, dir, tuned, what, ret_model, ret_file_bytes, diag);
 	/* Absent, damaged, for another target or of another format: a cache, so make it again. */
 	if (err && err != -ENOMEM) {
 		finf_log("tuning model=%s because=\"%s\"", what, diag ? diag->text : "");

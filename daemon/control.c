@@ -153,24 +153,13 @@ static bool find(struct fid_control *control, const json_t *request, struct fid_
 	return !err;
 }
 
-static void cmd_inspect(struct fid_control *control, const json_t *request)
+static void inspect(struct fid_control *control, const struct fid_model_info *info)
 {
-	const struct finf_graph *graph;
-	const struct finf_plan *plan;
+	const struct finf_graph *graph = finf_model_graph(info->model);
+	const struct finf_plan *plan = finf_model_plan(info->model);
+	json_t *doc = model_json(info);
 	struct fid_core_stats *stats;
-	struct fid_model_info info;
-	json_t *doc;
 
-	if (!find(control, request, &info))
-		return;
-	if (info.state != FID_MODEL_READY) {
-		refuse(control, info.state == FID_MODEL_FAILED ? -EBADMSG : -EAGAIN, "%s",
-		       info.error[0] ? info.error : "the model is still being prepared");
-		return;
-	}
-	graph = finf_model_graph(info.model);
-	plan = finf_model_plan(info.model);
-	doc = model_json(&info);
 	json_object_set_new(doc, "inputs", ports_json(graph, graph->inputs, graph->n_inputs));
 	json_object_set_new(doc, "outputs", ports_json(graph, graph->outputs, graph->n_outputs));
 	json_object_set_new(doc, "nodes", json_integer(graph->n_nodes));
@@ -185,6 +174,30 @@ static void cmd_inspect(struct fid_control *control, const json_t *request)
 		free(stats);
 	}
 	answer_json(control, 0, doc);
+}
+
+static void inspect_prepared(void *ctx, int result, const char *model, const char *text)
+{
+	struct fid_control *control = ctx;
+	struct fid_model_info info;
+
+	if (!result)
+		result = fid_core_find(control->core, model, &info);
+	if (result)
+		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+	else
+		inspect(control, &info);
+}
+
+/* At start-up a model may still be on its way: who asks for it waits. */
+static void cmd_inspect(struct fid_control *control, const json_t *request)
+{
+	struct fid_model_info info;
+
+	if (find(control, request, &info))
+		fid_core_command(control->core, FID_AWAIT,
+				 json_string_value(json_object_get(request, "model")),
+				 inspect_prepared, control);
 }
 
 /* ---- status -------------------------------------------------------------------------- */

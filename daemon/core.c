@@ -39,7 +39,7 @@ static int open_policy(struct fid_core *core, const struct fid_core_opts *opts,
 {
 	struct finf_policy_opts policy = {
 		.size = sizeof(policy),
-		.pool_bytes = core->pool.bytes,
+		.pool_bytes = core->pool.bytes / FINF_ARENA_ALIGN * FINF_ARENA_ALIGN,
 		.models_max = FID_MODELS_MAX,
 		.requests_max = FID_REQUESTS_MAX,
 		.runs_max = 1,

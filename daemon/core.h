@@ -89,7 +89,8 @@ void fid_core_cancel(struct fid_core *core, struct fid_request *request);
 /* A command that ends later. Copied texts; @done on the loop, exactly once. */
 typedef void (*fid_command_fn)(void *ctx, int result, const char *model, const char *text);
 
-enum fid_command { FID_LOAD, FID_UNLOAD, FID_PIN, FID_UNPIN, FID_REMOVE };
+/* FID_AWAIT changes nothing: it ends when the model is no longer being prepared. */
+enum fid_command { FID_LOAD, FID_UNLOAD, FID_PIN, FID_UNPIN, FID_REMOVE, FID_AWAIT };
 void fid_core_command(struct fid_core *core, enum fid_command command, const char *model,
 		      fid_command_fn done, void *ctx);
 /** fid_core_import - a client's pack under a new version of @name. @fd is taken. */

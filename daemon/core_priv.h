@@ -16,6 +16,7 @@ struct fid_model {
 	char name[132];
 	uint32_t version;
 	enum fid_model_state state;
+	bool damaged;	/* a load found a bad segment: see fid_model_heal() */
 	bool importing; /* not to be found yet, but its version number is taken */
 	struct finf_diag diag; /* why preparing or the last load failed */
 	uint64_t file_bytes;
@@ -114,6 +115,17 @@ struct fid_core {
 	uint64_t loads, load_bytes, load_ns, evictions, evicted_bytes;
 };
 
+/* The policy counts what the pool gives out: rounded as the mem room rounds. */
+static inline uint64_t fid_extent_bytes(uint64_t weight_bytes)
+{
+	return finf_align_up(FINF_MAX(weight_bytes, (uint64_t)1), FINF_EXTENT_ALIGN);
+}
+
+static inline uint64_t fid_zone_bytes(uint64_t arena_bytes)
+{
+	return finf_align_up(arena_bytes, FINF_ARENA_ALIGN);
+}
+
 /* step.c: events in, actions carried out */
 void fid_step(struct fid_core *core, struct finf_event event);
 uint64_t fid_slot_take(struct fid_core *core, enum slot_kind kind, void *what); /* 0 = full */
@@ -129,6 +141,7 @@ int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
 void fid_model_drop(struct fid_core *core, struct fid_model *model);
 void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf_model *opened,
 		     uint64_t file_bytes);
+void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
 void fid_op_end(struct fid_op *op, int result, const char *text);
 

@@ -154,13 +154,14 @@ void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf
 		     uint64_t file_bytes)
 {
 	model->model = opened;
+	model->damaged = false;
 	model->file_bytes = file_bytes;
 	model->state = FID_MODEL_READY;
 	model->importing = false;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_ADD,
 					   .model = model->index,
-					   .a = finf_model_weight_bytes(opened),
-					   .b = finf_model_arena_bytes(opened)});
+					   .a = fid_extent_bytes(finf_model_weight_bytes(opened)),
+					   .b = fid_zone_bytes(finf_model_arena_bytes(opened))});
 	release_waiting(core, model);
 }
 
@@ -195,8 +196,8 @@ static void prepare_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 
 	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
-					   op->model->name, op->model->version, &op->opened,
-					   &op->file_bytes, &op->diag);
+					   op->model->name, op->model->version, op->model->damaged,
+					   &op->opened, &op->file_bytes, &op->diag);
 }
 
 /* Nothing more is decided: whatever the job did or did not do, it ends here. */
@@ -228,22 +229,48 @@ static void prepare_finish(struct fid_job *job)
 	fid_op_end(op, op->result, op->diag.text);
 }
 
-static int prepare_found(void *ctx, const char *name, uint32_t version)
+static int prepare(struct fid_core *core, struct fid_model *model)
 {
-	struct fid_core *core = ctx;
-	struct fid_model *model;
-	struct fid_op *op;
-	int err = fid_model_add(core, name, version, &model);
+	struct fid_op *op = op_new(core, model, NULL, NULL);
 
-	if (err)
-		return err;
-	op = op_new(core, model, NULL, NULL);
 	if (!op)
 		return -ENOMEM;
+	model->state = FID_MODEL_PREPARING;
 	op->job.work = prepare_work;
 	op->job.finish = prepare_finish;
 	fid_worker_add(core->background, &op->job);
 	return 0;
+}
+
+/*
+ * The tuned pack is a cache: when a load found it damaged it is made again from
+ * the master, as soon as nobody uses the model. Who asks meanwhile, waits.
+ */
+void fid_model_heal(struct fid_core *core, struct fid_model *model)
+{
+	struct finf_policy_model state;
+
+	if (!model->damaged || model->state != FID_MODEL_READY || core->stopping)
+		return;
+	finf_policy_model(core->policy, model->index, &state);
+	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
+		return;
+	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
+	finf_model_close(model->model);
+	model->model = NULL;
+	if (prepare(core, model)) {
+		model->state = FID_MODEL_FAILED;
+		finf_diag_set(&model->diag, -ENOMEM, "out of memory");
+	}
+}
+
+static int prepare_found(void *ctx, const char *name, uint32_t version)
+{
+	struct fid_core *core = ctx;
+	struct fid_model *model;
+	int err = fid_model_add(core, name, version, &model);
+
+	return err ? err : prepare(core, model);
 }
 
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag)
@@ -338,6 +365,10 @@ static void command_issue(struct fid_op *op)
 
 	if (op->model->state == FID_MODEL_FAILED) {
 		fid_op_end(op, -EBADMSG, op->model->diag.text);
+		return;
+	}
+	if (op->command == FID_AWAIT) {
+		fid_op_end(op, 0, "");
 		return;
 	}
 	if (op->command == FID_REMOVE && op->model->binds) {

@@ -84,6 +84,7 @@ static void run_finish(struct fid_job *job)
 	/* The policy keeps silent about what was cancelled; the owner still waits. */
 	if (cancelled)
 		fid_request_end(core, request, -ECANCELED);
+	fid_model_heal(core, model);
 }
 
 void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_t zone_bytes)
@@ -136,7 +137,7 @@ static void queue_request(struct fid_core *core, struct fid_request *request, ui
 					   .id = request->id,
 					   .model = request->model->index,
 					   .a = request->deadline_ns,
-					   .b = arena_bytes});
+					   .b = fid_zone_bytes(arena_bytes)});
 }
 
 static void bind_finish(struct fid_job *job)

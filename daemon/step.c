@@ -73,6 +73,7 @@ static void model_loaded(struct fid_job *job)
 		model->extent = NULL;
 		event.kind = FINF_EV_LOAD_FAILED;
 		event.a = (uint64_t)-model->load_result;
+		model->damaged = model->load_result == -EBADMSG;
 	} else {
 		core->loads++;
 		core->load_bytes += model->last_load.bytes;
@@ -84,6 +85,7 @@ static void model_loaded(struct fid_job *job)
 		event.kind = FINF_EV_LOADED;
 	}
 	fid_step(core, event);
+	fid_model_heal(core, model);
 }
 
 /* Loader's thread: the job carries it home. */
@@ -107,7 +109,7 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 
 	/* A model without weights still owns a place, so that there is one way to load. */
 	if (!err)
-		err = finf_mem_extent_take(core->mem, FINF_MAX(bytes, (uint64_t)1), model->index,
+		err = finf_mem_extent_take(core->mem, fid_extent_bytes(bytes), model->index,
 					   model->last_offset, &model->extent);
 	if (err == -ENOBUFS) {
 		failed.kind = FINF_EV_NO_PLACE;

@@ -67,11 +67,16 @@ static int wait_segments(const struct finf_run *run, uint32_t need, uint32_t *pu
 	if (need <= *published)
 		return 0;
 	err = finf_load_wait(run->load, need, run->deadline_ns);
-	if (err)
-		return finf_diag_set(diag, err, "%s after %u segments, %u needed",
-				     err == -ETIME ? "deadline passed while weights were loading"
-						   : "loading the weights failed",
+	if (err == -ETIME)
+		return finf_diag_set(diag, err,
+				     "deadline passed while weights were loading: %u of %u segments",
 				     finf_load_published(run->load), need);
+	if (err) {
+		struct finf_diag why;
+
+		finf_load_why(run->load, &why);
+		return finf_diag_set(diag, err, "the weights could not be loaded: %.400s", why.text);
+	}
 	*published = need;
 	return 0;
 }

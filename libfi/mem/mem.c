@@ -7,7 +7,6 @@
 
 #include "mem/priv.h"
 
-#define ARENA_ALIGN 4096u
 
 int finf_mem_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 		 struct finf_mem **ret_mem)
@@ -18,7 +17,7 @@ int finf_mem_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 		return -ENOMEM;
 	mem->dev = dev;
 	mem->base = pool->base;
-	mem->top = pool->bytes / ARENA_ALIGN * ARENA_ALIGN;
+	mem->top = pool->bytes / FINF_ARENA_ALIGN * FINF_ARENA_ALIGN;
 	*ret_mem = mem;
 	return 0;
 }
@@ -129,7 +128,7 @@ int finf_mem_arena_reserve(struct finf_mem *mem, uint64_t bytes)
 {
 	if (bytes > mem->top)
 		return -ENOBUFS;
-	bytes = finf_align_up(bytes, ARENA_ALIGN);
+	bytes = finf_align_up(bytes, FINF_ARENA_ALIGN);
 	if (bytes > mem->top - mem_hole_start(mem, mem->n))
 		return -ENOBUFS;
 	mem->arena_bytes = bytes;
@@ -140,7 +139,7 @@ void *finf_mem_arena(const struct finf_mem *mem, uint64_t bytes)
 {
 	if (bytes > mem->arena_bytes)
 		return NULL;
-	return mem->base + mem->top - finf_align_up(bytes, ARENA_ALIGN);
+	return mem->base + mem->top - finf_align_up(bytes, FINF_ARENA_ALIGN);
 }
 
 void *finf_mem_address(const struct finf_mem *mem, const struct finf_extent *extent)

@@ -14,6 +14,7 @@
 #include "device/device.h"
 
 #define FINF_EXTENT_ALIGN (64u << 10)
+#define FINF_ARENA_ALIGN 4096u
 
 struct finf_extent {
 	uint64_t offset, bytes; /* bytes rounded up to FINF_EXTENT_ALIGN */
@@ -46,7 +47,7 @@ int finf_mem_extent_take(struct finf_mem *mem, uint64_t bytes, uint64_t owner,
 			 uint64_t prefer_offset, struct finf_extent **ret_extent);
 void finf_mem_extent_give(struct finf_mem *mem, struct finf_extent *extent);
 
-/** finf_mem_arena_reserve - set the arena zone to exactly @bytes (rounded up to 4 KiB).
+/** finf_mem_arena_reserve - set the arena zone to exactly @bytes (rounded up to FINF_ARENA_ALIGN).
  * Return: 0; -ENOBUFS when an extent is in the way (zone unchanged). */
 int finf_mem_arena_reserve(struct finf_mem *mem, uint64_t bytes);
 /** Start of the zone: address of an arena of @bytes at the very top; NULL when the zone is smaller. */

@@ -184,7 +184,7 @@ START_TEST(restart_finds_the_models_again)
 }
 END_TEST
 
-START_TEST(a_damaged_segment_fails_the_request_and_nothing_else)
+START_TEST(a_damaged_segment_fails_one_request_and_is_mended)
 {
 	struct test_fid fid;
 
@@ -193,9 +193,11 @@ START_TEST(a_damaged_segment_fails_the_request_and_nothing_else)
 	fictl_ok(&fid, "import", network_file(0), "--name", "net", NULL);
 	/* squeezenet's weights take far more than the header before them. */
 	damage_tuned(&fid, "net", 2 << 20);
-	fictl_fails(&fid, 1, "could not be loaded", "infer", "net", NULL);
+	fictl_fails(&fid, 1, "checksum of segment", "infer", "net", NULL);
 	check_answer(&fid, "digits", digits("digits.onnx"), digits("images.npy"));
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "requests.failed"), 1);
+	/* The tuned pack is made again from the master. */
+	check_answer(&fid, "net", network_file(0), NULL);
 	fid_stop(&fid);
 }
 END_TEST
@@ -260,7 +262,7 @@ START_TEST(background_start_returns_when_it_serves)
 	run_program(&output, argv);
 	ck_assert_msg(output.status == 0, "%s", output.err);
 	test_output_free(&output);
-	snprintf(fid.socket, sizeof(fid.socket), "%s", socket);
+	snprintf(fid.socket, sizeof(fid.socket), "%.500s", socket);
 	pid = (int)json_at(fictl_ok(&fid, "status", "--json", NULL), "pid");
 	ck_assert_int_gt(pid, 1);
 	ck_assert_int_eq(kill(pid, SIGTERM), 0);
@@ -280,7 +282,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, commands_change_what_is_resident);
 	tcase_add_test(tc, importing_again_makes_the_next_version);
 	tcase_add_test(tc, restart_finds_the_models_again);
-	tcase_add_test(tc, a_damaged_segment_fails_the_request_and_nothing_else);
+	tcase_add_test(tc, a_damaged_segment_fails_one_request_and_is_mended);
 	tcase_add_test(tc, serves_as_an_ordinary_user_with_little_memlock);
 	tcase_add_test(tc, resident_set_stays_within_pool_and_64_mib);
 	tcase_add_test(tc, background_start_returns_when_it_serves);
