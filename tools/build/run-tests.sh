@@ -7,8 +7,10 @@ checks=0 failures=0 errors=0 skipped=0
 log=$(mktemp) || exit 1
 trap 'rm -f "$log"' EXIT
 for program; do
+	start=$(date +%s)
 	timeout "${TEST_TIMEOUT:-900}" "$program" >"$log" 2>&1
 	rc=$?
+	seconds=$(($(date +%s) - start))
 	sed -n 's/^SKIP /  SKIP /p' "$log"
 	skipped=$((skipped + $(grep -c '^SKIP ' "$log")))
 	counts=$(sed -n 's/^[0-9]*%: Checks: \([0-9]*\), Failures: \([0-9]*\), Errors: \([0-9]*\)$/\1 \2 \3/p' "$log")
@@ -26,7 +28,7 @@ for program; do
 		printf 'FAIL %s (exit %d)\n' "$program" "$rc"
 		grep -v '^SKIP ' "$log" | tail -n 80
 	else
-		printf '  ok   %s (%d)\n' "$program" "$c"
+		printf '  ok   %s (%d, %d s)\n' "$program" "$c" "$seconds"
 	fi
 done
 passed=$((checks - failures - errors))
