@@ -45,14 +45,24 @@ static int print_help(const struct command *command)
 	return EXIT_DONE;
 }
 
+/* One line, whatever the arguments that it repeats hold. */
+static void format_line(char *text, size_t len, const char *fmt, va_list args)
+{
+	vsnprintf(text, len, fmt, args);
+	for (unsigned char *c = (unsigned char *)text; *c; c++)
+		if (*c < ' ' || *c == 0x7f)
+			*c = '?';
+}
+
 int usage(struct fictl *ctl, const char *fmt, ...)
 {
+	char text[1024];
 	va_list args;
 
-	fputs("fictl: ", stderr);
 	va_start(args, fmt);
-	vfprintf(stderr, fmt, args);
+	format_line(text, sizeof(text), fmt, args);
 	va_end(args);
+	fprintf(stderr, "fictl: %s", text);
 	if (ctl->command)
 		fprintf(stderr, "\nusage: fictl %s %s\n", ctl->command->name, ctl->command->usage);
 	else
@@ -66,7 +76,7 @@ int failed(struct fictl *ctl, int err, const char *fmt, ...)
 	va_list args;
 
 	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
+	format_line(text, sizeof(text), fmt, args);
 	va_end(args);
 	fprintf(stderr, "fictl: %s\n", text);
 	if (ctl->json)
