@@ -362,12 +362,24 @@ static void cmd_why(struct fid_control *control, const json_t *request)
 
 /* ---- commands that end later -------------------------------------------------------------- */
 
+/* Most reasons name the model themselves. */
+static void refuse_model(struct fid_control *control, int result, const char *model,
+			 const char *text)
+{
+	if (!text || !*text)
+		text = strerror(-result);
+	if (!strncmp(text, model, strlen(model)))
+		refuse(control, result, "%s", text);
+	else
+		refuse(control, result, "%s: %s", model, text);
+}
+
 static void command_done(void *ctx, int result, const char *model, const char *text)
 {
 	struct fid_control *control = ctx;
 
 	if (result)
-		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+		refuse_model(control, result, model, text);
 	else
 		answer_json(control, 0, json_pack("{s:s}", "model", model));
 }
@@ -380,7 +392,7 @@ static void remove_done(void *ctx, int result, const char *model, const char *te
 
 	if (result) {
 		json_decref(removed);
-		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+		refuse_model(control, result, model, text);
 		return;
 	}
 	copy = strdup(text);

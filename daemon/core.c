@@ -183,8 +183,12 @@ static void fill_info(struct fid_core *core, const struct fid_model *model,
 	memcpy(ret->name, model->name, sizeof(ret->name));
 	if (model->state == FID_MODEL_FAILED)
 		snprintf(ret->error, sizeof(ret->error), "%.255s", model->diag.text);
-	if (model->state == FID_MODEL_READY)
-		finf_policy_model(core->policy, model->index, &ret->policy);
+	if (model->state != FID_MODEL_READY)
+		return;
+	finf_policy_model(core->policy, model->index, &ret->policy);
+	/* People want the model's bytes, not what the pool rounds them to. */
+	ret->policy.weight_bytes = finf_model_weight_bytes(model->model);
+	ret->policy.arena_bytes = finf_model_arena_bytes(model->model);
 }
 
 int fid_core_find(struct fid_core *core, const char *name, struct fid_model_info *ret)

@@ -45,13 +45,13 @@ check-structure: $(BUILD)/libfi.so
 check-fast: check-structure $(UNIT_TESTS)
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS)
 
-# Everything once as it ships and the unit and daemon tests once more under the
-# sanitizers; one closing line is summed over all programs.
+# Everything once as it ships and once more under the sanitizers; one closing
+# line is summed over all programs.
 SANITIZED := build/sanitize
 check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
-		$(UNIT_SRCS:%.c=$(SANITIZED)/%) $(SANITIZED_INTEGRATION:%.c=$(SANITIZED)/%)
+		$(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%)
 
 .PHONY: install uninstall
 HEADERS := $(wildcard libfi/include/fusedinf/*.h)
