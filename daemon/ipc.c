@@ -259,6 +259,7 @@ static void call_done(struct fid_request *request)
 
 	if (request->result && !request->diag.text[0])
 		finf_diag_set(&request->diag, request->result, "%s", strerror(-request->result));
+	request->cancelled = true; /* ended: dropping its client while sending ends it no second time */
 	if (call->client->conn)
 		send_result(call);
 	call_give(call);
@@ -342,7 +343,7 @@ static int on_infer(struct client *client, const struct finf_frame *frame)
 static void on_cancel(struct client *client, uint64_t id)
 {
 	for (struct call *call = client->calls; call; call = call->next)
-		if (call->id == id) {
+		if (call->id == id && !call->request.cancelled) {
 			fid_core_cancel(client->ipc->core, &call->request);
 			return;
 		}
