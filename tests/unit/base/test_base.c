@@ -2,6 +2,7 @@
 /* base: names, sizes, shapes, arena, map, bytes, files, messages. */
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
