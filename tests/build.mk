@@ -10,7 +10,6 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 gpu-probe: $(BUILD)/tests/gpu/probe
 
 # The zoo is part of fictl; its test writes networks itself.
-include tools/fictl/zoo/build.mk
 $(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
 
 # The example is compiled against the shared library by its test.
@@ -27,12 +26,3 @@ $(BUILD)/tests/failcall.so: tests/support/failcall/failcall.c tests/support/fail
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -shared -o $@ $< -ldl
-
-# Cold loads against fio: see its head.
-$(BUILD)/tests/bench/bench_load: $(BUILD)/tests/bench/bench_load.o $(BUILD)/libfi/load.a \
-		$(BUILD)/libfi/base.a
-	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(call libs,load)
-
-.PHONY: bench-load
-bench-load: $(BUILD)/tests/bench/bench_load

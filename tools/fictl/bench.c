@@ -189,7 +189,8 @@ static int cmd_bench(struct fictl *ctl, int argc, char **argv)
 const struct command commands_bench[] = {
 	{"bench", "ipc|swap [options]", "measure ratios against a baseline in the same run",
 	 "bench ipc [--count N]      round trip of an empty model through a daemon of our own\n"
-	 "bench swap [--model NAME] [--repeat N] [--memlock BYTES] [--huge]\n"
+	 "bench swap [--model NAME] [--repeat N] [--mode auto|staging|direct|pread] [--huge]\n"
+	 "           [--memlock BYTES]\n"
 	 "                           cold swap-in of a zoo network (vgg16) against fio reading\n"
 	 "                           the same file directly; --huge: also with its huge-page buffers\n"
 	 "\n"
