@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What fid recorded under a mixed load, fed to a fresh policy, leads to the
+ * same actions byte for byte; a record that ends early is noticed.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "ipc/ipc.h"
+#include "policy/record.h"
+#include "tests/support/fid.h"
+#include "tests/support/support.h"
+
+#define MODELS 12
+
+/* ---- reading a record ------------------------------------------------------------------ */
+
+struct record {
+	uint8_t *data; /* owned */
+	size_t len;
+};
+
+static struct record read_record(const char *path)
+{
+	struct record record = {0};
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_msg(fd >= 0 && !fstat(fd, &st), "%s: %s", path, strerror(errno));
+	record.len = (size_t)st.st_size;
+	record.data = malloc(record.len + 1);
+	ck_assert_ptr_nonnull(record.data);
+	ck_assert_int_eq(finf_pread_full(fd, record.data, record.len, 0), 0);
+	close(fd);
+	return record;
+}
+
+/* The next @bytes of the record; false when it ends before. */
+static bool take(const struct record *record, size_t *at, void *to, size_t bytes)
+{
+	if (record->len - *at < bytes)
+		return false;
+	memcpy(to, record->data + *at, bytes);
+	*at += bytes;
+	return true;
+}
+
+struct replay {
+	unsigned steps, events[FINF_EV_DRAIN + 1], actions[FINF_DO_CANCEL_LOAD + 1];
+	unsigned late, load_failed;
+};
+
+static void count(struct replay *replay, const struct finf_record_step *step,
+		  const struct finf_action *actions)
+{
+	replay->steps++;
+	replay->events[step->event.kind]++;
+	for (uint32_t i = 0; i < step->n_actions; i++) {
+		replay->actions[actions[i].kind]++;
+		replay->late += actions[i].reason == FINF_WHY_DEADLINE;
+		replay->load_failed += actions[i].reason == FINF_WHY_LOAD_FAILED;
+	}
+}
+
+/* One recorded step. 0; -ENODATA at the end; -EBADMSG cut off or nonsense; -EILSEQ another action. */
+static int replay_step(const struct record *record, size_t *at, struct finf_policy *policy,
+		       struct replay *replay)
+{
+	struct finf_action recorded[FINF_POLICY_ACTIONS_MAX], made[FINF_POLICY_ACTIONS_MAX];
+	struct finf_record_step step;
+	int n;
+
+	if (*at == record->len)
+		return -ENODATA;
+	if (!take(record, at, &step, sizeof(step)) || step.n_actions > FINF_POLICY_ACTIONS_MAX ||
+	    !step.event.kind || step.event.kind > FINF_EV_DRAIN || step.reserved ||
+	    !take(record, at, recorded, step.n_actions * sizeof(recorded[0])))
+		return -EBADMSG;
+	n = finf_policy_step(policy, &step.event, step.now_ns, made);
+	if (n < 0 || (uint32_t)n != step.n_actions ||
+	    memcmp(made, recorded, step.n_actions * sizeof(made[0])))
+		return -EILSEQ;
+	count(replay, &step, made);
+	return 0;
+}
+
+/* 0 when every action of the record is made again. */
+static int replay_record(const struct record *record, struct replay *ret)
+{
+	struct finf_record_head head;
+	struct finf_policy_opts opts = {.size = sizeof(opts)};
+	struct finf_policy *policy;
+	size_t at = 0;
+	int err;
+
+	*ret = (struct replay){0};
+	if (!take(record, &at, &head, sizeof(head)) ||
+	    memcmp(head.magic, FINF_RECORD_MAGIC, sizeof(head.magic)) || head.reserved)
+		return -EBADMSG;
+	opts.pool_bytes = head.pool_bytes;
+	opts.models_max = head.models_max;
+	opts.requests_max = head.requests_max;
+	opts.runs_max = head.runs_max;
+	opts.loads_max = head.loads_max;
+	opts.evict = head.evict[0] ? head.evict : NULL;
+	err = finf_policy_new(&opts, &policy, NULL);
+	if (err)
+		return err;
+	while (!err)
+		err = replay_step(record, &at, policy, ret);
+	finf_policy_free(policy);
+	return err == -ENODATA ? 0 : err;
+}
+
+/* ---- a mixed load ------------------------------------------------------------------------ */
+
+static const char *digits(void)
+{
+	static char path[1200];
+
+	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
+	return path;
+}
+
+static void put_infer(struct finf_buf *buf, const char *model, uint64_t id, uint64_t deadline_ns)
+{
+	struct {
+		struct finf_wire_infer infer;
+		struct finf_wire_tensor tensors[2];
+		char name[8];
+		float image[64];
+	} p = {.infer = {.n_inputs = 1, .n_outputs = 1, .name_bytes = (uint32_t)strlen(model)},
+	       .tensors = {{.dtype = FINF_F32, .rank = 4, .dim = {1, 1, 8, 8}, .bytes = 256},
+			   {.bytes = 40}}};
+	struct finf_wire_header head = {
+		.magic = FINF_WIRE_MAGIC, .version = FINF_WIRE_VERSION, .type = FINF_WIRE_INFER,
+		.payload_bytes = sizeof(p), .id = id, .deadline_ns = deadline_ns};
+
+	memcpy(p.name, model, strlen(model));
+	finf_buf_put(buf, &head, sizeof(head));
+	finf_buf_put(buf, &p, sizeof(p));
+}
+
+/* Requests to all models, some late, some cancelled; hangs up without reading the answers. */
+static void requests_and_hang_up(const struct test_fid *fid, uint64_t seed)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct finf_wire_header head = {.magic = FINF_WIRE_MAGIC, .version = FINF_WIRE_VERSION,
+					.type = FINF_WIRE_HELLO,
+					.payload_bytes = sizeof(struct finf_wire_hello)};
+	struct finf_wire_hello hello = {.pid = 1};
+	struct finf_buf buf;
+	char name[8];
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	memcpy(addr.sun_path, fid->socket, strlen(fid->socket) + 1);
+	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	finf_buf_init(&buf);
+	finf_buf_put(&buf, &head, sizeof(head));
+	finf_buf_put(&buf, &hello, sizeof(hello));
+	head.type = FINF_WIRE_CANCEL;
+	head.payload_bytes = 0;
+	for (uint64_t id = 1; id <= 40; id++) {
+		snprintf(name, sizeof(name), "m%u", (unsigned)(test_random(&seed) % MODELS));
+		put_infer(&buf, name, id, id % 7 ? 0 : 1);
+		head.id = id;
+		if (id % 5 == 0)
+			finf_buf_put(&buf, &head, sizeof(head));
+	}
+	ck_assert_int_eq(buf.err, 0);
+	ck_assert_int_eq(finf_write_full(fd, buf.data, buf.len), 0);
+	finf_buf_fini(&buf);
+	close(fd);
+}
+
+/* Damages the weights of a model behind fid's back, so that its next load fails. */
+static void damage(const struct test_fid *fid, const char *name)
+{
+	char *files = file_list(fid->root), *save = NULL, part[64];
+
+	snprintf(part, sizeof(part), "/%s/1/tuned-", name);
+	for (char *path = strtok_r(files, "\n", &save); path; path = strtok_r(NULL, "\n", &save)) {
+		int fd;
+
+		if (!strstr(path, part))
+			continue;
+		fd = open(path, O_WRONLY | O_CLOEXEC);
+		ck_assert_int_ge(fd, 0);
+		ck_assert_int_eq(pwrite(fd, "damage", 6, 60000), 6);
+		close(fd);
+	}
+	free(files);
+}
+
+static void mixed_load(struct test_fid *fid)
+{
+	char name[8];
+
+	for (int i = 0; i < MODELS; i++) {
+		snprintf(name, sizeof(name), "m%d", i);
+		fictl_ok(fid, "import", digits(), "--name", name, NULL);
+	}
+	fictl_ok(fid, "pin", "m0", NULL);
+	for (int i = 0; i < 3 * MODELS; i++) {
+		snprintf(name, sizeof(name), "m%d", i * 5 % MODELS);
+		fictl_ok(fid, "infer", name, "--repeat", "3", NULL);
+	}
+	for (uint64_t seed = 1; seed <= 8; seed++)
+		requests_and_hang_up(fid, seed);
+	fictl_ok(fid, "import", digits(), "--name", "broken", NULL);
+	damage(fid, "broken");
+	fictl_fails(fid, 1, "broken", "infer", "broken", NULL);
+	fictl_ok(fid, "unload", "m1", NULL);
+	fictl_ok(fid, "unpin", "m0", NULL);
+	fictl_ok(fid, "remove", "m2", NULL);
+	fictl_ok(fid, "infer", "m3", NULL);
+}
+
+START_TEST(the_record_of_a_mixed_load_replays_byte_for_byte)
+{
+	const char *extra[] = {"--record", NULL, NULL};
+	struct test_fid fid;
+	struct record record, cut;
+	struct replay replay;
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s", scratch_path("record"));
+	extra[1] = path;
+	fid_start(&fid, "replay", "1M", extra);
+	mixed_load(&fid);
+	fid_stop(&fid);
+	record = read_record(path);
+	ck_assert_int_eq(replay_record(&record, &replay), 0);
+	/* The load was mixed indeed. */
+	ck_assert_uint_ge(replay.events[FINF_EV_ADD], MODELS + 1);
+	ck_assert_uint_gt(replay.events[FINF_EV_REQUEST], 100);
+	ck_assert_uint_gt(replay.events[FINF_EV_CANCEL], 0);
+	ck_assert_uint_gt(replay.events[FINF_EV_LOAD_FAILED], 0);
+	ck_assert_uint_ge(replay.events[FINF_EV_REMOVE], 1);
+	ck_assert_uint_eq(replay.events[FINF_EV_DRAIN], 1);
+	ck_assert_uint_gt(replay.actions[FINF_DO_EVICT], 0);
+	ck_assert_uint_gt(replay.actions[FINF_DO_RUN], 100);
+	ck_assert_uint_gt(replay.late, 0);
+	ck_assert_uint_gt(replay.load_failed, 0);
+
+	/* Any end but the last byte of a step is the end of a damaged file. */
+	for (size_t less = 1; less < sizeof(struct finf_record_step); less++) {
+		cut = (struct record){record.data, record.len - less};
+		ck_assert_int_eq(replay_record(&cut, &replay), -EBADMSG);
+	}
+	for (size_t len = 0; len < sizeof(struct finf_record_head); len++) {
+		cut = (struct record){record.data, len};
+		ck_assert_int_eq(replay_record(&cut, &replay), -EBADMSG);
+	}
+	free(record.data);
+}
+END_TEST
+
+/* The comparison sees one bit of one action. */
+START_TEST(another_action_is_noticed)
+{
+	const char *extra[] = {"--record", NULL, NULL};
+	struct finf_record_step step;
+	struct test_fid fid;
+	struct record record;
+	struct replay replay;
+	size_t at = sizeof(struct finf_record_head);
+	char path[600];
+
+	snprintf(path, sizeof(path), "%s", scratch_path("record"));
+	extra[1] = path;
+	fid_start(&fid, "other", "16M", extra);
+	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "infer", "digits", NULL);
+	fid_stop(&fid);
+	record = read_record(path);
+	ck_assert_int_eq(replay_record(&record, &replay), 0);
+	do
+		ck_assert(take(&record, &at, &step, sizeof(step)));
+	while (!step.n_actions);
+	record.data[at + offsetof(struct finf_action, reason)] ^= 1;
+	ck_assert_int_eq(replay_record(&record, &replay), -EILSEQ);
+	free(record.data);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("replay");
+	TCase *tc = tcase_create("record");
+
+	tcase_set_timeout(tc, 600);
+	tcase_add_test(tc, the_record_of_a_mixed_load_replays_byte_for_byte);
+	tcase_add_test(tc, another_action_is_noticed);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
