@@ -148,7 +148,7 @@ static void put_infer(struct finf_buf *buf, const char *model, uint64_t id, uint
 	finf_buf_put(buf, &p, sizeof(p));
 }
 
-/* Requests to all models, some late, some cancelled; hangs up without reading the answers. */
+/* Requests to all models, some late, some cancelled; hangs up once it has been greeted. */
 static void requests_and_hang_up(const struct test_fid *fid, uint64_t seed)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
@@ -177,6 +177,7 @@ static void requests_and_hang_up(const struct test_fid *fid, uint64_t seed)
 	ck_assert_int_eq(buf.err, 0);
 	ck_assert_int_eq(finf_write_full(fd, buf.data, buf.len), 0);
 	finf_buf_fini(&buf);
+	ck_assert_int_gt(recv(fd, &head, sizeof(head), 0), 0);
 	close(fd);
 }
 
