@@ -1,7 +1,7 @@
 # What is built beside the Check tests.
 
 # One program to carry to a GPU machine: liburing inside where its archive exists.
-LIBURING_A := $(wildcard $(shell $(CC) -print-file-name=liburing.a))
+LIBURING_A := $(wildcard $(shell $(CC) -print-file-name=liburing.a 2>/dev/null))
 $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) $(or $(LIBURING_A),-luring) -ldl

@@ -5,7 +5,7 @@
 ## make check           install what is missing, build, and run every test this machine can run
 ## make check-fast      unit tests and structure checks: under a minute, no root
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
-## make bench           what tests/bench measures, as tables
+## make bench           round trip and swap-ins against fio, as tables (minutes)
 ## make install         into $(DESTDIR)$(prefix); uninstall takes it away again
 ## make lint            clang-tidy, cppcheck, shellcheck where they are installed
 ## make format          clang-format over every source
@@ -52,6 +52,11 @@ check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
 		$(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%)
+
+.PHONY: bench
+bench: all deps-demo
+	$(Q)$(BUILD)/fictl bench ipc
+	$(Q)for model in squeezenet1_1 resnet18 vgg16; do $(BUILD)/fictl bench swap --model $$model; done
 
 .PHONY: install uninstall
 HEADERS := $(wildcard libfi/include/fusedinf/*.h)
