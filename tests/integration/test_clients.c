@@ -236,6 +236,21 @@ START_TEST(eight_threads_get_the_right_answers_under_pressure)
 }
 END_TEST
 
+/* What the process did before must not show in what is tuned later. */
+START_TEST(a_model_imported_again_takes_every_batch)
+{
+	static const char *const batches[] = {"5", "1", "2", "64"};
+	struct test_fid fid;
+
+	fid_start(&fid, "batch", "16M", NULL);
+	import_digits(&fid, "first");
+	import_digits(&fid, "second");
+	for (size_t i = 0; i < sizeof(batches) / sizeof(batches[0]); i++)
+		fictl_ok(&fid, "infer", "second", "--batch", batches[i], NULL);
+	fid_stop(&fid);
+}
+END_TEST
+
 static void *first_main(void *ctx)
 {
 	struct crowd *crowd = ctx;
@@ -948,6 +963,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, eight_threads_get_the_right_answers_under_pressure);
+	tcase_add_test(tc, a_model_imported_again_takes_every_batch);
 	tcase_add_test(tc, first_requests_at_once_cause_one_load);
 	tcase_add_test(tc, pinned_models_stay_under_pressure);
 	tcase_add_test(tc, misbehaving_clients_hurt_nobody_else);

@@ -237,6 +237,7 @@ static void mixed_load(struct test_fid *fid)
 	}
 	for (uint64_t seed = 1; seed <= 8; seed++)
 		requests_and_hang_up(fid, seed);
+	fictl_ok(fid, "infer", "m1", "--batch", "5", NULL);
 	fictl_ok(fid, "import", digits(), "--name", "broken", NULL);
 	damage(fid, "broken");
 	fictl_fails(fid, 1, "broken", "infer", "broken", NULL);
