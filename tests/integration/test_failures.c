@@ -68,13 +68,7 @@ static struct before look(const struct test_fid *fid)
 	before.weights = json_at(status, "pool.weights");
 	before.arena = json_at(status, "pool.arena");
 	before.known = json_at(status, "models.known");
-	for (int same = 0, last = -1; same < 3; usleep(1000)) { /* clients may still be leaving */
-		int now = proc_descriptors(fid->pid);
-
-		same = now == last ? same + 1 : 0;
-		last = now;
-	}
-	before.descriptors = proc_descriptors(fid->pid);
+	before.descriptors = settled_descriptors(fid->pid);
 	return before;
 }
 

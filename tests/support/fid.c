@@ -205,6 +205,20 @@ int proc_descriptors(pid_t pid)
 	return n - 2;
 }
 
+int settled_descriptors(pid_t pid)
+{
+	int last = -1, same = 0;
+
+	while (same < 20) {
+		int now = proc_descriptors(pid);
+
+		same = now == last ? same + 1 : 0;
+		last = now;
+		poll(NULL, 0, 1);
+	}
+	return last;
+}
+
 void wait_descriptors(pid_t pid, int n)
 {
 	int have = 0;
