@@ -5,7 +5,7 @@
 #include "policy/priv.h"
 
 struct sums {
-	uint64_t held, kept, pinned, arena;
+	uint64_t held, kept, pinned, arena, fetched;
 	uint32_t loading, evicting, running, muted, queued;
 };
 
@@ -36,7 +36,8 @@ static int check_heaps(const struct finf_policy *p, struct finf_diag *diag)
 	} heaps[] = {
 		{&p->ready, "ready"},	{&p->loading, "loading"}, {&p->room, "room"},
 		{&p->idle, "idle"},	{&p->busy, "busy"},	  {&p->arenas, "arenas"},
-		{&p->pins, "pins"},	{&p->runs, "runs"},	  {&p->deadlines, "times"},
+		{&p->pins, "pins"},	{&p->runs, "runs"},	  {&p->deadlines, "deadlines"},
+		{&p->times, "times"},	{&p->wish, "wish"},
 	};
 	int err = 0;
 
@@ -94,12 +95,33 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 		return finf_diag_set(diag, -EINVAL, "model %u: queue out of order", model);
 	if (at == FINF_RESIDENT && cmds)
 		return finf_diag_set(diag, -EINVAL, "model %u: command left waiting", model);
-	if (at != FINF_EVICTING && m->leave.head != FINF_SLOT_NONE)
+	if (at != FINF_EVICTING && !(at == FINF_LOADING && m->cancelled) && m->leave.head != FINF_SLOT_NONE)
 		return finf_diag_set(diag, -EINVAL, "model %u: unload left waiting", model);
 	if (m->pub.pinned && at != FINF_RESIDENT && !cmds)
 		return finf_diag_set(diag, -EINVAL, "model %u: pinned for nobody", model);
 	if (m->pub.queued != requests + cmds)
 		return wrong(diag, "queued", m->pub.queued, requests + cmds);
+	return 0;
+}
+
+/* Forecasts are in the orders of prefetch, and a fetch is a load. */
+static int check_forecast(const struct finf_policy *p, uint32_t model, struct finf_diag *diag)
+{
+	const struct finf_policy_entry *m = &p->models[model];
+	bool there = m->pub.residency == FINF_LOADING || m->pub.residency == FINF_RESIDENT;
+	bool wish = m->forecast == FINF_FORECAST_WISH && m->pub.residency == FINF_COLD &&
+		    m->queue.head == FINF_SLOT_NONE && m->cmds.head == FINF_SLOT_NONE;
+
+	if (!p->opts.prefetch_bytes)
+		return m->forecast ? wrong(diag, "forecast", m->forecast, 0) : 0;
+	if (finf_heap_has(&p->times, model) != (m->forecast != FINF_FORECAST_NONE))
+		return finf_diag_set(diag, -EINVAL, "model %u: filed wrongly under times", model);
+	if (finf_heap_has(&p->wish, model) != (wish && !m->pub.running))
+		return finf_diag_set(diag, -EINVAL, "model %u: filed wrongly under wish", model);
+	if (m->forecast == FINF_FORECAST_HELD && !there)
+		return finf_diag_set(diag, -EINVAL, "model %u: held, but not there", model);
+	if (p->fetching == model && m->pub.residency != FINF_LOADING)
+		return finf_diag_set(diag, -EINVAL, "model %u: fetched, but not loading", model);
 	return 0;
 }
 
@@ -122,7 +144,10 @@ static int check_models(const struct finf_policy *p, struct sums *sums, struct f
 		sums->running += m->pub.running;
 		sums->muted += m->muted;
 		sums->queued += m->pub.queued + list_len(p, &m->leave);
+		sums->fetched += m->forecast == FINF_FORECAST_HELD ? m->pub.weight_bytes : 0;
 		err = check_filing(p, i, diag);
+		if (!err)
+			err = check_forecast(p, i, diag);
 		if (err)
 			return err;
 	}
@@ -178,6 +203,8 @@ static int check_sums(const struct finf_policy *p, const struct sums *sums,
 		return wrong(diag, "kept", p->kept, sums->kept);
 	if (p->pinned != sums->pinned)
 		return wrong(diag, "pinned", p->pinned, sums->pinned);
+	if (p->prefetch.bytes != sums->fetched || sums->fetched > p->opts.prefetch_bytes)
+		return wrong(diag, "loaded ahead", p->prefetch.bytes, sums->fetched);
 	if (p->n_loading != sums->loading)
 		return wrong(diag, "loading", p->n_loading, sums->loading);
 	if (p->n_evicting != sums->evicting)

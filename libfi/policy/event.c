@@ -85,14 +85,39 @@ static int on_add(struct finf_policy *p, const struct finf_event *event)
 		.cmds = none,
 		.leave = none,
 	};
+	finf_prefetch_forget(p, event->model);
 	return 0;
 }
 
 static bool in_use(const struct finf_policy *p, const struct finf_policy_entry *m)
 {
+	uint32_t model = (uint32_t)(m - p->models);
+
 	return finf_model_wanted(m) || m->pub.running || m->pub.pinned ||
-	       m->pub.residency == FINF_LOADING ||
+	       (m->pub.residency == FINF_LOADING && !finf_prefetch_only(p, model)) ||
 	       (m->pub.residency == FINF_RESIDENT && p->compact == FINF_COMPACT_RUNNING);
+}
+
+/* Unload what nobody uses; a load ahead is given up first. */
+static void let_go(struct finf_policy *p, uint32_t model)
+{
+	if (p->models[model].pub.residency == FINF_RESIDENT)
+		finf_policy_evict(p, model, FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+	else if (p->models[model].pub.residency == FINF_LOADING)
+		finf_prefetch_cancel(p, model, FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+}
+
+/* It is cold: those who waited for that are answered. */
+static void left(struct finf_policy *p, uint32_t model)
+{
+	struct finf_policy_entry *m = &p->models[model];
+
+	while (m->leave.head != FINF_SLOT_NONE)
+		finf_slot_finish(p, m->leave.head, 0, FINF_WHY_DONE);
+	if (m->leaving) {
+		m->pub.known = m->leaving = false;
+		finf_prefetch_forget(p, model);
+	}
 }
 
 static int on_remove(struct finf_policy *p, const struct finf_event *event)
@@ -108,13 +133,13 @@ static int on_remove(struct finf_policy *p, const struct finf_event *event)
 		return id ? reply(p, event, EBUSY, FINF_WHY_BUSY) : -EBUSY;
 	if (m->pub.residency == FINF_COLD) {
 		m->pub.known = false;
+		finf_prefetch_forget(p, event->model);
 		return id ? reply(p, event, 0, FINF_WHY_DONE) : 0;
 	}
 	if (id && finf_slot_take(p, FINF_SLOT_LEAVE, event) == FINF_SLOT_NONE)
 		return reply(p, event, EAGAIN, FINF_WHY_QUEUE_FULL);
 	m->leaving = true;
-	if (m->pub.residency == FINF_RESIDENT)
-		finf_policy_evict(p, event->model, FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+	let_go(p, event->model);
 	return 0;
 }
 
@@ -143,7 +168,17 @@ static int on_request(struct finf_policy *p, const struct finf_event *event)
 		return FINF_MIN(rc, 0);
 	if (event->a && event->a <= p->now)
 		return reply(p, event, ETIME, FINF_WHY_DEADLINE);
+	finf_prefetch_request(p, event->model);
 	return take(p, event, FINF_SLOT_RUN);
+}
+
+static int on_arrival(struct finf_policy *p, const struct finf_event *event)
+{
+	if (event->model >= p->opts.models_max || event->a >= FINF_ARRIVAL_SOURCES)
+		return -EINVAL;
+	if (entry_of(p, event)) /* else it went meanwhile */
+		finf_prefetch_arrival(p, event->model, (uint32_t)event->a);
+	return 0;
 }
 
 static int on_load(struct finf_policy *p, const struct finf_event *event)
@@ -200,8 +235,7 @@ static int on_unload(struct finf_policy *p, const struct finf_event *event)
 		return reply(p, event, 0, FINF_WHY_DONE);
 	if (finf_slot_take(p, FINF_SLOT_LEAVE, event) == FINF_SLOT_NONE)
 		return reply(p, event, EAGAIN, FINF_WHY_QUEUE_FULL);
-	if (m->pub.residency == FINF_RESIDENT)
-		finf_policy_evict(p, event->model, FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+	let_go(p, event->model);
 	return 0;
 }
 
@@ -213,13 +247,7 @@ static void cancel_load(struct finf_policy *p, uint32_t model)
 	if (m->pub.residency != FINF_LOADING || m->cancelled || finf_model_wanted(m) ||
 	    m->pub.running > m->muted)
 		return;
-	m->cancelled = true;
-	finf_policy_emit(p, &(struct finf_action){
-		.kind = FINF_DO_CANCEL_LOAD,
-		.model = model,
-		.reason = FINF_WHY_CANCELLED,
-		.other = FINF_MODEL_NONE,
-	});
+	finf_prefetch_cancel(p, model, FINF_WHY_CANCELLED, FINF_MODEL_NONE);
 }
 
 /* Requests vanish; what is under way goes on in silence: a run, an eviction,
@@ -251,15 +279,21 @@ static int on_cancel(struct finf_policy *p, const struct finf_event *event)
 static int on_loaded(struct finf_policy *p, const struct finf_event *event)
 {
 	struct finf_policy_entry *m = entry_in(p, event, FINF_LOADING);
+	bool go;
 
 	if (!m)
 		return -EINVAL;
+	/* Unloading gave up this load, too late: who came after that waits for another. */
+	go = m->leave.head != FINF_SLOT_NONE || m->leaving;
 	m->pub.loads++;
+	finf_prefetch_loaded(p, event->model);
 	m->pub.last_used_ns = p->now;
 	m->tries = 0;
-	while (m->cmds.head != FINF_SLOT_NONE)
+	while (!go && m->cmds.head != FINF_SLOT_NONE)
 		finf_slot_finish(p, m->cmds.head, 0, FINF_WHY_DONE);
 	finf_model_residency(p, event->model, FINF_RESIDENT);
+	if (go)
+		let_go(p, event->model);
 	return 0;
 }
 
@@ -271,10 +305,13 @@ static int on_load_failed(struct finf_policy *p, const struct finf_event *event)
 	if (!m || !event->a || event->a > INT32_MAX)
 		return -EINVAL;
 	cancelled = m->cancelled;
+	if (!cancelled)
+		finf_prefetch_failed(p, event->model, true);
 	finf_model_residency(p, event->model, FINF_COLD);
 	/* Who came after the CANCEL_LOAD wants another try. */
 	if (!cancelled)
 		finf_model_finish_all(p, event->model, (uint32_t)event->a, FINF_WHY_LOAD_FAILED);
+	left(p, event->model);
 	return 0;
 }
 
@@ -320,9 +357,11 @@ static int on_no_place(struct finf_policy *p, const struct finf_event *event)
 		return no_place_for_run(p, event);
 	if (!m || m->pub.running)
 		return -EINVAL;
+	finf_prefetch_failed(p, event->model, false);
 	finf_model_residency(p, event->model, FINF_COLD);
 	if (finf_model_wanted(m))
 		want_place(p, event->model);
+	left(p, event->model);
 	return 0;
 }
 
@@ -360,10 +399,7 @@ static int on_evicted(struct finf_policy *p, const struct finf_event *event)
 	if (!m)
 		return -EINVAL;
 	finf_model_residency(p, event->model, FINF_COLD);
-	while (m->leave.head != FINF_SLOT_NONE)
-		finf_slot_finish(p, m->leave.head, 0, FINF_WHY_DONE);
-	if (m->leaving)
-		m->pub.known = m->leaving = false;
+	left(p, event->model);
 	return 0;
 }
 
@@ -396,6 +432,7 @@ static int (*const handlers[])(struct finf_policy *, const struct finf_event *) 
 	[FINF_EV_EVICTED] = on_evicted,
 	[FINF_EV_TICK] = on_tick,
 	[FINF_EV_DRAIN] = on_drain,
+	[FINF_EV_ARRIVAL] = on_arrival,
 };
 
 int finf_policy_handle(struct finf_policy *p, const struct finf_event *event)

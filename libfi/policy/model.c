@@ -50,6 +50,7 @@ void finf_model_refile(struct finf_policy *p, uint32_t model)
 	     wanted && (at == FINF_COLD || at == FINF_EVICTING || m->wants_room), seq);
 	file(&p->idle, model, rest && !wanted, key);
 	file(&p->busy, model, rest && wanted, key);
+	finf_prefetch_refile(p, model);
 }
 
 static bool counts_held(enum finf_residency at)
@@ -67,6 +68,10 @@ void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_resid
 	struct finf_policy_entry *m = &p->models[model];
 	enum finf_residency from = m->pub.residency;
 
+	if (!counts_kept(to))
+		finf_prefetch_lost(p, model);
+	if (p->fetching == model && from == FINF_LOADING)
+		p->fetching = FINF_MODEL_NONE;
 	p->held -= counts_held(from) ? m->pub.weight_bytes : 0;
 	p->kept -= counts_kept(from) ? m->pub.weight_bytes : 0;
 	p->held += counts_held(to) ? m->pub.weight_bytes : 0;

@@ -18,6 +18,8 @@ static int check_opts(const struct finf_policy_opts *opts, struct finf_diag *dia
 				     FINF_POLICY_RUNS_MAX);
 	if (opts->pool_bytes > FINF_POLICY_BYTES_MAX)
 		return finf_diag_set(diag, -EINVAL, "policy: pool beyond 2^56 bytes");
+	if (opts->prefetch_bytes > FINF_POLICY_BYTES_MAX)
+		return finf_diag_set(diag, -EINVAL, "policy: prefetch beyond 2^56 bytes");
 	return 0;
 }
 
@@ -46,7 +48,9 @@ static int init(struct finf_policy *p)
 		err = finf_heap_init(&p->runs, p->opts.requests_max);
 	if (!err)
 		err = finf_heap_init(&p->deadlines, p->opts.requests_max);
-	return err ? err : finf_slots_init(p);
+	if (!err)
+		err = finf_slots_init(p);
+	return err ? err : finf_prefetch_init(p);
 }
 
 int finf_policy_new(const struct finf_policy_opts *opts, struct finf_policy **ret_policy,
@@ -78,6 +82,7 @@ void finf_policy_free(struct finf_policy *p)
 {
 	if (!p)
 		return;
+	finf_prefetch_fini(p);
 	finf_slots_fini(p);
 	finf_heap_fini(&p->deadlines);
 	finf_heap_fini(&p->runs);
@@ -116,11 +121,16 @@ int finf_policy_step(struct finf_policy *p, const struct finf_event *event, uint
 
 uint64_t finf_policy_deadline(const struct finf_policy *p)
 {
-	uint32_t slot = finf_heap_min(&p->deadlines);
+	uint32_t slot = finf_heap_min(&p->deadlines), model = finf_heap_min(&p->times);
+	uint64_t due = UINT64_MAX;
 
 	if (p->more)
 		return 0;
-	return slot == FINF_HEAP_NONE ? UINT64_MAX : p->deadlines.key[slot];
+	if (slot != FINF_HEAP_NONE)
+		due = p->deadlines.key[slot];
+	if (model != FINF_HEAP_NONE)
+		due = FINF_MIN(due, p->times.key[model]);
+	return due;
 }
 
 void finf_policy_model(const struct finf_policy *p, uint32_t model, struct finf_policy_model *ret)

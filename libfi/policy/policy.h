@@ -35,7 +35,12 @@ enum finf_event_kind {
 	FINF_EV_EVICTED,   /* model: its extent is free */
 	FINF_EV_TICK,	   /* time passed: deadlines */
 	FINF_EV_DRAIN,	   /* finish what is there, refuse what is new */
+	FINF_EV_ARRIVAL,   /* model; a = who saw it, enum finf_arrival: a request is coming */
 };
+
+/* Who saw a request coming. All but fid itself give hints, not orders. */
+enum finf_arrival { FINF_ARRIVAL_FID = 0, FINF_ARRIVAL_USDT, FINF_ARRIVAL_TCP, FINF_ARRIVAL_APP };
+#define FINF_ARRIVAL_SOURCES 4u
 
 /* Fixed-size and without padding: recorded as it is (Documentation/formats/events.md). */
 struct finf_event {
@@ -69,6 +74,10 @@ enum finf_reason {
 	FINF_WHY_DRAINING,	/* -ESHUTDOWN */
 	FINF_WHY_CANCELLED,
 	FINF_WHY_DONE,
+	FINF_WHY_PREDICTED,	/* loaded ahead: its requests come at such intervals */
+	FINF_WHY_CHAIN,		/* loaded ahead: it follows model `other` */
+	FINF_WHY_ARRIVAL,	/* loaded ahead: its request was seen coming */
+	FINF_WHY_OVERTAKEN,	/* a request needs what was being loaded ahead for nobody yet */
 };
 const char *finf_reason_text(enum finf_reason reason);
 const char *finf_event_kind_text(enum finf_event_kind kind);
@@ -93,6 +102,7 @@ struct finf_policy_opts {
 	uint32_t runs_max;  /* requests running at a time (executing threads), 1 to 32 */
 	uint32_t loads_max; /* loads at a time, >= 1 */
 	const char *evict;  /* row of the eviction table; NULL = "lru" */
+	uint64_t prefetch_bytes; /* loaded ahead and not used yet, at most; 0 = no prefetch */
 };
 
 struct finf_policy_model { /* what `status` and `why` show */
@@ -101,6 +111,7 @@ struct finf_policy_model { /* what `status` and `why` show */
 	uint64_t weight_bytes, arena_bytes;
 	uint32_t queued, running;
 	uint64_t last_used_ns, loads, evictions, requests;
+	uint64_t prefetch_hits, prefetch_late, prefetch_wasted; /* of its prefetches */
 };
 
 struct finf_policy;
@@ -134,6 +145,43 @@ void finf_policy_model(const struct finf_policy *policy, uint32_t model,
 /** Bytes of weights resident, loading or evicting, and of the arena zone. */
 void finf_policy_bytes(const struct finf_policy *policy, uint64_t *ret_weights,
 		       uint64_t *ret_arena);
+
+/* ---- prefetch -------------------------------------------------------------- */
+
+struct finf_policy_prefetch {
+	uint64_t loads;	 /* begun ahead of a request */
+	uint64_t hits;	 /* a request found the model there, or on its way */
+	uint64_t late;	 /* of the hits: it was still on its way */
+	uint64_t wasted; /* evicted, given up or out of its window before any request */
+	uint64_t load_bytes, wasted_bytes;
+	uint64_t refaults; /* requests of what was evicted for a prefetch nobody used yet */
+	uint64_t bytes;	   /* loaded ahead and not used yet, now */
+	bool stopped;	   /* it did more harm than good; watching only */
+};
+void finf_policy_prefetch(const struct finf_policy *policy, struct finf_policy_prefetch *ret);
+
+/* How far a prediction about a model has come. */
+enum finf_forecast {
+	FINF_FORECAST_NONE = 0,
+	FINF_FORECAST_AHEAD,   /* its load is not due yet */
+	FINF_FORECAST_WISH,    /* due: as soon as there is room, unless it is there */
+	FINF_FORECAST_SKIPPED, /* due, but not worth it: only watched */
+	FINF_FORECAST_HELD,    /* loaded ahead, waiting for its request */
+};
+const char *finf_forecast_text(enum finf_forecast forecast);
+
+struct finf_policy_why {
+	enum finf_forecast forecast;
+	enum finf_reason reason;     /* FINF_WHY_NONE without a forecast */
+	uint32_t other;		     /* the model before, FINF_MODEL_NONE */
+	uint32_t confidence_pct;
+	uint64_t load_ns;	     /* when its load is due */
+	uint64_t from_ns, until_ns;  /* when its request is expected */
+	bool trusted;		     /* predictions about it came true often enough */
+};
+/** finf_policy_why - what is predicted about @model now, and why. */
+void finf_policy_why(const struct finf_policy *policy, uint32_t model,
+		     struct finf_policy_why *ret);
 
 /* ---- eviction table: one file evict_<name>.c and one row each ----------- */
 

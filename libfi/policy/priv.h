@@ -9,6 +9,7 @@
 
 #include "policy/heap.h"
 #include "policy/policy.h"
+#include "policy/predict.h"
 
 #define FINF_SLOT_NONE UINT32_MAX
 #define FINF_POLICY_BYTES_MAX (1ull << 56) /* of one model; sums of a few stay in 64 bits */
@@ -48,6 +49,28 @@ struct finf_policy_entry {
 	bool cancelled;	  /* CANCEL_LOAD is out */
 	bool whole_load;  /* no run before LOADED: there was no room for its arena zone */
 	bool leaving;	  /* REMOVE is out: unknown to everybody else */
+
+	/* prefetch.c */
+	enum finf_forecast forecast;
+	struct finf_prediction predicted;
+	uint64_t start_ns;     /* when its load is due, while AHEAD */
+	uint64_t began_ns;     /* of the load under way */
+	uint64_t took_ns;      /* mean of its loads, 0 = none yet */
+	uint64_t used_ns;      /* last_used_ns before it was loaded ahead */
+	uint64_t fetches;      /* loads ahead begun; the number of the last one */
+	uint64_t lost_fetch;   /* that of `lost_to` for which it was evicted, 0 = none */
+	uint64_t hint_next_ns; /* no hint from outside counts before */
+	uint32_t lost_to;
+	uint8_t trust, source, hint_fails;
+	bool fetch_used; /* the last load ahead was hit */
+	bool unfit;	 /* a load ahead failed: not again before a request loaded it */
+};
+
+/* What became of the hints of one source. */
+struct finf_source {
+	uint64_t window_ns;
+	uint32_t taken; /* in this window */
+	uint32_t tries, hits;
 };
 
 enum finf_compact { FINF_COMPACT_NO = 0, FINF_COMPACT_WANTED, FINF_COMPACT_RUNNING };
@@ -78,6 +101,17 @@ struct finf_policy {
 	uint64_t kept;	 /* the same without evicting */
 	uint64_t pinned; /* weights of pinned models */
 	uint32_t n_running, n_loading, n_evicting;
+
+	/* prefetch.c; the heaps have room only when prefetch is on */
+	void *predictors[FINF_PREDICTORS_MAX]; /* owned; a state for each row */
+	struct finf_heap times; /* models with a forecast, by the time of its next change */
+	struct finf_heap wish;	/* cold models whose load ahead is due, soonest needed first */
+	struct finf_policy_prefetch prefetch;
+	struct finf_source sources[FINF_ARRIVAL_SOURCES];
+	uint32_t fetching; /* the model being loaded ahead, FINF_MODEL_NONE */
+	int credit;	   /* hits against refaults; none left: watch only */
+	uint64_t ns_per_mib; /* mean of all loads */
+
 	enum finf_compact compact;
 	uint32_t compact_for;
 	uint32_t passed;     /* younger requests that overtook the head ... */
@@ -126,6 +160,33 @@ void finf_policy_emit(struct finf_policy *p, const struct finf_action *action);
 void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason reason,
 		       uint32_t other);
 void finf_policy_pump(struct finf_policy *p);
+
+/** Would @weights and an arena of @arena fit beside @used bytes of weights? */
+bool finf_policy_fits(const struct finf_policy *p, uint64_t used, uint64_t weights,
+		      uint64_t arena);
+/** Does the first in `room` lack room that idle models cannot give, or a load slot? */
+bool finf_policy_head_blocked(const struct finf_policy *p);
+void finf_policy_load(struct finf_policy *p, uint32_t model, enum finf_reason reason,
+		      uint32_t other);
+
+/* prefetch.c: what is loaded before it is asked for. All do nothing when it is off. */
+int finf_prefetch_init(struct finf_policy *p);
+void finf_prefetch_fini(struct finf_policy *p);
+void finf_prefetch_forget(struct finf_policy *p, uint32_t model); /* new, or gone */
+void finf_prefetch_request(struct finf_policy *p, uint32_t model);
+void finf_prefetch_arrival(struct finf_policy *p, uint32_t model, uint32_t source);
+void finf_prefetch_loaded(struct finf_policy *p, uint32_t model); /* before it is resident */
+void finf_prefetch_failed(struct finf_policy *p, uint32_t model, bool moved);
+void finf_prefetch_lost(struct finf_policy *p, uint32_t model); /* evicted or given up */
+void finf_prefetch_refile(struct finf_policy *p, uint32_t model);
+/** Only loaded ahead: nobody has asked for what is being loaded. */
+bool finf_prefetch_only(const struct finf_policy *p, uint32_t model);
+void finf_prefetch_cancel(struct finf_policy *p, uint32_t model, enum finf_reason reason,
+			  uint32_t other);
+/* Verbs of the pump: at most one thing each. */
+bool finf_prefetch_time(struct finf_policy *p);
+bool finf_prefetch_overtake(struct finf_policy *p);
+bool finf_prefetch_one(struct finf_policy *p);
 
 /* check.c: recompute every sum and order from scratch; for tests. 0; -EINVAL with diag. */
 int finf_policy_check(const struct finf_policy *p, struct finf_diag *diag);

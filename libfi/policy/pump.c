@@ -81,7 +81,8 @@ static bool compact(struct finf_policy *p)
 
 /* ---- room for the head --------------------------------------------------- */
 
-static bool fits(const struct finf_policy *p, uint64_t used, uint64_t weights, uint64_t arena)
+bool finf_policy_fits(const struct finf_policy *p, uint64_t used, uint64_t weights,
+		      uint64_t arena)
 {
 	return used + weights + finf_policy_zone(p, arena) <= p->opts.pool_bytes;
 }
@@ -92,8 +93,8 @@ static bool head_fits(const struct finf_policy *p, uint32_t head, uint64_t used)
 	const struct finf_policy_entry *m = &p->models[head];
 
 	if (m->wants_room)
-		return fits(p, used, 0, p->slots[m->queue.head].arena_bytes);
-	return fits(p, used, m->pub.weight_bytes, m->pub.arena_bytes);
+		return finf_policy_fits(p, used, 0, p->slots[m->queue.head].arena_bytes);
+	return finf_policy_fits(p, used, m->pub.weight_bytes, m->pub.arena_bytes);
 }
 
 /* The model to make room for now; FINF_HEAP_NONE when there is none or it waits for its turn. */
@@ -135,6 +136,17 @@ static uint32_t blocked_head(const struct finf_policy *p)
 	return head;
 }
 
+bool finf_policy_head_blocked(const struct finf_policy *p)
+{
+	uint32_t head = finf_heap_min(&p->room);
+
+	if (head == FINF_HEAP_NONE || p->models[head].pub.residency == FINF_EVICTING)
+		return false;
+	if (p->models[head].pub.residency == FINF_COLD && p->n_loading >= p->opts.loads_max)
+		return true;
+	return !p->idle.len && needs_victim(p, head);
+}
+
 void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason reason,
 		       uint32_t other)
 {
@@ -162,21 +174,29 @@ static void evict_for(struct finf_policy *p, uint32_t victim, uint32_t head)
 	finf_policy_evict(p, victim, reason, head);
 }
 
-static void load(struct finf_policy *p, uint32_t model)
+void finf_policy_load(struct finf_policy *p, uint32_t model, enum finf_reason reason,
+		      uint32_t other)
 {
 	struct finf_policy_entry *m = &p->models[model];
-	bool asked = m->queue.head != FINF_SLOT_NONE;
 
 	m->load_step = p->step;
+	m->began_ns = p->now;
 	finf_model_residency(p, model, FINF_LOADING);
 	finf_policy_emit(p, &(struct finf_action){
 		.kind = FINF_DO_LOAD,
 		.model = model,
 		.a = finf_policy_zone(p, 0),
 		.b = m->pub.weight_bytes,
-		.reason = asked ? FINF_WHY_REQUEST : FINF_WHY_OPERATOR,
-		.other = FINF_MODEL_NONE,
+		.reason = reason,
+		.other = other,
 	});
+}
+
+static void load_head(struct finf_policy *p, uint32_t head)
+{
+	bool asked = p->models[head].queue.head != FINF_SLOT_NONE;
+
+	finf_policy_load(p, head, asked ? FINF_WHY_REQUEST : FINF_WHY_OPERATOR, FINF_MODEL_NONE);
 }
 
 /* The age of the request that room is being made for in vain; UINT64_MAX = none. */
@@ -242,7 +262,7 @@ static bool serve_head(struct finf_policy *p)
 		finf_model_refile(p, head);
 		run(p, head); /* now, before the next head takes the room */
 	} else {
-		load(p, head);
+		load_head(p, head);
 	}
 	return true;
 }
@@ -251,7 +271,7 @@ static bool serve_head(struct finf_policy *p)
 
 static bool zone_fits(const struct finf_policy *p, uint32_t model)
 {
-	return fits(p, p->held, 0, p->slots[p->models[model].queue.head].arena_bytes);
+	return finf_policy_fits(p, p->held, 0, p->slots[p->models[model].queue.head].arena_bytes);
 }
 
 /* A run of a loading model holds its executing slot until the load is done, so
@@ -338,8 +358,9 @@ void finf_policy_pump(struct finf_policy *p)
 {
 	p->more = false;
 	while (p->n_actions < FINF_POLICY_ACTIONS_MAX)
-		if (!expire_one(p) && !reply_one(p) && !compact(p) && !serve_head(p) &&
-		    !start_run(p) && !force_head(p))
+		if (!expire_one(p) && !reply_one(p) && !finf_prefetch_time(p) &&
+		    !finf_prefetch_overtake(p) && !compact(p) && !serve_head(p) &&
+		    !start_run(p) && !force_head(p) && !finf_prefetch_one(p))
 			return;
 	p->more = true;
 }

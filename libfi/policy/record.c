@@ -6,21 +6,30 @@
 
 #include "policy/record.h"
 
-static int make_policy(const struct finf_record_head *head, struct finf_policy **ret_policy,
-		       struct finf_diag *diag)
+void finf_record_opts(const struct finf_record_head *head, char evict[17],
+		      struct finf_policy_opts *ret)
 {
-	char evict[sizeof(head->evict) + 1] = "";
-	struct finf_policy_opts opts = {
-		.size = sizeof(opts),
+	memcpy(evict, head->evict, sizeof(head->evict));
+	evict[sizeof(head->evict)] = 0;
+	*ret = (struct finf_policy_opts){
+		.size = sizeof(*ret),
 		.pool_bytes = head->pool_bytes,
 		.models_max = head->models_max,
 		.requests_max = head->requests_max,
 		.runs_max = head->runs_max,
 		.loads_max = head->loads_max,
-		.evict = head->evict[0] ? evict : NULL,
+		.evict = evict[0] ? evict : NULL,
+		.prefetch_bytes = head->prefetch_bytes,
 	};
+}
 
-	memcpy(evict, head->evict, sizeof(head->evict));
+static int make_policy(const struct finf_record_head *head, struct finf_policy **ret_policy,
+		       struct finf_diag *diag)
+{
+	char evict[sizeof(head->evict) + 1];
+	struct finf_policy_opts opts;
+
+	finf_record_opts(head, evict, &opts);
 	/* A damaged head must not make us allocate without bounds. */
 	if (memcmp(head->magic, FINF_RECORD_MAGIC, sizeof(head->magic)) ||
 	    head->models_max > FINF_RECORD_CAPACITY_MAX ||

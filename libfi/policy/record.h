@@ -15,7 +15,7 @@
 struct finf_record_head { /* 56 bytes, no padding */
 	char magic[8]; /* without the NUL */
 	uint64_t pool_bytes;
-	uint64_t reserved;
+	uint64_t prefetch_bytes; /* 0 in files of before there was prefetch: off */
 	uint32_t models_max, requests_max, runs_max, loads_max;
 	char evict[16]; /* row of the eviction table, "" = the default */
 };
@@ -42,6 +42,10 @@ struct finf_record_totals {
  */
 int finf_record_replay(const void *data, size_t bytes, struct finf_record_totals *ret,
 		       struct finf_diag *diag);
+
+/** finf_record_opts - what the policy was made with; @evict lives as long as *ret. */
+void finf_record_opts(const struct finf_record_head *head, char evict[17],
+		      struct finf_policy_opts *ret);
 
 _Static_assert(sizeof(struct finf_record_head) == 56, "written as it is");
 _Static_assert(sizeof(struct finf_event) == 32, "written as it is");

@@ -25,6 +25,7 @@ const char *finf_event_kind_text(enum finf_event_kind kind)
 		[FINF_EV_EVICTED] = "evicted",
 		[FINF_EV_TICK] = "tick",
 		[FINF_EV_DRAIN] = "drain",
+		[FINF_EV_ARRIVAL] = "arrival",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), kind);
@@ -61,7 +62,22 @@ const char *finf_reason_text(enum finf_reason reason)
 		[FINF_WHY_DRAINING] = "draining",
 		[FINF_WHY_CANCELLED] = "cancelled",
 		[FINF_WHY_DONE] = "done",
+		[FINF_WHY_PREDICTED] = "predicted by its intervals",
+		[FINF_WHY_CHAIN] = "follows another model",
+		[FINF_WHY_ARRIVAL] = "a request was seen coming",
+		[FINF_WHY_OVERTAKEN] = "overtaken by a request",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), reason);
+}
+
+const char *finf_forecast_text(enum finf_forecast forecast)
+{
+	static const char *const texts[] = {
+		[FINF_FORECAST_NONE] = "none",	     [FINF_FORECAST_AHEAD] = "ahead",
+		[FINF_FORECAST_WISH] = "due",	     [FINF_FORECAST_SKIPPED] = "watched",
+		[FINF_FORECAST_HELD] = "loaded",
+	};
+
+	return text_at(texts, FINF_ARRAY_LEN(texts), forecast);
 }

@@ -54,7 +54,7 @@ static bool take(const struct record *record, size_t *at, void *to, size_t bytes
 }
 
 struct replay {
-	unsigned steps, events[FINF_EV_DRAIN + 1], actions[FINF_DO_CANCEL_LOAD + 1];
+	unsigned steps, events[FINF_EV_ARRIVAL + 1], actions[FINF_DO_CANCEL_LOAD + 1];
 	unsigned late;
 };
 
@@ -80,7 +80,7 @@ static int replay_step(const struct record *record, size_t *at, struct finf_poli
 	if (*at == record->len)
 		return -ENODATA;
 	if (!take(record, at, &step, sizeof(step)) || step.n_actions > FINF_POLICY_ACTIONS_MAX ||
-	    !step.event.kind || step.event.kind > FINF_EV_DRAIN || step.reserved ||
+	    !step.event.kind || step.event.kind > FINF_EV_ARRIVAL || step.reserved ||
 	    !take(record, at, recorded, step.n_actions * sizeof(recorded[0])))
 		return -EBADMSG;
 	n = finf_policy_step(policy, &step.event, step.now_ns, made);
@@ -102,7 +102,7 @@ static int replay_record(const struct record *record, struct replay *ret)
 
 	*ret = (struct replay){0};
 	if (!take(record, &at, &head, sizeof(head)) ||
-	    memcmp(head.magic, FINF_RECORD_MAGIC, sizeof(head.magic)) || head.reserved)
+	    memcmp(head.magic, FINF_RECORD_MAGIC, sizeof(head.magic)))
 		return -EBADMSG;
 	opts.pool_bytes = head.pool_bytes;
 	opts.models_max = head.models_max;
@@ -110,6 +110,7 @@ static int replay_record(const struct record *record, struct replay *ret)
 	opts.runs_max = head.runs_max;
 	opts.loads_max = head.loads_max;
 	opts.evict = head.evict[0] ? head.evict : NULL;
+	opts.prefetch_bytes = head.prefetch_bytes;
 	err = finf_policy_new(&opts, &policy, NULL);
 	if (err)
 		return err;

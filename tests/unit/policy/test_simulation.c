@@ -40,7 +40,7 @@ struct record {
 struct sim {
 	struct finf_policy *policy;
 	struct finf_policy_opts opts;
-	uint64_t seed, now, next_id;
+	uint64_t seed, now, next_id, unit; /* of time, in ns */
 	struct pending pending[PENDING_MAX];
 	uint32_t n_pending;
 	struct finf_event urgent[FINF_POLICY_ACTIONS_MAX]; /* NO_PLACE: before anything else */
@@ -68,7 +68,7 @@ static uint32_t dice(struct sim *s, uint32_t sides)
 static void later(struct sim *s, uint64_t in, struct finf_event event)
 {
 	ck_assert_uint_lt(s->n_pending, PENDING_MAX);
-	s->pending[s->n_pending++] = (struct pending){s->now + in, event};
+	s->pending[s->n_pending++] = (struct pending){s->now + in * s->unit, event};
 }
 
 static void check_pool(struct sim *s)
@@ -251,6 +251,14 @@ static void cancel_one(struct sim *s)
 	feed(s, (struct finf_event){.kind = FINF_EV_CANCEL, .id = id});
 }
 
+/* A hint, true or not, sometimes many at once. */
+static void arrival(struct sim *s)
+{
+	for (uint32_t n = 1 + !dice(s, 10) * 20; n; n--)
+		feed(s, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = dice(s, MODELS),
+					    .a = dice(s, FINF_ARRIVAL_SOURCES)});
+}
+
 static void client_event(struct sim *s)
 {
 	static const uint32_t kinds[] = {FINF_EV_LOAD, FINF_EV_UNLOAD, FINF_EV_PIN};
@@ -261,11 +269,18 @@ static void client_event(struct sim *s)
 		cancel_one(s);
 		return;
 	}
+	if (s->opts.prefetch_bytes && !dice(s, 8)) {
+		arrival(s);
+		return;
+	}
+	/* Habits, for the predictors. */
+	if (s->opts.prefetch_bytes && dice(s, 2))
+		e.model = m = (uint32_t)(s->next_id % 7);
 	if (what < 6) {
 		e.kind = kinds[what - 3];
 		e.a = e.kind == FINF_EV_PIN && !dice(s, 4);
 	} else {
-		e.a = dice(s, 8) ? 0 : s->now + dice(s, 400);
+		e.a = dice(s, 8) ? 0 : s->now + dice(s, 400) * s->unit;
 		e.b = dice(s, 10) ? 0 : dice(s, 40);
 	}
 	if (e.kind == FINF_EV_PIN && !e.a)
@@ -328,6 +343,9 @@ static void sim_start(struct sim *s, int seed)
 		s->opts.pool_bytes += s->weights[i];
 	}
 	s->opts.pool_bytes = s->opts.pool_bytes * 45 / 100 + 90;
+	s->unit = seed % 2 ? 1 << 19 : 1;
+	if (seed % 2)
+		s->opts.prefetch_bytes = s->opts.pool_bytes / (1 + (uint64_t)seed % 4);
 	ck_assert_int_eq(finf_policy_new(&s->opts, &s->policy, NULL), 0);
 	for (uint32_t i = 0; i < MODELS; i++)
 		feed(s, (struct finf_event){.kind = FINF_EV_ADD, .model = i,
@@ -354,6 +372,7 @@ static void check_replay(struct sim *s)
 START_TEST(simulate)
 {
 	struct sim *s = calloc(1, sizeof(*s));
+	struct finf_policy_prefetch prefetch;
 	size_t heap;
 
 	ck_assert_ptr_nonnull(s);
@@ -373,6 +392,13 @@ START_TEST(simulate)
 	ck_assert_uint_le(s->overtaken_max, OVERTAKEN_MAX);
 	for (uint32_t kind = FINF_DO_LOAD; kind <= FINF_DO_CANCEL_LOAD; kind++)
 		ck_assert_msg(s->seen[kind], "no %s in this run", finf_action_kind_text(kind));
+	finf_policy_prefetch(s->policy, &prefetch);
+	ck_assert_uint_eq(prefetch.loads > 0, s->opts.prefetch_bytes > 0);
+	/* So much eviction by hints and failures does more harm than good. */
+	ck_assert_uint_eq(prefetch.stopped, s->opts.prefetch_bytes > 0);
+	ck_assert_uint_le(prefetch.late, prefetch.hits);
+	ck_assert_uint_le(prefetch.hits + prefetch.wasted, prefetch.loads);
+	ck_assert_uint_eq(prefetch.bytes, 0);
 	check_replay(s);
 	finf_policy_free(s->policy);
 	free(s->records);
@@ -387,7 +413,7 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("simulation");
 
 	tcase_set_timeout(tc, 120);
-	tcase_add_loop_test(tc, simulate, 0, 24);
+	tcase_add_loop_test(tc, simulate, 0, 48);
 	suite_add_tcase(suite, tc);
 	return suite;
 }
