@@ -438,6 +438,87 @@ static void cmd_remove(struct fid_control *control, const json_t *request)
 	issue(control, request, FID_REMOVE);
 }
 
+/* ---- probes ---------------------------------------------------------------------------------- */
+
+static bool port_of(struct fid_control *control, const json_t *request, uint16_t *ret)
+{
+	json_int_t port = json_integer_value(json_object_get(request, "port"));
+
+	if (port < 1 || port > UINT16_MAX)
+		refuse(control, -EINVAL, "the command needs \"port\", 1 to 65535");
+	else
+		*ret = (uint16_t)port;
+	return port >= 1 && port <= UINT16_MAX;
+}
+
+static void answer_probe(struct fid_control *control, int err, uint16_t port)
+{
+	if (err == -ENODEV)
+		refuse(control, err, "arrivals are not observed: %s", fid_observe_state(control->observe));
+	else if (err)
+		refuse(control, err, "port %u: %s", port, strerror(-err));
+	else
+		answer_json(control, 0, json_pack("{s:i}", "port", port));
+}
+
+static void cmd_probe_add(struct fid_control *control, const json_t *request)
+{
+	struct fid_model_info info;
+	uint16_t port;
+
+	if (port_of(control, request, &port) && find(control, request, &info))
+		answer_probe(control, fid_observe_port_add(control->observe, info.name, port), port);
+}
+
+static void cmd_probe_rm(struct fid_control *control, const json_t *request)
+{
+	uint16_t port;
+
+	if (port_of(control, request, &port))
+		answer_probe(control, fid_observe_port_rm(control->observe, port), port);
+}
+
+struct probe_list {
+	struct fid_core *core;
+	json_t *ports;
+	uint64_t hash;
+	char name[132]; /* of the model with that hash, "" = none */
+};
+
+static void match_hash(void *ctx, const struct fid_model_info *info)
+{
+	struct probe_list *list = ctx;
+
+	if (finf_hash64(info->name, strlen(info->name)) == list->hash)
+		memcpy(list->name, info->name, sizeof(list->name));
+}
+
+static void append_port(void *ctx, const struct fid_observed *port)
+{
+	struct probe_list *list = ctx;
+
+	list->hash = port->hash;
+	list->name[0] = 0;
+	fid_core_list(list->core, match_hash, list);
+	json_array_append_new(list->ports, json_pack("{s:s, s:i, s:I}", "model", list->name, "tcp",
+						     (int)port->port, "netns", NUMBER(port->netns)));
+}
+
+static void cmd_probes(struct fid_control *control, const json_t *request)
+{
+	struct probe_list list = {.core = control->core, .ports = json_array()};
+	struct fid_observe_counts counts;
+
+	(void)request;
+	fid_observe_ports(control->observe, append_port, &list);
+	fid_observe_counts(control->observe, &counts);
+	answer_json(control, 0,
+		    json_pack("{s:s, s:o, s:{s:I, s:I, s:I, s:I}}", "observing",
+			      fid_observe_state(control->observe), "ports", list.ports, "arrivals",
+			      "calls", NUMBER(counts.calls), "connections", NUMBER(counts.connections),
+			      "unknown", NUMBER(counts.unknown), "lost", NUMBER(counts.lost)));
+}
+
 static const struct {
 	const char *name;
 	bool admin;
@@ -446,7 +527,8 @@ static const struct {
 	{"models", false, cmd_models}, {"status", false, cmd_status}, {"inspect", false, cmd_inspect},
 	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
 	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
-	{"remove", true, cmd_remove},
+	{"remove", true, cmd_remove},  {"probes", false, cmd_probes}, {"probe-add", true, cmd_probe_add},
+	{"probe-rm", true, cmd_probe_rm},
 };
 
 void fid_control(struct fid_control *control, const char *text, size_t len)

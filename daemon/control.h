@@ -7,12 +7,14 @@
 #define FID_CONTROL_H
 
 #include "daemon/core.h"
+#include "daemon/observe.h"
 
 /* One command being answered; embedded in whatever the door keeps. */
 struct fid_control {
 	struct fid_core *core;
 	bool admin;	   /* may change things */
 	uint32_t clients;  /* for `status` */
+	struct fid_observe *observe;
 	bool follow;	   /* set when the client asked to follow events */
 	/** answer - exactly once, maybe before fid_control() returns. @json is borrowed. */
 	void (*answer)(struct fid_control *control, int status, const char *json);

@@ -97,6 +97,19 @@ void fid_core_command(struct fid_core *core, enum fid_command command, const cha
 void fid_core_import(struct fid_core *core, const char *name, int fd, fid_command_fn done,
 		     void *ctx);
 
+/**
+ * fid_core_arrival - somebody saw a request coming for the newest version of a name.
+ * @param name_hash  finf_hash64() of the name. Return: 0; -ENOENT.
+ */
+int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source);
+
+/**
+ * fid_core_watch - called when a name becomes known or unknown, and when its
+ * newest version comes into the pool (cold false) or leaves it. NULL = nobody.
+ */
+void fid_core_watch(struct fid_core *core,
+		    void (*changed)(void *ctx, const char *name, bool known, bool cold), void *ctx);
+
 /* ---- looking ------------------------------------------------------------- */
 
 /** fid_core_find - newest version of NAME, or NAME:VERSION. 0; -ENOENT; -EINVAL not a name. */

@@ -108,6 +108,8 @@ struct fid_core {
 	uint64_t n_decisions;
 	void (*follow)(void *ctx, const struct fid_decision *decision);
 	void *follow_ctx;
+	void (*watch)(void *ctx, const char *name, bool known, bool cold);
+	void *watch_ctx;
 	int record_fd; /* owned; -1 */
 
 	struct finf_mem_stats mem_stats; /* last known: mem is not ours while compacting */
@@ -142,6 +144,7 @@ int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
 void fid_model_drop(struct fid_core *core, struct fid_model *model);
 void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf_model *opened,
 		     uint64_t file_bytes);
+void fid_model_changed(struct fid_core *core, const char *name);
 void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
 void fid_op_end(struct fid_op *op, int result, const char *text);

@@ -63,6 +63,7 @@ struct control_call {
 
 struct fid_ipc {
 	struct fid_core *core;
+	struct fid_observe *observe;
 	struct fid_loop *loop;
 	sd_event_source *listener;
 	int fd;
@@ -363,6 +364,7 @@ static struct control_call *control_take(struct client *client, uint64_t id)
 	call->client = client;
 	call->id = id;
 	call->control.core = client->ipc->core;
+	call->control.observe = client->ipc->observe;
 	call->control.admin = client->admin;
 	call->control.clients = client->ipc->n_clients;
 	client->n_controls++;
@@ -726,7 +728,8 @@ static bool find_group(const char *name, gid_t *ret)
 	return group != NULL;
 }
 
-int fid_ipc_new(struct fid_core *core, struct fid_loop *loop, const char *path,
+int fid_ipc_new(struct fid_core *core, struct fid_observe *observe, struct fid_loop *loop,
+		const char *path,
 		struct fid_ipc **ret_ipc, struct finf_diag *diag)
 {
 	struct fid_ipc *ipc = calloc(1, sizeof(*ipc));
@@ -735,6 +738,7 @@ int fid_ipc_new(struct fid_core *core, struct fid_loop *loop, const char *path,
 	if (!ipc)
 		return -ENOMEM;
 	ipc->core = core;
+	ipc->observe = observe;
 	ipc->loop = loop;
 	ipc->fd = -1;
 	ipc->has_infer = find_group("fusedinf", &ipc->group_infer);

@@ -8,6 +8,7 @@
 #define FID_IPC_H
 
 #include "daemon/core.h"
+#include "daemon/observe.h"
 
 struct fid_ipc;
 
@@ -17,7 +18,8 @@ struct fid_ipc;
  *              anything else there is -EEXIST
  * A socket passed by systemd is used instead.
  */
-int fid_ipc_new(struct fid_core *core, struct fid_loop *loop, const char *path,
+int fid_ipc_new(struct fid_core *core, struct fid_observe *observe, struct fid_loop *loop,
+		const char *path,
 		struct fid_ipc **ret_ipc, struct finf_diag *diag);
 /** fid_ipc_close - stop listening, remove the socket; clients stay until fid_ipc_free(). */
 void fid_ipc_close(struct fid_ipc *ipc);

@@ -27,7 +27,7 @@
 
 struct settings {
 	char root[PATH_MAX], socket[PATH_MAX], pool[32], pool_mode[16], device[32], record[PATH_MAX];
-	char threads[16], log[16];
+	char threads[16], log[16], probe[PATH_MAX];
 	bool foreground;
 };
 
@@ -35,6 +35,7 @@ struct fid {
 	struct settings set;
 	struct fid_loop *loop;
 	struct fid_core *core;
+	struct fid_observe *observe;
 	struct fid_ipc *ipc;
 	sd_event_source *drain_timer;
 	bool draining;
@@ -57,6 +58,7 @@ static const struct {
 	{"device", "NAME", "host", TEXT(device)},
 	{"threads", "N", "threads of a run; one per core when not given", TEXT(threads)},
 	{"record", "FILE", "write every event and action there, for replay", TEXT(record)},
+	{"probe", "PATH", "socket of fid-probe, which sees requests come; off when not given", TEXT(probe)},
 	{"log", "LEVEL", "error, warning, info or debug", TEXT(log)},
 #undef TEXT
 };
@@ -359,7 +361,10 @@ static int serve(struct fid *fid, const struct fid_core_opts *opts)
 	if (!err)
 		err = fid_core_new(opts, fid->loop, &fid->core, &diag);
 	if (!err)
-		err = fid_ipc_new(fid->core, fid->loop, fid->set.socket, &fid->ipc, &diag);
+		err = fid_observe_new(fid->core, fid->loop, fid->set.probe[0] ? fid->set.probe : NULL,
+				      &fid->observe);
+	if (!err)
+		err = fid_ipc_new(fid->core, fid->observe, fid->loop, fid->set.socket, &fid->ipc, &diag);
 	if (err) {
 		fid_log(FID_ERROR, "start failed: %s", diag.text[0] ? diag.text : strerror(-err));
 		return err;
@@ -376,6 +381,7 @@ static void end(struct fid *fid)
 {
 	if (fid->ipc)
 		fid_ipc_close(fid->ipc);
+	fid_observe_free(fid->observe);
 	fid_core_free(fid->core); /* answers whoever still waits */
 	fid_ipc_free(fid->ipc);
 	sd_event_source_unref(fid->drain_timer);
@@ -401,6 +407,8 @@ int main(int argc, char **argv)
 	err = make_absolute(fid.set.root);
 	if (!err)
 		err = make_absolute(fid.set.socket);
+	if (!err)
+		err = make_absolute(fid.set.probe);
 	if (!err && !fid.set.foreground)
 		err = into_background(&fid);
 	if (err) {

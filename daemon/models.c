@@ -47,6 +47,39 @@ struct fid_model *fid_model_find(struct fid_core *core, const char *name, int *r
 	return model;
 }
 
+void fid_core_watch(struct fid_core *core,
+		    void (*changed)(void *ctx, const char *name, bool known, bool cold), void *ctx)
+{
+	core->watch = changed;
+	core->watch_ctx = ctx;
+}
+
+void fid_model_changed(struct fid_core *core, const char *name)
+{
+	const struct fid_model *newest;
+
+	if (!core->watch || core->stopping)
+		return;
+	newest = lookup(core, name, strlen(name), 0, false);
+	core->watch(core->watch_ctx, name, newest != NULL, newest && !newest->extent);
+}
+
+int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source)
+{
+	struct fid_model *newest = NULL, *m;
+
+	for (m = core->buckets[name_hash % NAME_BUCKETS]; m; m = m->next_in_bucket)
+		if (!m->importing && finf_hash64(m->name, strlen(m->name)) == name_hash &&
+		    (!newest || m->version > newest->version))
+			newest = m;
+	if (!newest)
+		return -ENOENT;
+	if (newest->state == FID_MODEL_READY)
+		fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = newest->index,
+						   .a = source});
+	return 0;
+}
+
 int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
 		  struct fid_model **ret_model)
 {
@@ -84,6 +117,7 @@ void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	core->models[model->index] = NULL;
 	core->n_models--;
 	finf_model_close(model->model);
+	fid_model_changed(core, model->name);
 	free(model);
 }
 
@@ -162,6 +196,7 @@ void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf
 					   .model = model->index,
 					   .a = fid_extent_bytes(finf_model_weight_bytes(opened)),
 					   .b = fid_zone_bytes(finf_model_arena_bytes(opened))});
+	fid_model_changed(core, model->name);
 	release_waiting(core, model);
 }
 

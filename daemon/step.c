@@ -118,6 +118,7 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 	}
 	if (!err) {
 		model->last_offset = model->extent->offset;
+		fid_model_changed(core, model->name);
 		err = finf_model_load(model->model, core->loader,
 				      finf_mem_address(core->mem, model->extent), load_done, model,
 				      &model->load);
@@ -149,6 +150,7 @@ static void do_evict(struct fid_core *core, const struct finf_action *action)
 	core->evicted_bytes += model->extent->bytes;
 	finf_mem_extent_give(core->mem, model->extent);
 	model->extent = NULL;
+	fid_model_changed(core, model->name);
 	fid_step(core, (struct finf_event){.kind = FINF_EV_EVICTED, .model = action->model});
 }
 

@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* fid and fid-probe together: what is seen coming is there before it is asked for. */
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/bpf/bpf.h"
+#include "tests/support/fid.h"
+
+#define NOBODY 65534
+#define WAIT_MS 30000
+
+static pid_t spawn(const char *const *argv)
+{
+	pid_t pid = fork();
+
+	ck_assert_int_ge(pid, 0);
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	dup2(open("/dev/null", O_RDWR), STDOUT_FILENO);
+	execvp(argv[0], (char *const *)(uintptr_t)argv);
+	_exit(127);
+}
+
+static void end(pid_t pid)
+{
+	kill(pid, SIGKILL);
+	waitpid(pid, NULL, 0);
+}
+
+static int connect_tcp(uint16_t port)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons(port),
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+		return fd;
+	close(fd);
+	return -1;
+}
+
+/* A port that was free a moment ago. */
+static uint16_t free_port(void)
+{
+	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t len = sizeof(addr);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_eq(bind(fd, (struct sockaddr *)&addr, len), 0);
+	ck_assert_int_eq(getsockname(fd, (struct sockaddr *)&addr, &len), 0);
+	close(fd);
+	return ntohs(addr.sin_port);
+}
+
+/* A program that knows nothing of us owns the port. */
+static pid_t foreign_server(uint16_t port)
+{
+	char number[8];
+	const char *const argv[] = {"python3", "-m", "http.server", "--bind", "127.0.0.1", number, NULL};
+	pid_t pid;
+	int fd;
+
+	snprintf(number, sizeof(number), "%u", port);
+	pid = spawn(argv);
+	for (int ms = 0; ms < WAIT_MS; ms += 10) {
+		fd = connect_tcp(port);
+		if (fd >= 0) {
+			close(fd);
+			return pid;
+		}
+		poll(NULL, 0, 10);
+	}
+	ck_abort_msg("no foreign server");
+	return pid;
+}
+
+static pid_t start_probe(const char *dir, const char *path)
+{
+	char program[600], fictl_path[600];
+	const char *const argv[] = {program, "--pin", dir, "run", "--file", fictl_path, "--uid", "65534",
+				    "--socket", path, NULL};
+	struct stat st;
+	pid_t pid;
+
+	snprintf(program, sizeof(program), "%s/fid-probe", build_dir());
+	snprintf(fictl_path, sizeof(fictl_path), "%s/fictl", build_dir());
+	pid = spawn(argv);
+	for (int ms = 0; ms < WAIT_MS; ms += 5) {
+		if (!stat(path, &st) && st.st_mode & S_IWOTH)
+			return pid;
+		ck_assert_msg(waitpid(pid, NULL, WNOHANG) == 0, "fid-probe ended");
+		poll(NULL, 0, 5);
+	}
+	ck_abort_msg("fid-probe does not serve");
+	return pid;
+}
+
+/* Waits until what fictl prints for @command holds @needle. */
+static void expect(const struct test_fid *fid, const char *command, const char *verb,
+		   const char *needle)
+{
+	for (int ms = 0; ms < WAIT_MS; ms += 10) {
+		if (strstr(fictl_ok(fid, command, verb, NULL), needle))
+			return;
+		poll(NULL, 0, 10);
+	}
+	ck_abort_msg("%s never says %s", command, needle);
+}
+
+static void import_digits(const struct test_fid *fid)
+{
+	char path[1100];
+
+	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
+	fictl_ok(fid, "import", path, NULL);
+}
+
+START_TEST(the_model_is_there_before_the_first_byte_of_the_request)
+{
+	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, NULL};
+	char socket_path[600], port_text[8], answer[16];
+	struct test_fid fid;
+	uint16_t port = free_port();
+	pid_t probe, server;
+	int fd;
+
+	if (!dir)
+		return;
+	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("probe.sock"));
+	snprintf(port_text, sizeof(port_text), "%u", port);
+	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
+	probe = start_probe(dir, socket_path);
+	server = foreign_server(port);
+	extra[1] = socket_path;
+	fid_start_as(&fid, "fid", "64M", NOBODY, 8 << 20, extra);
+	import_digits(&fid);
+	fictl_ok(&fid, "probe", "add", "--model", "digits", "--tcp", port_text, NULL);
+	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "probe", "list", NULL), port_text));
+	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "models", NULL), "cold"));
+
+	fd = connect_tcp(port);
+	ck_assert_int_ge(fd, 0);
+	expect(&fid, "models", NULL, "resident");
+	/* Only now does the client say what it wants, and gets it from its own server. */
+	ck_assert_int_eq(write(fd, "GET / HTTP/1.0\r\n\r\n", 18), 18);
+	ck_assert_int_ge(read(fd, answer, sizeof(answer)), 12);
+	ck_assert_int_eq(memcmp(answer, "HTTP/1.0 200", 12), 0);
+	close(fd);
+
+	fictl_ok(&fid, "infer", "digits", NULL);
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "prefetch.hits"), 1);
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "requests.cold"), 0);
+	/* The call of that request was seen as well: in fictl, by its USDT site. */
+	expect(&fid, "probe", "list", "1 calls, 1 connections");
+	fictl_ok(&fid, "probe", "rm", "--tcp", port_text, NULL);
+	fictl_fails(&fid, 1, "No such file", "probe", "rm", "--tcp", port_text, NULL);
+	fid_stop(&fid);
+	end(server);
+	end(probe);
+}
+END_TEST
+
+START_TEST(without_fid_probe_all_else_works)
+{
+	const char *extra[] = {"--probe", "/nonexistent/probe.sock", NULL};
+	struct test_fid fid;
+
+	fid_start(&fid, "alone", "16M", extra);
+	import_digits(&fid);
+	fictl_ok(&fid, "infer", "digits", NULL);
+	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "probe", "list", NULL), "No such file"));
+	fictl_fails(&fid, 1, "arrivals are not observed", "probe", "add", "--model", "digits", "--tcp", "80",
+		    NULL);
+	fictl_fails(&fid, 1, "no model named x", "probe", "add", "--model", "x", "--tcp", "80", NULL);
+	fictl_fails(&fid, 2, "65536", "probe", "add", "--model", "digits", "--tcp", "65536", NULL);
+	fid_stop(&fid);
+}
+END_TEST
+
+START_TEST(a_dying_fid_probe_takes_nothing_along)
+{
+	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, NULL};
+	char socket_path[600];
+	struct test_fid fid;
+	pid_t probe;
+	int descriptors;
+
+	if (!dir)
+		return;
+	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("probe.sock"));
+	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
+	probe = start_probe(dir, socket_path);
+	extra[1] = socket_path;
+	fid_start(&fid, "fid", "16M", extra);
+	import_digits(&fid);
+	expect(&fid, "probe", "list", "observing: on");
+	descriptors = proc_descriptors(fid.pid);
+	end(probe);
+	fictl_fails(&fid, 1, "arrivals are not observed", "probe", "add", "--model", "digits", "--tcp", "80",
+		    NULL);
+	ck_assert_int_lt(proc_descriptors(fid.pid), descriptors);
+	fictl_ok(&fid, "infer", "digits", NULL);
+	/* Its successor is found again, and knows the models. */
+	probe = start_probe(dir, socket_path);
+	expect(&fid, "probe", "list", "observing: on");
+	fictl_ok(&fid, "probe", "add", "--model", "digits", "--tcp", "80", NULL);
+	fid_stop(&fid);
+	end(probe);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("observe");
+	TCase *tc = tcase_create("fid and fid-probe");
+
+	tcase_set_timeout(tc, 180);
+	tcase_add_test(tc, the_model_is_there_before_the_first_byte_of_the_request);
+	tcase_add_test(tc, without_fid_probe_all_else_works);
+	tcase_add_test(tc, a_dying_fid_probe_takes_nothing_along);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
