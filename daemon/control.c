@@ -67,6 +67,9 @@ static json_t *model_json(const struct fid_model_info *info)
 				NUMBER(p->requests), "loads", NUMBER(p->loads), "evictions",
 				NUMBER(p->evictions));
 
+	json_object_set_new(doc, "prefetch",
+			    json_pack("{s:I, s:I, s:I}", "hits", NUMBER(p->prefetch_hits), "late",
+				      NUMBER(p->prefetch_late), "wasted", NUMBER(p->prefetch_wasted)));
 	if (info->state == FID_MODEL_FAILED)
 		json_object_set_new(doc, "error", json_string(info->error));
 	if (info->last_load.ns)
@@ -212,6 +215,18 @@ static json_t *pool_json(const struct fid_core_stats *s)
 			 NUMBER(s->mem.moves), "moved_bytes", NUMBER(s->mem.moved_bytes));
 }
 
+static json_t *prefetch_json(const struct fid_core_stats *s)
+{
+	const struct finf_policy_prefetch *p = &s->prefetch;
+
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b}", "budget",
+			 NUMBER(s->prefetch_budget_bytes), "bytes", NUMBER(p->bytes), "loads",
+			 NUMBER(p->loads), "hits", NUMBER(p->hits), "late", NUMBER(p->late), "wasted",
+			 NUMBER(p->wasted), "load_bytes", NUMBER(p->load_bytes), "wasted_bytes",
+			 NUMBER(p->wasted_bytes), "refaults", NUMBER(p->refaults), "stopped",
+			 (int)p->stopped);
+}
+
 static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 {
 	json_t *doc = json_pack("{s:s, s:I, s:I, s:s, s:I, s:s, s:b, s:o}", "version",
@@ -231,6 +246,7 @@ static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 			    json_pack("{s:I, s:I, s:I, s:I, s:I}", "loads", NUMBER(s->loads), "bytes",
 				      NUMBER(s->load_bytes), "ns", NUMBER(s->load_ns), "evictions",
 				      NUMBER(s->evictions), "evicted_bytes", NUMBER(s->evicted_bytes)));
+	json_object_set_new(doc, "prefetch", prefetch_json(s));
 	json_object_set_new(doc, "loader", json_string(s->loader));
 	json_object_set_new(doc, "clients", json_integer(clients));
 	return doc;
@@ -330,6 +346,37 @@ static void explain_residency(json_t *lines, const struct fid_model_info *info, 
 					 "least recently used of those idle");
 }
 
+/* In seconds from now; past ones are negative. */
+static double from_now(uint64_t ns)
+{
+	return ((double)ns - (double)finf_now_ns()) / 1e9;
+}
+
+static void explain_prediction(json_t *lines, const struct fid_model_info *info)
+{
+	const struct finf_policy_model *p = &info->policy;
+	const struct finf_policy_why *why = &info->why;
+
+	if (p->prefetch_hits || p->prefetch_wasted)
+		say(lines, "loaded ahead: %" PRIu64 " hits (%" PRIu64 " late), %" PRIu64 " wasted",
+		    p->prefetch_hits, p->prefetch_late, p->prefetch_wasted);
+	if (why->forecast == FINF_FORECAST_NONE)
+		return;
+	say(lines, "a request is expected in %.3f to %.3f s, %" PRIu32 " %% sure: %s%s%s",
+	    from_now(why->from_ns), from_now(why->until_ns), why->confidence_pct,
+	    finf_reason_text(why->reason), info->why_other[0] ? ": " : "", info->why_other);
+	if (why->forecast == FINF_FORECAST_AHEAD)
+		say(lines, "its load is due in %.3f s", from_now(why->load_ns));
+	else if (why->forecast == FINF_FORECAST_HELD)
+		say(lines, "it was loaded ahead of that request");
+	else if (why->forecast == FINF_FORECAST_SKIPPED)
+		say(lines, "it is not loaded ahead: %s",
+		    why->trusted ? "larger than the budget, failed before, or prefetch is stopped"
+				 : "too many predictions about it were wrong");
+	else if (p->residency == FINF_COLD)
+		say(lines, "its load is due, as soon as there is room");
+}
+
 static void cmd_why(struct fid_control *control, const json_t *request)
 {
 	struct fid_core_stats *stats;
@@ -353,6 +400,8 @@ static void cmd_why(struct fid_control *control, const json_t *request)
 	else
 		say(lines, "%s is %s%s%s", label,
 		    info.state == FID_MODEL_FAILED ? "not usable: " : "still being prepared", info.error, "");
+	if (info.state == FID_MODEL_READY)
+		explain_prediction(lines, &info);
 	fid_core_decisions(control->core, label, 20, append_decision, events);
 	answer_json(control, 0, json_pack("{s:s, s:s, s:o, s:o}", "model", label, "residency",
 					  residencies[info.policy.residency], "text", lines, "events",

@@ -44,8 +44,12 @@ static int open_policy(struct fid_core *core, const struct fid_core_opts *opts,
 		.requests_max = FID_REQUESTS_MAX,
 		.runs_max = 1,
 		.loads_max = 1,
+		.prefetch_bytes = opts->prefetch_bytes,
 	};
-	int err = finf_policy_new(&policy, &core->policy, diag);
+	int err;
+
+	core->prefetch_bytes = policy.prefetch_bytes;
+	err = finf_policy_new(&policy, &core->policy, diag);
 
 	return err ? err : fid_record_open(core, opts->record, &policy, diag);
 }
@@ -188,6 +192,10 @@ static void fill_info(struct fid_core *core, const struct fid_model *model,
 	if (model->state != FID_MODEL_READY)
 		return;
 	finf_policy_model(core->policy, model->index, &ret->policy);
+	finf_policy_why(core->policy, model->index, &ret->why);
+	if (ret->why.other < FID_MODELS_MAX && core->models[ret->why.other])
+		fid_model_label(core->models[ret->why.other], ret->why_other,
+				sizeof(ret->why_other));
 	/* People want the model's bytes, not what the pool rounds them to. */
 	ret->policy.weight_bytes = finf_model_weight_bytes(model->model);
 	ret->policy.arena_bytes = finf_model_arena_bytes(model->model);
@@ -235,8 +243,10 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.load_ns = core->load_ns,
 		.evictions = core->evictions,
 		.evicted_bytes = core->evicted_bytes,
+		.prefetch_budget_bytes = core->prefetch_bytes,
 	};
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
+	finf_policy_prefetch(core->policy, &ret->prefetch);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))
 		ret->target[0] = 0;
 	finf_loader_describe(core->loader, ret->loader, sizeof(ret->loader));

@@ -23,6 +23,7 @@ struct fid_core_opts {
 	const char *root;   /* catalogue folder */
 	const char *device; /* "host" */
 	uint64_t pool_bytes;
+	uint64_t prefetch_bytes; /* loaded ahead and unused, at most; 0 = no prefetch */
 	const char *pool_mode; /* NULL = the device's choice */
 	uint32_t threads;      /* per run; 0 = one per core */
 	const char *record;    /* file for events and actions, NULL = none */
@@ -41,6 +42,8 @@ struct fid_model_info {
 	const struct finf_model *model; /* NULL unless ready */
 	struct finf_load_report last_load;
 	struct finf_policy_model policy;
+	struct finf_policy_why why; /* what is predicted about it */
+	char why_other[144];	    /* NAME:VERSION it follows, or "" */
 };
 
 /* One inference, from the caller's memory and back into it. */
@@ -130,6 +133,8 @@ struct fid_core_stats {
 	uint64_t done, failed, cold;
 	uint32_t queued, running;
 	uint64_t loads, load_bytes, load_ns, evictions, evicted_bytes;
+	struct finf_policy_prefetch prefetch;
+	uint64_t prefetch_budget_bytes;
 	char loader[1024]; /* lines of key=value */
 };
 void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret);

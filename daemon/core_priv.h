@@ -74,6 +74,7 @@ struct fid_core {
 	struct finf_mem *mem;
 	struct finf_loader *loader;
 	struct finf_policy *policy;
+	uint64_t prefetch_bytes; /* the policy's budget */
 	struct fid_worker *exec, *background;
 	sd_event_source *timer;
 	uint32_t threads;

@@ -23,11 +23,12 @@
 /* What SIGTERM gives running and queued requests before they are cut off. */
 #define DRAIN_USEC (30u * 1000000u)
 #define POOL_DEFAULT "50%"
+#define PREFETCH_DEFAULT "25%"
 #define POOL_MIN (1u << 20)
 
 struct settings {
-	char root[PATH_MAX], socket[PATH_MAX], pool[32], pool_mode[16], device[32], record[PATH_MAX];
-	char threads[16], log[16], probe[PATH_MAX];
+	char root[PATH_MAX], socket[PATH_MAX], probe[PATH_MAX], record[PATH_MAX];
+	char pool[32], prefetch[32], pool_mode[16], device[32], threads[16], log[16];
 	bool foreground;
 };
 
@@ -53,6 +54,9 @@ static const struct {
 	{"socket", "PATH", "Unix socket to listen on", TEXT(socket)},
 	{"pool", "BYTES", "size of the pool: K, M, G, or % of available memory (" POOL_DEFAULT ")",
 	 TEXT(pool)},
+	{"prefetch", "BYTES", "loaded ahead and not used yet, at most: bytes, % of the pool ("
+		 PREFETCH_DEFAULT "), or off",
+	 TEXT(prefetch)},
 	{"pool-mode", "MODE", "how the pool is allocated; the device chooses when not given",
 	 TEXT(pool_mode)},
 	{"device", "NAME", "host", TEXT(device)},
@@ -160,6 +164,21 @@ static uint64_t available_bytes(void)
 	return kb * 1024;
 }
 
+static int prefetch_opt(const struct settings *set, struct fid_core_opts *opts)
+{
+	const char *text = set->prefetch[0] ? set->prefetch : PREFETCH_DEFAULT;
+
+	if (!strcmp(text, "off"))
+		return 0;
+	if (finf_size_parse(text, opts->pool_bytes, &opts->prefetch_bytes)) {
+		fprintf(stderr, "fid: --prefetch %s: off, or a size is expected, like 512M or 25%%\n",
+			text);
+		return -EINVAL;
+	}
+	opts->prefetch_bytes = FINF_MIN(opts->prefetch_bytes, opts->pool_bytes);
+	return 0;
+}
+
 static int core_opts(const struct settings *set, struct fid_core_opts *ret)
 {
 	char *end = NULL;
@@ -183,6 +202,8 @@ static int core_opts(const struct settings *set, struct fid_core_opts *ret)
 			set->pool);
 		return -EINVAL;
 	}
+	if (prefetch_opt(set, ret))
+		return -EINVAL;
 	if (set->threads[0]) {
 		threads = strtoul(set->threads, &end, 10);
 		if (*end || !threads || threads > 1024) {

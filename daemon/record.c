@@ -19,6 +19,7 @@ int fid_record_open(struct fid_core *core, const char *path, const struct finf_p
 		.requests_max = opts->requests_max,
 		.runs_max = opts->runs_max,
 		.loads_max = opts->loads_max,
+		.prefetch_bytes = opts->prefetch_bytes,
 	};
 	int err;
 

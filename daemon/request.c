@@ -234,6 +234,10 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 	/* Only the executing thread may touch the model's sessions. */
 	request->running = true;
 	request->model->binds++;
+	/* While its shapes are planned, its weights can come. */
+	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL,
+					   .model = request->model->index,
+					   .a = FINF_ARRIVAL_FID});
 	request->job.work = bind_work;
 	request->job.finish = bind_finish;
 	fid_worker_add(core->exec, &request->job);

@@ -102,7 +102,7 @@ void finf_prefetch_forget(struct finf_policy *p, uint32_t model)
 
 	if (!on(p))
 		return;
-	p->models[model].trust = TRUST_START;
+	p->models[model].trust[0] = p->models[model].trust[1] = TRUST_START;
 	forecast(p, model, FINF_FORECAST_NONE);
 	for (uint32_t i = 0; (ops = finf_predict_at(i)); i++)
 		ops->forget(p->predictors[i], model);
@@ -125,7 +125,8 @@ static void adopt(struct finf_policy *p, const struct finf_prediction *next)
 	    next->confidence_pct < FINF_PREDICT_MIN_PCT)
 		return;
 	start = next->from_ns > p->now + lead ? next->from_ns - lead : p->now;
-	if (m->forecast > FINF_FORECAST_AHEAD) {
+	if (m->forecast > FINF_FORECAST_AHEAD &&
+	    (m->forecast != FINF_FORECAST_SKIPPED || m->predicted.reason == next->reason)) {
 		m->predicted.until_ns = FINF_MAX(m->predicted.until_ns, next->until_ns);
 		finf_prefetch_refile(p, next->model);
 		return;
@@ -157,11 +158,19 @@ static void predict(struct finf_policy *p, uint32_t model, bool again)
 
 /* ---- what it was worth ------------------------------------------------------ */
 
+/* Each predictor has its own: wrong intervals say nothing against a chain. */
+static uint8_t trust_of(const struct finf_policy_entry *m)
+{
+	return m->trust[m->predicted.reason == FINF_WHY_CHAIN];
+}
+
 static void trust(struct finf_policy_entry *m, int by)
 {
-	int to = (int)m->trust + by;
+	int to = (int)trust_of(m) + by;
 
-	m->trust = (uint8_t)FINF_MAX(0, FINF_MIN(to, (int)TRUST_MAX));
+	if (m->predicted.reason != FINF_WHY_ARRIVAL)
+		m->trust[m->predicted.reason == FINF_WHY_CHAIN] =
+			(uint8_t)FINF_MAX(0, FINF_MIN(to, (int)TRUST_MAX));
 }
 
 static void credit(struct finf_policy *p, int by)
@@ -199,9 +208,8 @@ static void waste(struct finf_policy *p, struct finf_policy_entry *m)
 	if (is_hint(m)) {
 		m->hint_next_ns = p->now + (HINT_WINDOW_NS << m->hint_fails);
 		m->hint_fails = (uint8_t)FINF_MIN(m->hint_fails + 1u, HINT_FAILS_MAX);
-	} else {
-		trust(m, -3);
 	}
+	trust(m, -3);
 }
 
 void finf_prefetch_lost(struct finf_policy *p, uint32_t model)
@@ -397,7 +405,7 @@ static bool pointless(const struct finf_policy *p, uint32_t model)
 	const struct finf_policy_entry *m = &p->models[model];
 	bool sure = m->predicted.reason == FINF_WHY_ARRIVAL;
 
-	return (p->credit <= 0 && !(sure && !is_hint(m))) || (m->trust < TRUST_MIN && !sure) ||
+	return (p->credit <= 0 && !(sure && !is_hint(m))) || (trust_of(m) < TRUST_MIN && !sure) ||
 	       m->unfit || m->pub.weight_bytes > p->opts.prefetch_bytes ||
 	       finf_policy_never_fits(p, model, 0);
 }
@@ -514,9 +522,9 @@ void finf_policy_why(const struct finf_policy *p, uint32_t model, struct finf_po
 	if (!on(p) || model >= p->opts.models_max || !p->models[model].pub.known)
 		return;
 	m = &p->models[model];
-	ret->trusted = m->trust >= TRUST_MIN;
 	if (!m->forecast)
 		return;
+	ret->trusted = trust_of(m) >= TRUST_MIN;
 	ret->forecast = m->forecast;
 	ret->reason = (enum finf_reason)m->predicted.reason;
 	ret->other = m->predicted.other;

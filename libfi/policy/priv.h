@@ -61,7 +61,8 @@ struct finf_policy_entry {
 	uint64_t lost_fetch;   /* that of `lost_to` for which it was evicted, 0 = none */
 	uint64_t hint_next_ns; /* no hint from outside counts before */
 	uint32_t lost_to;
-	uint8_t trust, source, hint_fails;
+	uint8_t trust[2]; /* of the predictions by intervals, and by chains */
+	uint8_t source, hint_fails;
 	bool fetch_used; /* the last load ahead was hit */
 	bool unfit;	 /* a load ahead failed: not again before a request loaded it */
 };

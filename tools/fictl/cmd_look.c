@@ -58,6 +58,7 @@ static void print_status(const json_t *s)
 {
 	const json_t *pool = json_object_get(s, "pool"), *models = json_object_get(s, "models");
 	const json_t *requests = json_object_get(s, "requests"), *swap = json_object_get(s, "swap");
+	const json_t *prefetch = json_object_get(s, "prefetch");
 	uint64_t loads = json_number(swap, "loads");
 
 	printf("fid %s, pid %" PRIu64 ", up %s%s\n", json_text(s, "version"), json_number(s, "pid"),
@@ -84,6 +85,14 @@ static void print_status(const json_t *s)
 						(double)FINF_MAX(json_number(swap, "ns"), 1u));
 	printf("; %" PRIu64 " evictions, %s\n", json_number(swap, "evictions"),
 	       bytes_text(json_number(swap, "evicted_bytes")));
+	printf("prefetch  %" PRIu64 " loads, %" PRIu64 " hits (%" PRIu64 " late), %" PRIu64
+	       " wasted (%s); %s of %s in use%s\n",
+	       json_number(prefetch, "loads"), json_number(prefetch, "hits"),
+	       json_number(prefetch, "late"), json_number(prefetch, "wasted"),
+	       bytes_text(json_number(prefetch, "wasted_bytes")),
+	       bytes_text(json_number(prefetch, "bytes")),
+	       bytes_text(json_number(prefetch, "budget")),
+	       json_is_true(json_object_get(prefetch, "stopped")) ? ", stopped" : "");
 	printf("loader    ");
 	for (const char *c = json_text(s, "loader"); *c; c++)
 		fputs(*c == '\n' ? (c[1] ? ", " : "") : (char[]){*c, 0}, stdout);
