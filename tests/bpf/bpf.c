@@ -37,6 +37,7 @@ const char *bpf_begin(void)
 	const char *at = scratch_path(FOLDER);
 	static char dir[PATH_MAX];
 	char *why;
+	int status;
 
 	if (geteuid()) {
 		skip_test("bpf", "not root");
@@ -51,7 +52,9 @@ const char *bpf_begin(void)
 	mounter = getpid();
 	atexit(unmount);
 	snprintf(dir, sizeof(dir), "%.3000s/fusedinf/v1", at);
-	if (probe_run(dir, &why, (const char *[]){"check", NULL})) {
+	status = probe_run(dir, &why, (const char *[]){"check", NULL});
+	ck_assert_msg(!status || status == 77, "fid-probe check ended with %d: %s", status, why);
+	if (status) {
 		skip_test("bpf", why);
 		return NULL;
 	}
@@ -162,7 +165,8 @@ int probe_ask(int sock, const struct fi_probe_request *request, int fd, int *ret
 	ck_assert_uint_eq(reply.bytes, sizeof(reply));
 	ck_assert_uint_eq(reply.n_fds, ret_fds ? FI_PROBE_FDS : 0);
 	if (ret_fds) {
-		ck_assert_uint_eq(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(FI_PROBE_FDS * sizeof(int)));
+		ck_assert_uint_eq(CMSG_FIRSTHDR(&msg)->cmsg_len,
+				  CMSG_LEN(FI_PROBE_FDS * sizeof(int)));
 		memcpy(ret_fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), FI_PROBE_FDS * sizeof(int));
 	}
 	return reply.status;
