@@ -15,6 +15,9 @@ libdir ?= $(prefix)/lib
 includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 pkgconfigdir ?= $(libdir)/pkgconfig
+sysconfdir ?= /etc
+unitdir ?= $(prefix)/lib/systemd/system
+sysusersdir ?= $(prefix)/lib/sysusers.d
 DESTDIR ?=
 
 CC ?= gcc
@@ -113,7 +116,9 @@ $(BUILD)/fictl: $(FICTL_OBJS) $(BUILD)/libfi.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(fictl_LIBS)
 
-$(BUILD)/fusedinf.pc: libfi/fusedinf.pc.in libfi/include/fusedinf/version.h
+# Made each time: prefix may differ from the last time.
+.PHONY: $(BUILD)/fusedinf.pc
+$(BUILD)/fusedinf.pc: libfi/fusedinf.pc.in
 	$(Q)mkdir -p $(@D)
 	$(Q)sed -e 's|@prefix@|$(prefix)|;s|@libdir@|$(libdir)|;s|@includedir@|$(includedir)|;s|@version@|$(VERSION)|' $< > $@
 

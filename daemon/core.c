@@ -84,6 +84,8 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	if (!err)
 		err = open_policy(core, opts, diag);
 	if (!err)
+		err = fid_timer_new(core);
+	if (!err)
 		err = fid_worker_new(loop, "fid-exec", &core->exec);
 	if (!err)
 		err = fid_worker_new(loop, "fid-background", &core->background);

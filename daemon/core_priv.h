@@ -128,6 +128,7 @@ static inline uint64_t fid_zone_bytes(uint64_t arena_bytes)
 }
 
 /* step.c: events in, actions carried out */
+int fid_timer_new(struct fid_core *core); /* before the first step */
 void fid_step(struct fid_core *core, struct finf_event event);
 uint64_t fid_slot_take(struct fid_core *core, enum slot_kind kind, void *what); /* 0 = full */
 struct slot *fid_slot_find(struct fid_core *core, uint64_t id);

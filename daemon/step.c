@@ -305,18 +305,21 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *ctx)
 	return 0;
 }
 
+int fid_timer_new(struct fid_core *core)
+{
+	int err = sd_event_add_time(fid_loop_event(core->loop), &core->timer, CLOCK_MONOTONIC, 0, 1,
+				    on_timer, core);
+
+	if (err >= 0)
+		err = sd_event_source_set_enabled(core->timer, SD_EVENT_OFF);
+	return err < 0 ? err : 0;
+}
+
 /* The policy says when it next wants to see the time. */
 static void arm_timer(struct fid_core *core)
 {
 	uint64_t due_ns = finf_policy_deadline(core->policy);
 
-	if (!core->timer) {
-		if (due_ns == UINT64_MAX)
-			return;
-		if (sd_event_add_time(fid_loop_event(core->loop), &core->timer, CLOCK_MONOTONIC, 0,
-				      1, on_timer, core) < 0)
-			return;
-	}
 	if (due_ns != UINT64_MAX)
 		sd_event_source_set_time(core->timer, due_ns / 1000 + 1);
 	sd_event_source_set_enabled(core->timer,

@@ -489,8 +489,7 @@ START_TEST(every_row_gets_its_exit_code_and_one_line)
 	fictl_ok(&fid, "import", "digits.onnx", NULL);
 	fictl_ok(&fid, "infer", "digits", "--inputs", "good.npy", NULL);
 	fictl_ok(&fid, "unload", "digits", NULL);
-	usleep(50000);
-	descriptors = proc_descriptors(fid.pid);
+	descriptors = settled_descriptors(fid.pid);
 	files = file_list(scratch_dir());
 	for (size_t i = 0; i < FINF_ARRAY_LEN(rows); i++)
 		for (int json = 0; json < 2; json++)
@@ -560,8 +559,7 @@ START_TEST(cut_anywhere_is_refused)
 	fictl_ok(&fid, "status", NULL);
 	put_file("cut.onnx", "", 0);
 	put_file("cut.fim", "", 0);
-	usleep(50000);
-	descriptors = proc_descriptors(fid.pid);
+	descriptors = settled_descriptors(fid.pid);
 	files = file_list(scratch_dir());
 	for (size_t at = 0; at < model.len; at += at < 16 ? 1 : model.len / 24) {
 		put_file("cut.onnx", model.data, at);
@@ -594,8 +592,7 @@ START_TEST(one_flipped_bit_is_refused)
 	fid_start(&fid, "flip", "16M", NULL);
 	fictl_ok(&fid, "status", NULL);
 	put_file("flip.fim", "", 0);
-	usleep(50000);
-	descriptors = proc_descriptors(fid.pid);
+	descriptors = settled_descriptors(fid.pid);
 	files = file_list(scratch_dir());
 	for (size_t at = 0; at < pack.len; at = next_place(at, pack.len, 100)) {
 		pack.data[at] ^= (uint8_t)(1u << at % 8);

@@ -236,6 +236,21 @@ START_TEST(eight_threads_get_the_right_answers_under_pressure)
 }
 END_TEST
 
+/* What the process did before must not show in what is tuned later. */
+START_TEST(a_model_imported_again_takes_every_batch)
+{
+	static const char *const batches[] = {"5", "1", "2", "64"};
+	struct test_fid fid;
+
+	fid_start(&fid, "batch", "16M", NULL);
+	import_digits(&fid, "first");
+	import_digits(&fid, "second");
+	for (size_t i = 0; i < sizeof(batches) / sizeof(batches[0]); i++)
+		fictl_ok(&fid, "infer", "second", "--batch", batches[i], NULL);
+	fid_stop(&fid);
+}
+END_TEST
+
 static void *first_main(void *ctx)
 {
 	struct crowd *crowd = ctx;
@@ -420,31 +435,6 @@ static struct finf_frame *next_frame(struct finf_conn *conn, enum finf_wire_type
 	}
 }
 
-/* Descriptors of fid once it has made what it makes once, like its timer. */
-static int settled_descriptors(const struct test_fid *fid)
-{
-	struct finf_conn *conn = greet(fid);
-	struct finf_buf buf;
-	int last = -1, now, same = 0;
-
-	import_digits(fid, "settled");
-	finf_buf_init(&buf);
-	for (uint64_t id = 1; id <= 4; id++)
-		put_infer(&buf, "settled", id, finf_now_ns() + 60000000000u);
-	write_all(finf_conn_fd(conn), &buf);
-	finf_buf_fini(&buf);
-	for (int i = 0; i < 4; i++)
-		ck_assert_int_eq(next_frame(conn, FINF_WIRE_RESULT)->head.status, 0);
-	finf_conn_free(conn);
-	fictl_ok(fid, "remove", "settled", NULL);
-	for (; same < 20; usleep(1000)) {
-		now = proc_descriptors(fid->pid);
-		same = now == last ? same + 1 : 0;
-		last = now;
-	}
-	return last;
-}
-
 /* Until fid has closed the connection, reading whatever it still says. */
 static void wait_dropped(int fd)
 {
@@ -583,7 +573,7 @@ START_TEST(misbehaving_clients_hurt_nobody_else)
 	good_request(client, "digits");
 	fictl_ok(&fid, "status", NULL);
 	good_request(client, "digits");
-	descriptors = settled_descriptors(&fid);
+	descriptors = settled_descriptors(fid.pid);
 	for (size_t i = 0; i < MISBEHAVIOURS; i++) {
 		struct finf_buf buf;
 		int fd = connect_to(&fid, 0);
@@ -629,7 +619,7 @@ START_TEST(who_never_reads_is_dropped_and_blocks_nobody)
 	import_digits(&fid, "digits");
 	client = open_client(&fid);
 	good_request(client, "digits");
-	descriptors = settled_descriptors(&fid);
+	descriptors = settled_descriptors(fid.pid);
 	fd = connect_to(&fid, 0);
 	finf_buf_init(&buf);
 	put_hello(&buf);
@@ -706,7 +696,7 @@ START_TEST(a_killed_client_leaves_nothing)
 	fid_start(&fid, "killed", "16M", NULL);
 	import_digits(&fid, "digits");
 	fictl_ok(&fid, "infer", "digits", NULL);
-	descriptors = settled_descriptors(&fid);
+	descriptors = settled_descriptors(fid.pid);
 	for (int round = 0; round < 20; round++) {
 		int ready[2];
 		pid_t pid;
@@ -746,7 +736,7 @@ START_TEST(thousands_of_connections)
 	import_digits(&fid, "digits");
 	client = open_client(&fid);
 	good_request(client, "digits");
-	descriptors = settled_descriptors(&fid);
+	descriptors = settled_descriptors(fid.pid);
 	for (int i = 0; i < 3000; i++) { /* one after the other, most without a word */
 		if (i % 8)
 			close(connect_to(&fid, 0));
@@ -881,7 +871,7 @@ START_TEST(an_arena_that_can_be_pulled_away_is_refused)
 	fid_start(&fid, "arena", "16M", NULL);
 	conn = greet(&fid);
 	next_frame(conn, FINF_WIRE_HELLO);
-	descriptors = settled_descriptors(&fid);
+	descriptors = settled_descriptors(fid.pid);
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		fd = make_memfd(rows[i].seals);
 		ck_assert_int_eq(offer(conn, fd, rows[i].bytes), rows[i].status);
@@ -948,6 +938,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, eight_threads_get_the_right_answers_under_pressure);
+	tcase_add_test(tc, a_model_imported_again_takes_every_batch);
 	tcase_add_test(tc, first_requests_at_once_cause_one_load);
 	tcase_add_test(tc, pinned_models_stay_under_pressure);
 	tcase_add_test(tc, misbehaving_clients_hurt_nobody_else);

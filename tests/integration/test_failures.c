@@ -68,13 +68,7 @@ static struct before look(const struct test_fid *fid)
 	before.weights = json_at(status, "pool.weights");
 	before.arena = json_at(status, "pool.arena");
 	before.known = json_at(status, "models.known");
-	for (int same = 0, last = -1; same < 3; usleep(1000)) { /* clients may still be leaving */
-		int now = proc_descriptors(fid->pid);
-
-		same = now == last ? same + 1 : 0;
-		last = now;
-	}
-	before.descriptors = proc_descriptors(fid->pid);
+	before.descriptors = settled_descriptors(fid->pid);
 	return before;
 }
 
@@ -158,6 +152,17 @@ static void check_failed(const struct expected *expected)
 		ck_assert_msg(expected->failed > 0, "no failure of %s was noticed", expected->call);
 }
 
+/* Nothing was made to fail. The leak checker cannot work in a program that is still traced. */
+static void check_untouched(const struct test_output *output, bool in_fid)
+{
+#ifdef __SANITIZE_ADDRESS__
+	if (!in_fid)
+		return;
+#endif
+	(void)in_fid;
+	ck_assert_msg(output->status == 0, "exit %d: %s", output->status, output->err);
+}
+
 static void import_failing(bool in_fid, struct expected *expected)
 {
 	const char *const args[] = {"import", digits(), "--name", "m", NULL};
@@ -177,7 +182,7 @@ static void import_failing(bool in_fid, struct expected *expected)
 		char what[128];
 
 		if (!call) {
-			ck_assert_int_eq(output.status, 0);
+			check_untouched(&output, in_fid);
 			test_output_free(&output);
 			break;
 		}
@@ -267,7 +272,7 @@ static void load_failing(bool cached, struct expected *expected)
 			drop_cached(&fid);
 		call = run_failing(&output, &fid, true, nth, args);
 		if (!call) {
-			ck_assert_int_eq(output.status, 0);
+			check_untouched(&output, true);
 			test_output_free(&output);
 			break;
 		}

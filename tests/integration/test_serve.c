@@ -12,6 +12,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <fusedinf/client.h>
+
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
@@ -248,6 +250,47 @@ START_TEST(resident_set_stays_within_pool_and_64_mib)
 }
 END_TEST
 
+static void control(struct finf_client *client, const char *command, const char *model)
+{
+	char request[128];
+	struct finf_diag diag = {{0}};
+
+	snprintf(request, sizeof(request), "{\"command\": \"%s\", \"model\": \"%s\"}", command,
+		 model);
+	ck_assert_msg(finf_client_control(client, request, NULL, &diag) == 0, "%s", diag.text);
+}
+
+START_TEST(a_thousand_cycles_return_every_byte)
+{
+	struct finf_client *client;
+	struct test_fid fid;
+	uint64_t rss = 0, after;
+	int descriptors = 0;
+
+	fid_start(&fid, "cycles", "32M", NULL);
+	fictl_ok(&fid, "import", digits("digits.onnx"), NULL);
+	fictl_ok(&fid, "import", network_file(0), "--name", "net", NULL);
+	ck_assert_int_eq(finf_client_open(fid.socket, &client, NULL), 0);
+	for (int i = 0; i < 1000; i++) {
+		control(client, "load", i % 10 ? "digits" : "net");
+		control(client, "unload", i % 10 ? "digits" : "net");
+		if (i == 100) {
+			rss = proc_status_bytes(fid.pid, "VmRSS");
+			descriptors = proc_descriptors(fid.pid);
+		}
+	}
+	after = proc_status_bytes(fid.pid, "VmRSS");
+	ck_assert_int_eq(proc_descriptors(fid.pid), descriptors);
+	finf_client_close(client);
+#if !defined(__SANITIZE_ADDRESS__) /* which keeps freed memory for a while */
+	ck_assert_msg(after <= rss + (1u << 20), "grew from %" PRIu64 " to %" PRIu64, rss, after);
+#endif
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "pool.weights"), 0);
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "swap.loads"), 1000);
+	fid_stop(&fid);
+}
+END_TEST
+
 START_TEST(background_start_returns_when_it_serves)
 {
 	char root[1100], socket[1100], program[600];
@@ -285,6 +328,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_damaged_segment_fails_one_request_and_is_mended);
 	tcase_add_test(tc, serves_as_an_ordinary_user_with_little_memlock);
 	tcase_add_test(tc, resident_set_stays_within_pool_and_64_mib);
+	tcase_add_test(tc, a_thousand_cycles_return_every_byte);
 	tcase_add_test(tc, background_start_returns_when_it_serves);
 	suite_add_tcase(suite, tc);
 	return suite;

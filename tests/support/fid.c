@@ -77,9 +77,11 @@ static void spawn(struct test_fid *fid, const struct start *start)
 	int log = open(fid->log, O_WRONLY | O_CREAT | O_APPEND, 0666);
 	dup2(log, STDERR_FILENO);
 	dup2(log, STDOUT_FILENO);
+	/* Opened before: another user may not get at it where root keeps its clone. */
+	int fd = open(program, O_RDONLY | O_CLOEXEC);
 	if (start->as_user)
 		become(start);
-	execv(program, (char *const *)(uintptr_t)argv);
+	fexecve(fd, (char *const *)(uintptr_t)argv, environ);
 	_exit(127);
 }
 
@@ -202,6 +204,20 @@ int proc_descriptors(pid_t pid)
 		n++;
 	closedir(dir);
 	return n - 2;
+}
+
+int settled_descriptors(pid_t pid)
+{
+	int last = -1, same = 0;
+
+	while (same < 20) {
+		int now = proc_descriptors(pid);
+
+		same = now == last ? same + 1 : 0;
+		last = now;
+		poll(NULL, 0, 1);
+	}
+	return last;
 }
 
 void wait_descriptors(pid_t pid, int n)

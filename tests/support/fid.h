@@ -37,6 +37,8 @@ void fid_stop(struct test_fid *fid);
 /** Bytes of VmRSS, VmHWM ... of /proc/PID/status. */
 uint64_t proc_status_bytes(pid_t pid, const char *key);
 int proc_descriptors(pid_t pid);
+/** Its descriptors once those of clients that are leaving are closed. */
+int settled_descriptors(pid_t pid);
 /** Until @pid has @n descriptors: what it closes late it still has to close. */
 void wait_descriptors(pid_t pid, int n);
 /** Every path below @dir, sorted, one a line; malloc'd. */

@@ -86,6 +86,17 @@ static bool regular(pid_t tid, int fd)
 	return fd > STDERR_FILENO && !stat(path, &st) && S_ISREG(st.st_mode);
 }
 
+/* The address sanitizer gives up when it gets no memory for itself. */
+static bool of_sanitizer(const struct call *call, int fd)
+{
+#ifdef __SANITIZE_ADDRESS__
+	return call->nr == SYS_mmap && fd < 0;
+#else
+	(void)call, (void)fd;
+	return false;
+#endif
+}
+
 /* A call number of -1 is skipped by the kernel and the register is the answer. */
 static bool replace(pid_t tid, int err)
 {
@@ -108,6 +119,8 @@ static void on_entry(struct inject_shared *shared, pid_t tid,
 	if (!call || !shared->counting)
 		return;
 	if (call->regular_only && !regular(tid, (int)info->entry.args[0]))
+		return;
+	if (of_sanitizer(call, (int)info->entry.args[4]))
 		return;
 	if (++shared->count != shared->nth || !replace(tid, call->err))
 		return;

@@ -115,17 +115,22 @@ static int name_weights(const struct finf_site *site, struct conv *conv, struct 
 		if (err)
 			return err;
 		after = conv->weights.tag;
-		err = describe(site, conv, &again);
+		err = finf_dnn_conv_uncached(site->dnn, &conv->src, &conv->weights, &conv->bias,
+					     &conv->dst, &conv->window, &conv->post, &again);
 		if (err == -EOPNOTSUPP)
 			continue;
 		if (err)
 			return err;
 		same = !strcmp(finf_dnn_pd_name(*pd), finf_dnn_pd_name(again));
-		finf_dnn_pd_free(same ? *pd : again);
-		if (same) {
-			*pd = again;
-			return 0;
-		}
+		finf_dnn_pd_free(again);
+		if (!same)
+			continue;
+		err = describe(site, conv, &again);
+		if (err)
+			return err;
+		finf_dnn_pd_free(*pd);
+		*pd = again;
+		return 0;
 	}
 }
 

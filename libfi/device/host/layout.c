@@ -167,6 +167,7 @@ int finf_host_pack_weight(struct finf_device *dev, const struct finf_weight_form
 	struct finf_dnn_md md;
 	uint64_t bytes;
 	size_t plain_bytes;
+	uint32_t threads;
 	int err = finf_tensor_bytes(plain->dtype, &plain->shape, &plain_bytes);
 
 	if (err)
@@ -188,5 +189,13 @@ int finf_host_pack_weight(struct finf_device *dev, const struct finf_weight_form
 		return err;
 	if (bytes != form->bytes)
 		return -EBADMSG;
-	return reorder_weight(host->dnn, &md, plain->data, to);
+	/*
+	 * With one thread: a team made here would stay beside the one that runs, and with
+	 * more threads than cores the OpenMP runtime gives up spinning in all of them. A
+	 * small network then took 6 times as long (Documentation/measurements).
+	 */
+	threads = finf_dnn_threads(1);
+	err = reorder_weight(host->dnn, &md, plain->data, to);
+	finf_dnn_threads(threads);
+	return err;
 }

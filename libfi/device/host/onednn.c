@@ -515,21 +515,41 @@ static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
 
 #endif
 
-int finf_dnn_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
-		  const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
-		  const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
-		  const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+static int make_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		     const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		     const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		     const struct finf_dnn_post *post, bool own_scratch, struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
 
 	prep_start(&p, post);
+	if (own_scratch && p.status == dnnl_success)
+		p.status = dnnl_primitive_attr_set_scratchpad_mode(p.attr,
+								   dnnl_scratchpad_mode_library);
 	prep_md(&p, src);
 	prep_md(&p, weights);
 	prep_md(&p, bias);
 	prep_md(&p, dst);
 	if (p.status == dnnl_success)
 		create_conv(dnn, &p, window);
-	return prep_end(&p, false, ret_pd);
+	return prep_end(&p, own_scratch, ret_pd);
+}
+
+int finf_dnn_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		  const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		  const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		  const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+{
+	return make_conv(dnn, src, weights, bias, dst, window, post, false, ret_pd);
+}
+
+/* No primitive is ever made with this attribute, so none of the cache has it. */
+int finf_dnn_conv_uncached(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+			   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+{
+	return make_conv(dnn, src, weights, bias, dst, window, post, true, ret_pd);
 }
 
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,

@@ -71,6 +71,14 @@ int finf_dnn_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		  const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		  const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
 		  const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
+/**
+ * The same past oneDNN's primitive cache, which takes layouts that differ only
+ * where a dimension is 1 for one another, though the implementations do not.
+ */
+int finf_dnn_conv_uncached(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+			   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		   const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
