@@ -65,7 +65,7 @@ static int64_t chained(const struct test_fid *fid, bool wait)
 
 START_TEST(cold_starts_of_b_disappear)
 {
-	const char *extra[] = {"--record", NULL, NULL};
+	const char *extra[] = {"--record", NULL, "--prefetch", "25%", NULL};
 	struct test_fid fid;
 	char path[600];
 

@@ -61,9 +61,10 @@ static void become(const struct start *start)
 static void spawn(struct test_fid *fid, const struct start *start)
 {
 	const char *argv[ARGS_MAX] = {"fid",	  "--foreground", "--root", fid->root,
-				      "--socket", fid->socket,	  "--pool", start->pool};
+				      "--socket", fid->socket,	  "--pool", start->pool,
+				      "--prefetch", "off"};
 	char program[600];
-	int n = 8;
+	int n = 10;
 
 	for (int i = 0; start->extra && start->extra[i] && n < ARGS_MAX - 1; i++)
 		argv[n++] = start->extra[i];

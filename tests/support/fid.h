@@ -20,6 +20,8 @@ struct test_fid {
  * when it does not serve within a minute.
  * @param pool   "--pool" value
  * @param extra  NULL-terminated further arguments, or NULL
+ * Without prefetch, so that nothing is loaded that the test did not ask for;
+ * "--prefetch" in @extra turns it on.
  */
 void fid_start(struct test_fid *fid, const char *name, const char *pool, const char *const *extra);
 /** The same as user @uid with an empty capability set and @memlock bytes of RLIMIT_MEMLOCK. */
