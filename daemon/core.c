@@ -71,6 +71,7 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	finf_set_log(log_line, NULL);
 	core->loop = loop;
 	core->record_fd = -1;
+	core->metrics = opts->metrics;
 	core->started_ns = finf_now_ns();
 	err = alloc_tables(core);
 	if (!err)
@@ -236,6 +237,7 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.evictions = core->evictions,
 		.evicted_bytes = core->evicted_bytes,
 	};
+	memcpy(ret->http, core->http, sizeof(ret->http));
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))
 		ret->target[0] = 0;
@@ -254,4 +256,14 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		ret->queued += state.queued;
 		ret->running += state.running;
 	}
+}
+
+struct fid_metrics *fid_core_metrics(struct fid_core *core)
+{
+	return core->metrics;
+}
+
+void fid_core_http(struct fid_core *core, const char *address)
+{
+	snprintf(core->http, sizeof(core->http), "%s", address);
 }

@@ -5,9 +5,10 @@
 set -eu
 
 build="gcc make pkg-config clang liburing-dev libdnnl-dev libprotobuf-c-dev protobuf-c-compiler
-	libonnx-dev libsystemd-dev libxxhash-dev libjansson-dev libinih-dev libzip-dev"
+	libonnx-dev libsystemd-dev libxxhash-dev libjansson-dev libinih-dev libzip-dev
+	libmicrohttpd-dev"
 demo="fio python3"
-test="check libonnx-testdata fio util-linux"
+test="check libonnx-testdata fio util-linux curl"
 
 wanted=""
 for group in "${@:-build}"; do

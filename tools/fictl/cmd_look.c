@@ -84,6 +84,8 @@ static void print_status(const json_t *s)
 						(double)FINF_MAX(json_number(swap, "ns"), 1u));
 	printf("; %" PRIu64 " evictions, %s\n", json_number(swap, "evictions"),
 	       bytes_text(json_number(swap, "evicted_bytes")));
+	if (*json_text(s, "http"))
+		printf("http      %s\n", json_text(s, "http"));
 	printf("loader    ");
 	for (const char *c = json_text(s, "loader"); *c; c++)
 		fputs(*c == '\n' ? (c[1] ? ", " : "") : (char[]){*c, 0}, stdout);
