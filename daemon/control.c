@@ -249,6 +249,8 @@ static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 	json_object_set_new(doc, "prefetch", prefetch_json(s));
 	json_object_set_new(doc, "loader", json_string(s->loader));
 	json_object_set_new(doc, "clients", json_integer(clients));
+	if (s->http[0])
+		json_object_set_new(doc, "http", json_string(s->http));
 	return doc;
 }
 

@@ -75,6 +75,7 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	finf_set_log(log_line, NULL);
 	core->loop = loop;
 	core->record_fd = -1;
+	core->metrics = opts->metrics;
 	core->started_ns = finf_now_ns();
 	err = alloc_tables(core);
 	if (!err)
@@ -245,6 +246,7 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.evicted_bytes = core->evicted_bytes,
 		.prefetch_budget_bytes = core->prefetch_bytes,
 	};
+	memcpy(ret->http, core->http, sizeof(ret->http));
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
 	finf_policy_prefetch(core->policy, &ret->prefetch);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))
@@ -264,4 +266,14 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		ret->queued += state.queued;
 		ret->running += state.running;
 	}
+}
+
+struct fid_metrics *fid_core_metrics(struct fid_core *core)
+{
+	return core->metrics;
+}
+
+void fid_core_http(struct fid_core *core, const char *address)
+{
+	snprintf(core->http, sizeof(core->http), "%s", address);
 }

@@ -9,6 +9,7 @@
 
 #include "daemon/catalogue.h"
 #include "daemon/loop.h"
+#include "daemon/metrics.h"
 #include "engine/engine.h"
 #include "policy/policy.h"
 
@@ -27,6 +28,7 @@ struct fid_core_opts {
 	const char *pool_mode; /* NULL = the device's choice */
 	uint32_t threads;      /* per run; 0 = one per core */
 	const char *record;    /* file for events and actions, NULL = none */
+	struct fid_metrics *metrics; /* borrowed; for at least FID_MODELS_MAX models */
 };
 
 enum fid_model_state { FID_MODEL_PREPARING = 0, FID_MODEL_READY, FID_MODEL_FAILED, FID_MODEL_GONE };
@@ -51,6 +53,7 @@ struct fid_request {
 	struct fid_job job;    /* core's */
 	struct fid_model *model; /* core's */
 	uint64_t id;	       /* core's: the policy's number */
+	uint32_t version;      /* of the model that was found; 0 = none */
 	uint64_t arrived_ns, run_ns, done_ns;
 	uint64_t load_ns; /* of the load it waited for */
 	bool cold, waiting, running, cancelled;
@@ -64,10 +67,14 @@ struct fid_request {
 
 	/* the caller fills these and keeps them alive until done() */
 	uint64_t deadline_ns;
+	/* Wanted outputs are malloc'd when their sizes are known, and the caller's to free();
+	 * no outputs named = all of them. Otherwise each comes with its memory. */
+	bool allocate;
 	uint32_t n_inputs, n_outputs;
 	/* On return both are in the model's order; wanted output i is outputs[output_at[i]]. */
 	struct finf_tensor inputs[FID_TENSORS_MAX], outputs[FID_TENSORS_MAX];
 	uint32_t output_at[FID_TENSORS_MAX], n_wanted;
+	void *owner; /* the core never looks at it */
 	/** done - on the loop, exactly once, also after fid_core_cancel(). */
 	void (*done)(struct fid_request *request);
 };
@@ -127,6 +134,7 @@ struct fid_core_stats {
 	uint64_t policy_weight_bytes, policy_arena_bytes;
 	const char *device, *pool_mode, *pool_pages; /* static */
 	char target[256];
+	char http[64]; /* ADDR:PORT, "" when there is no such door */
 	uint32_t threads;
 	bool draining;
 	uint32_t known, resident, loading;
@@ -138,6 +146,10 @@ struct fid_core_stats {
 	char loader[1024]; /* lines of key=value */
 };
 void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret);
+/** fid_core_metrics - what the core counts and doors add to; outlives the core. */
+struct fid_metrics *fid_core_metrics(struct fid_core *core);
+/** fid_core_http - the address to show in stats; copied. */
+void fid_core_http(struct fid_core *core, const char *address);
 
 /* One decision of the policy, kept for `events` and `why`. */
 struct fid_decision {

@@ -113,6 +113,8 @@ struct fid_core {
 	void *watch_ctx;
 	int record_fd; /* owned; -1 */
 
+	struct fid_metrics *metrics; /* borrowed */
+	char http[64];
 	struct finf_mem_stats mem_stats; /* last known: mem is not ours while compacting */
 	uint64_t done, failed, cold;
 	uint64_t loads, load_bytes, load_ns, evictions, evicted_bytes;

@@ -64,6 +64,7 @@ struct control_call {
 struct fid_ipc {
 	struct fid_core *core;
 	struct fid_observe *observe;
+	struct fid_metrics *metrics; /* outlives the core */
 	struct fid_loop *loop;
 	sd_event_source *listener;
 	int fd;
@@ -101,6 +102,7 @@ static void client_release(struct client *client)
 	if (client->next)
 		client->next->prev = client->prev;
 	ipc->n_clients--;
+	fid_metrics_connected(ipc->metrics, FID_DOOR_UNIX, -1);
 	free(client);
 }
 
@@ -629,6 +631,7 @@ static int client_new(struct fid_ipc *ipc, int fd)
 		client->next->prev = client;
 	ipc->clients = client;
 	ipc->n_clients++;
+	fid_metrics_connected(ipc->metrics, FID_DOOR_UNIX, 1);
 	return 0;
 }
 
@@ -739,6 +742,7 @@ int fid_ipc_new(struct fid_core *core, struct fid_observe *observe, struct fid_l
 		return -ENOMEM;
 	ipc->core = core;
 	ipc->observe = observe;
+	ipc->metrics = fid_core_metrics(core);
 	ipc->loop = loop;
 	ipc->fd = -1;
 	ipc->has_infer = find_group("fusedinf", &ipc->group_infer);

@@ -16,6 +16,7 @@
 #include <fusedinf/version.h>
 
 #include "daemon/core.h"
+#include "daemon/http.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
 #include "ipc/ipc.h"
@@ -25,19 +26,24 @@
 #define POOL_DEFAULT "50%"
 #define PREFETCH_DEFAULT "25%"
 #define POOL_MIN (1u << 20)
+#define HTTP_BODY_DEFAULT (64u << 20)
+#define HTTP_TIMEOUT_DEFAULT 30
 
 struct settings {
 	char root[PATH_MAX], socket[PATH_MAX], probe[PATH_MAX], record[PATH_MAX];
 	char pool[32], prefetch[32], pool_mode[16], device[32], threads[16], log[16];
+	char http[80], http_body[32], http_timeout[16];
 	bool foreground;
 };
 
 struct fid {
 	struct settings set;
 	struct fid_loop *loop;
+	struct fid_metrics *metrics;
 	struct fid_core *core;
 	struct fid_observe *observe;
 	struct fid_ipc *ipc;
+	struct fid_http *http; /* NULL: no such door */
 	sd_event_source *drain_timer;
 	bool draining;
 	int ready_fd; /* a parent waits here; -1 */
@@ -63,6 +69,11 @@ static const struct {
 	{"threads", "N", "threads of a run; one per core when not given", TEXT(threads)},
 	{"record", "FILE", "write every event and action there, for replay", TEXT(record)},
 	{"probe", "PATH", "socket of fid-probe, which sees requests come; off when not given", TEXT(probe)},
+	{"http", "[ADDR:]PORT", "also serve KServe v2 and /metrics there; loopback without ADDR",
+	 TEXT(http)},
+	{"http-body", "BYTES", "largest body of an HTTP request (64M)", TEXT(http_body)},
+	{"http-timeout", "SEC", "an HTTP client that is silent for longer is dropped (30)",
+	 TEXT(http_timeout)},
 	{"log", "LEVEL", "error, warning, info or debug", TEXT(log)},
 #undef TEXT
 };
@@ -216,6 +227,35 @@ static int core_opts(const struct settings *set, struct fid_core_opts *ret)
 	return 0;
 }
 
+static int http_opts(const struct settings *set, struct fid_http_opts *ret)
+{
+	char *end = NULL;
+	unsigned long seconds;
+
+	*ret = (struct fid_http_opts){
+		.address = set->http, .body_bytes = HTTP_BODY_DEFAULT, .timeout_s = HTTP_TIMEOUT_DEFAULT};
+	if (set->http[0] && fid_http_address(set->http, NULL, NULL)) {
+		fprintf(stderr, "fid: --http %s: PORT, ADDR:PORT or [ADDR]:PORT is expected, in numbers\n",
+			set->http);
+		return -EINVAL;
+	}
+	if (set->http_body[0] && (finf_size_parse(set->http_body, 0, &ret->body_bytes) ||
+				  ret->body_bytes < 1024 || ret->body_bytes > 1u << 30)) {
+		fprintf(stderr, "fid: --http-body %s: a size from 1K to 1G is expected\n", set->http_body);
+		return -EINVAL;
+	}
+	if (!set->http_timeout[0])
+		return 0;
+	seconds = strtoul(set->http_timeout, &end, 10);
+	if (*end || !seconds || seconds > 3600) {
+		fprintf(stderr, "fid: --http-timeout %s: a number from 1 to 3600 is expected\n",
+			set->http_timeout);
+		return -EINVAL;
+	}
+	ret->timeout_s = (uint32_t)seconds;
+	return 0;
+}
+
 static int set_log(const char *name)
 {
 	static const struct {
@@ -348,6 +388,7 @@ static int on_signal(sd_event_source *source, const struct signalfd_siginfo *inf
 	fid_log(FID_INFO, "signal=%u drain=started", info->ssi_signo);
 	sd_notify(0, "STOPPING=1");
 	fid_ipc_close(fid->ipc);
+	fid_http_close(fid->http);
 	sd_event_add_time_relative(fid_loop_event(fid->loop), &fid->drain_timer, CLOCK_MONOTONIC,
 				   DRAIN_USEC, 0, on_drain_timeout, fid);
 	fid_core_drain(fid->core, drained, fid);
@@ -372,7 +413,7 @@ static int catch_signals(struct fid *fid)
 
 /* ---- main --------------------------------------------------------------------------------- */
 
-static int serve(struct fid *fid, const struct fid_core_opts *opts)
+static int serve(struct fid *fid, struct fid_core_opts *opts, const struct fid_http_opts *http)
 {
 	struct finf_diag diag = {{0}};
 	int err = fid_loop_new(&fid->loop);
@@ -380,7 +421,12 @@ static int serve(struct fid *fid, const struct fid_core_opts *opts)
 	if (!err)
 		err = catch_signals(fid);
 	if (!err)
+		err = fid_metrics_new(FID_MODELS_MAX, &fid->metrics);
+	opts->metrics = fid->metrics;
+	if (!err)
 		err = fid_core_new(opts, fid->loop, &fid->core, &diag);
+	if (!err && fid->set.http[0])
+		err = fid_http_new(fid->core, fid->loop, http, &fid->http, &diag);
 	if (!err)
 		err = fid_observe_new(fid->core, fid->loop, fid->set.probe[0] ? fid->set.probe : NULL,
 				      &fid->observe);
@@ -404,7 +450,9 @@ static void end(struct fid *fid)
 		fid_ipc_close(fid->ipc);
 	fid_observe_free(fid->observe);
 	fid_core_free(fid->core); /* answers whoever still waits */
+	fid_http_free(fid->http);
 	fid_ipc_free(fid->ipc);
+	fid_metrics_free(fid->metrics);
 	sd_event_source_unref(fid->drain_timer);
 	fid_loop_free(fid->loop);
 }
@@ -412,6 +460,7 @@ static void end(struct fid *fid)
 int main(int argc, char **argv)
 {
 	struct fid fid = {.ready_fd = -1};
+	struct fid_http_opts http;
 	struct fid_core_opts opts;
 	int rc, err;
 
@@ -419,7 +468,7 @@ int main(int argc, char **argv)
 	err = parse_options(argc, argv, &fid.set, &rc);
 	if (err)
 		return rc;
-	if (set_log(fid.set.log) || core_opts(&fid.set, &opts))
+	if (set_log(fid.set.log) || core_opts(&fid.set, &opts) || http_opts(&fid.set, &http))
 		return 2;
 	if (!fid.set.socket[0] && finf_wire_socket_path(fid.set.socket, sizeof(fid.set.socket))) {
 		fputs("fid: no socket path: give --socket PATH\n", stderr);
@@ -436,7 +485,7 @@ int main(int argc, char **argv)
 		fprintf(stderr, "fid: %s\n", strerror(-err));
 		return 1;
 	}
-	err = serve(&fid, &opts);
+	err = serve(&fid, &opts, &http);
 	end(&fid);
 	return err < 0 ? 1 : 0;
 }

@@ -114,6 +114,7 @@ void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	while (*at != model)
 		at = &(*at)->next_in_bucket;
 	*at = model->next_in_bucket;
+	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
 	finf_model_close(model->model);

@@ -2,6 +2,7 @@
 /* daemon/core: one inference from arrival to answer. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core_priv.h"
@@ -9,6 +10,25 @@
 static struct fid_request *request_of_job(struct fid_job *job)
 {
 	return (struct fid_request *)((char *)job - offsetof(struct fid_request, job));
+}
+
+static void count(struct fid_core *core, const struct fid_request *request)
+{
+	const struct fid_model *model = request->model;
+	bool ran = request->run_ns != 0;
+
+	fid_metrics_request(core->metrics,
+			    &(struct fid_metrics_request){
+				    .model = model ? model->index : FINF_MODEL_NONE,
+				    .name = model ? model->name : "",
+				    .version = model ? model->version : 0,
+				    .result = request->result,
+				    .cold = request->cold,
+				    .ran = ran,
+				    .queue_ns = ran ? request->run_ns - request->arrived_ns : 0,
+				    .load_ns = request->load_ns,
+				    .run_ns = ran ? request->done_ns - request->run_ns : 0,
+			    });
 }
 
 void fid_request_end(struct fid_core *core, struct fid_request *request, int result)
@@ -23,6 +43,7 @@ void fid_request_end(struct fid_core *core, struct fid_request *request, int res
 	core->cold += request->cold;
 	if (request->cold && !result)
 		request->load_ns = request->model->last_load.ns;
+	count(core, request);
 	request->done(request);
 	fid_busy_end(core);
 }
@@ -42,6 +63,27 @@ static void bind_work(struct fid_job *job)
 	request->result = bind_request(request);
 }
 
+/* What was allocated stays with the request, also when a later one fails. */
+static int allocate_outputs(struct fid_request *request)
+{
+	for (uint32_t i = 0; i < request->n_wanted; i++) {
+		struct finf_tensor *output = &request->outputs[request->output_at[i]];
+		struct finf_port port;
+		size_t bytes;
+		int err;
+
+		finf_binding_output(request->binding, request->output_at[i], &port);
+		err = finf_tensor_bytes(port.dtype, &port.shape, &bytes);
+		if (err)
+			return err;
+		output->data = malloc(FINF_MAX(bytes, (size_t)1));
+		if (!output->data)
+			return -ENOMEM;
+		output->bytes = bytes;
+	}
+	return 0;
+}
+
 static void run_work(struct fid_job *job)
 {
 	struct fid_request *request = request_of_job(job);
@@ -59,6 +101,8 @@ static void run_work(struct fid_job *job)
 
 	request->run_ns = finf_now_ns();
 	request->result = bind_request(request);
+	if (!request->result && request->allocate)
+		request->result = allocate_outputs(request);
 	if (!request->result)
 		request->result = finf_binding_run(request->binding, &run, &request->diag);
 	request->done_ns = finf_now_ns();
@@ -175,7 +219,7 @@ static int match_outputs(struct fid_request *request, const struct finf_graph *g
 					     "%s has no output \"%s\" (number %" PRIu32 " of %" PRIu32 ")",
 					     request->model->name, given->name ? given->name : "", i,
 					     graph->n_outputs);
-		if (ordered[at].data)
+		if (ordered[at].name)
 			return finf_diag_set(&request->diag, -EINVAL, "output \"%s\" is asked for twice",
 					     graph->values[graph->outputs[at]].name);
 		ordered[at] = *given;
@@ -186,6 +230,14 @@ static int match_outputs(struct fid_request *request, const struct finf_graph *g
 	request->n_outputs = graph->n_outputs;
 	memcpy(request->outputs, ordered, graph->n_outputs * sizeof(ordered[0]));
 	return 0;
+}
+
+/* Nothing named: everything, in the model's order. */
+static void want_all(struct fid_request *request, const struct finf_graph *graph)
+{
+	request->n_outputs = graph->n_outputs;
+	for (uint32_t i = 0; i < graph->n_outputs; i++)
+		request->outputs[i] = (struct finf_tensor){.name = NULL};
 }
 
 static int match(struct fid_request *request)
@@ -204,6 +256,8 @@ static int match(struct fid_request *request)
 		return err;
 	memcpy(request->inputs, ordered, graph->n_inputs * sizeof(ordered[0]));
 	request->n_inputs = graph->n_inputs;
+	if (request->allocate && !request->n_outputs)
+		want_all(request, graph);
 	return match_outputs(request, graph);
 }
 
@@ -249,6 +303,8 @@ void fid_core_request(struct fid_core *core, const char *name, struct fid_reques
 	int err = 0;
 
 	request->id = 0;
+	request->model = NULL;
+	request->version = 0;
 	request->arrived_ns = finf_now_ns();
 	request->run_ns = request->load_ns = 0;
 	request->cold = request->running = request->cancelled = request->waiting = false;
@@ -267,6 +323,7 @@ void fid_core_request(struct fid_core *core, const char *name, struct fid_reques
 		return;
 	}
 	request->model = model;
+	request->version = model->version;
 	if (model->state == FID_MODEL_PREPARING) {
 		request->waiting = true;
 		request->next_waiting = NULL;

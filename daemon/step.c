@@ -84,6 +84,8 @@ static void model_loaded(struct fid_job *job)
 			model->last_load.cached_bytes);
 		event.kind = FINF_EV_LOADED;
 	}
+	fid_metrics_load(core->metrics, model->load_result, model->last_load.bytes,
+			 model->last_load.ns);
 	fid_step(core, event);
 	fid_model_heal(core, model);
 }
@@ -148,6 +150,7 @@ static void do_evict(struct fid_core *core, const struct finf_action *action)
 	}
 	core->evictions++;
 	core->evicted_bytes += model->extent->bytes;
+	fid_metrics_eviction(core->metrics, (enum finf_reason)action->reason, model->extent->bytes);
 	finf_mem_extent_give(core->mem, model->extent);
 	model->extent = NULL;
 	fid_model_changed(core, model->name);

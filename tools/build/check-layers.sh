@@ -58,7 +58,11 @@ done
 # The loop owns state: below it nobody knows sockets.
 for file in daemon/core*.[ch] daemon/step.c daemon/request.c daemon/models.c daemon/catalogue.[ch] daemon/loop.[ch]; do
 	[ -f "$file" ] || continue
-	grep -n '"daemon/\(ipc\|control\|http\|main\)\|"ipc/' "$file" && complain "$file looks up"
+	grep -n '"daemon/\(ipc\|control\|http\|kserve\|main\)\|"ipc/' "$file" && complain "$file looks up"
 done
+# The protocol knows no server, what is counted knows nobody.
+grep -n 'microhttpd\|"daemon/\(ipc\|control\|http\|main\)' daemon/kserve.[ch] && complain "daemon/kserve looks up"
+grep -n '"daemon/' daemon/metrics.[ch] | grep -v '"daemon/metrics.h"' && complain "daemon/metrics knows somebody"
+grep -n '"daemon/\(ipc\|control\|main\)' daemon/http.[ch] && complain "daemon/http looks sideways"
 [ $bad -eq 0 ] && echo "layers: every arrow points down"
 exit $bad

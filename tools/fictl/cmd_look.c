@@ -93,6 +93,8 @@ static void print_status(const json_t *s)
 	       bytes_text(json_number(prefetch, "bytes")),
 	       bytes_text(json_number(prefetch, "budget")),
 	       json_is_true(json_object_get(prefetch, "stopped")) ? ", stopped" : "");
+	if (*json_text(s, "http"))
+		printf("http      %s\n", json_text(s, "http"));
 	printf("loader    ");
 	for (const char *c = json_text(s, "loader"); *c; c++)
 		fputs(*c == '\n' ? (c[1] ? ", " : "") : (char[]){*c, 0}, stdout);
