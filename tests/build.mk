@@ -26,3 +26,8 @@ $(BUILD)/tests/failcall.so: tests/support/failcall/failcall.c tests/support/fail
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -shared -o $@ $< -ldl
+
+# The vendor's header, where a toolkit is installed, proves our own declarations.
+CUDA_INCLUDE ?= $(dir $(firstword $(wildcard /usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+CFLAGS_tests_unit_device_test_cuda_abi := \
+	$(if $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=1 -isystem $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=0)
