@@ -19,13 +19,13 @@ struct finf_cuda_api {
 };
 
 struct finf_cuda_info {
-	char name[128];		 /* the device's, control characters replaced */
+	char name[128]; /* the device's, control characters replaced */
 	uint64_t total_bytes;
 	uint32_t driver_version; /* 1000 * major + 10 * minor */
 	uint32_t compute_major, compute_minor;
-	bool vmm;		 /* attribute and all entry points are there; a trial decides */
+	bool vmm; /* attribute and all entry points are there; a trial decides */
 	bool managed, concurrent_managed;
-	bool integrated;	 /* shares the host's memory */
+	bool integrated; /* shares the host's memory */
 	bool registered_host_pointer;
 };
 

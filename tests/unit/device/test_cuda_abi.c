@@ -16,7 +16,7 @@
 #define SAME(ours, theirs)                                                                         \
 	_Static_assert((long long)(ours) == (long long)(theirs), #ours " is not " #theirs)
 
-/* ---- numbers ------------------------------------------------------------------- */
+/* ---- numbers --------------------------------------------------------------- */
 
 #define FINF_CU_RESULT(name, number, err, words) SAME(FINF_CU_##name, CUDA_##name);
 #include "device/cuda/result.def"
@@ -31,8 +31,7 @@ SAME(FINF_CU_COMPUTE_MAJOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR);
 SAME(FINF_CU_COMPUTE_MINOR, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
 SAME(FINF_CU_MANAGED_MEMORY, CU_DEVICE_ATTRIBUTE_MANAGED_MEMORY);
 SAME(FINF_CU_CONCURRENT_MANAGED, CU_DEVICE_ATTRIBUTE_CONCURRENT_MANAGED_ACCESS);
-SAME(FINF_CU_REGISTERED_HOST_POINTER,
-     CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM);
+SAME(FINF_CU_REGISTERED_HOST_POINTER, CU_DEVICE_ATTRIBUTE_CAN_USE_HOST_POINTER_FOR_REGISTERED_MEM);
 SAME(FINF_CU_SHARED_PER_BLOCK_OPTIN, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN);
 SAME(FINF_CU_VMM_SUPPORTED, CU_DEVICE_ATTRIBUTE_VIRTUAL_MEMORY_MANAGEMENT_SUPPORTED);
 SAME(FINF_CU_POSIX_HANDLE_SUPPORTED,
@@ -69,7 +68,7 @@ SAME(FINF_CU_HANDLE_POSIX, CU_MEM_HANDLE_TYPE_POSIX_FILE_DESCRIPTOR);
 SAME(FINF_CU_ACCESS_NONE, CU_MEM_ACCESS_FLAGS_PROT_NONE);
 SAME(FINF_CU_ACCESS_READ_WRITE, CU_MEM_ACCESS_FLAGS_PROT_READWRITE);
 
-/* ---- layouts ------------------------------------------------------------------- */
+/* ---- layouts --------------------------------------------------------------- */
 
 #define SIZE(ours, theirs)                                                                         \
 	SAME(sizeof(ours), sizeof(theirs));                                                        \
@@ -100,7 +99,7 @@ SIZE(struct finf_cu_access, CUmemAccessDesc);
 PLACE(struct finf_cu_access, location, CUmemAccessDesc, location);
 PLACE(struct finf_cu_access, flags, CUmemAccessDesc, flags);
 
-/* ---- signatures: the list again, with the vendor's tags in place of ours ---------- */
+/* ---- signatures: the list again, with the vendor's tags in place of ours ---- */
 
 #define finf_cu_result		   cudaError_enum
 #define finf_cu_attribute	   CUdevice_attribute_enum
@@ -124,9 +123,9 @@ PLACE(struct finf_cu_access, flags, CUmemAccessDesc, flags);
 #define finf_cu_graph_exec	   CUgraphExec_st
 
 #define FINF_CU(name, symbol, version, need, args)                                                 \
-	_Static_assert(                                                                            \
-		__builtin_types_compatible_p(enum finf_cu_result(*) args, PFN_##name##_v##version), \
-		#name " has another signature");
+	_Static_assert(__builtin_types_compatible_p(enum finf_cu_result(*) args,                   \
+						    PFN_##name##_v##version),                      \
+		       #name " has another signature");
 #include "device/cuda/cu.def"
 #undef FINF_CU
 #endif
