@@ -87,7 +87,7 @@ void fake_violate(const char *fmt, ...)
 	fake.violations++;
 }
 
-static unsigned injected(const char *name)
+unsigned fake_injected(const char *name)
 {
 	unsigned code = 0;
 
@@ -143,7 +143,7 @@ enum finf_cu_result fake_enter(const char *name, unsigned needs)
 	if (forked())
 		return FINF_CU_ERROR_NOT_INITIALIZED;
 	pthread_mutex_lock(&fake.lock);
-	code = injected(name);
+	code = fake_injected(name);
 	if (fake_in_host_function) {
 		fake_violate("%s: called by a host function", name);
 		result = FINF_CU_ERROR_NOT_PERMITTED;

@@ -191,6 +191,8 @@ enum finf_cu_result fake_enter(const char *name, unsigned needs);
 enum finf_cu_result fake_leave(enum finf_cu_result result);
 struct finf_cu_ctx *fake_current(void);
 void fake_violate(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
+/** The code that this call of @name is to return; 0: none. Lock held. */
+unsigned fake_injected(const char *name);
 uint64_t fake_random(void);
 void *fake_alloc(size_t bytes); /* zeroed; ends the process when there is none */
 

@@ -33,7 +33,10 @@ typedef void (*fakecuda_kernel_fn)(const void *param, const struct fakecuda_grid
 void fakecuda_kernel(const char *name, fakecuda_kernel_fn fn, size_t param_bytes,
 		     size_t shared_bytes);
 
-/** The @nth call of exported @name from now on (1 = the next) returns @code. */
+/**
+ * The @nth call of exported @name from now on (1 = the next) returns @code. The
+ * name "KERNEL" stands for kernels as they run: the fault comes late, as they do.
+ */
 void fakecuda_fail(const char *name, unsigned nth, unsigned code);
 
 /**

@@ -133,17 +133,23 @@ static void fill(void *to, const struct work *work)
 }
 
 /* The CPU's side of managed memory is open while a kernel runs: it is a CPU here. */
-static void run_kernel(struct finf_cu_ctx *ctx, const struct work *work)
+static enum finf_cu_result run_kernel(struct finf_cu_ctx *ctx, const struct work *work)
 {
+	unsigned fault;
+
 	pthread_mutex_lock(&fake.lock);
-	if (!ctx->running++)
+	fault = fake_injected("KERNEL");
+	if (!fault && !ctx->running++)
 		memory_protect(ctx, false);
 	pthread_mutex_unlock(&fake.lock);
+	if (fault)
+		return fault;
 	work->kernel(work->param, &work->grid);
 	pthread_mutex_lock(&fake.lock);
 	if (!--ctx->running)
 		memory_protect(ctx, true);
 	pthread_mutex_unlock(&fake.lock);
+	return FINF_CU_SUCCESS;
 }
 
 static bool addresses_hold(const struct work *work)
@@ -183,8 +189,7 @@ enum finf_cu_result work_run(struct finf_cu_ctx *ctx, const struct work *work)
 			memmove(alias_of(work->to), alias_of(work->from), work->bytes);
 		break;
 	case KERNEL:
-		run_kernel(ctx, work);
-		break;
+		return run_kernel(ctx, work);
 	case HOST_FUNC:
 		fake_in_host_function = true;
 		work->host(work->user);

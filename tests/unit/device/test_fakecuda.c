@@ -575,6 +575,62 @@ START_TEST(faults_stick_until_the_context_is_reset)
 }
 END_TEST
 
+/* The launch succeeds; whoever waits for it learns what happened, and so does everybody after. */
+START_TEST(kernels_fail_late)
+{
+	struct finf_cu_function *function;
+	struct finf_cu_stream *stream;
+	struct finf_cu_module *module;
+	unsigned long long x;
+	float *host;
+
+	f = fakedriver_start();
+	stream = stream_new();
+	function = scale_function(&module);
+	x = device_new(1024);
+	host = (float *)host_new(1024);
+	CU(f.api->cuMemsetD32Async(x, 0x3f800000, 256, stream));
+	f.inject("KERNEL", 2, FINF_CU_ERROR_ILLEGAL_ADDRESS);
+	launch(function, stream, x, 2, 0);
+	CU(f.api->cuStreamSynchronize(stream));
+	launch(function, stream, x, 3, 0);
+	FAILS(ILLEGAL_ADDRESS, f.api->cuStreamSynchronize(stream));
+	FAILS(ILLEGAL_ADDRESS, f.api->cuMemcpyDtoHAsync(host, x, 1024, stream));
+	CU(f.api->cuDevicePrimaryCtxReset(0));
+	f.forgive(); /* what lay in the context went with it */
+	fakedriver_stop(&f);
+}
+END_TEST
+
+START_TEST(graphs_of_another_shape_are_no_update)
+{
+	struct finf_cu_graph *one, *two;
+	struct finf_cu_graph_exec *exec;
+	struct finf_cu_graph_node *node;
+	enum finf_cu_update_result update;
+	struct finf_cu_stream *s;
+	unsigned long long x;
+
+	f = fakedriver_start();
+	s = stream_new();
+	x = device_new(1024);
+	CU(f.api->cuStreamBeginCapture(s, FINF_CU_CAPTURE_THREAD_LOCAL));
+	CU(f.api->cuMemsetD8Async(x, 0, 16, s));
+	CU(f.api->cuStreamEndCapture(s, &one));
+	CU(f.api->cuStreamBeginCapture(s, FINF_CU_CAPTURE_THREAD_LOCAL));
+	CU(f.api->cuMemsetD8Async(x, 0, 16, s));
+	CU(f.api->cuMemsetD8Async(x, 1, 16, s));
+	CU(f.api->cuStreamEndCapture(s, &two));
+	CU(f.api->cuGraphInstantiateWithFlags(&exec, one, 0));
+	FAILS(GRAPH_EXEC_UPDATE_FAILURE, f.api->cuGraphExecUpdate(exec, two, &node, &update));
+	ck_assert_uint_eq(update, FINF_CU_UPDATE_TOPOLOGY_CHANGED);
+	CU(f.api->cuGraphLaunch(exec, s)); /* still what it was */
+	CU(f.api->cuStreamSynchronize(s));
+	CU(f.api->cuMemFree(x));
+	fakedriver_stop(&f);
+}
+END_TEST
+
 START_TEST(a_forked_child_has_no_driver)
 {
 	unsigned long long at;
@@ -617,6 +673,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, graphs_replay_and_are_updated);
 	tcase_add_test(tc, injected_failures_hit_the_nth_call);
 	tcase_add_test(tc, faults_stick_until_the_context_is_reset);
+	tcase_add_test(tc, kernels_fail_late);
+	tcase_add_test(tc, graphs_of_another_shape_are_no_update);
 	tcase_add_test(tc, a_forked_child_has_no_driver);
 	suite_add_tcase(suite, tc);
 	return suite;
