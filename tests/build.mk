@@ -26,3 +26,18 @@ $(BUILD)/tests/failcall.so: tests/support/failcall/failcall.c tests/support/fail
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -shared -o $@ $< -ldl
+
+# The vendor's header, where a toolkit is installed, proves our own declarations.
+CUDA_INCLUDE ?= $(dir $(firstword $(wildcard /usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
+CFLAGS_tests_unit_device_test_cuda_abi := \
+	$(if $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=1 -isystem $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=0)
+
+# The driver on host memory: tests/support/fakecuda/fakecuda.h.
+FAKECUDA := $(BUILD)/tests/fakecuda/libcuda.so.1
+$(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL)
+$(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_fakecuda \
+$(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
+$(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe

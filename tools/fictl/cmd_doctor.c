@@ -3,7 +3,6 @@
  * fictl doctor: what this machine can do, found by trying, and what is used
  * instead where it cannot. Needs no daemon.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -19,6 +18,7 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
+#include "device/cuda/driver.h"
 #include "device/device.h"
 #include "load/load.h"
 #include "tools/fictl/fictl.h"
@@ -195,27 +195,23 @@ static void check_memory(const char *folder, struct finding *ret)
 
 static void check_cuda(const char *folder, struct finding *ret)
 {
-	void *lib = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-	int (*init)(unsigned) = NULL, (*count)(int *) = NULL;
-	int n = 0, err = -1;
+	const struct finf_cuda_info *info;
+	struct finf_cuda *cuda;
+	struct finf_diag diag = {{0}};
 
 	(void)folder;
-	if (lib) {
-		*(void **)&init = dlsym(lib, "cuInit");
-		*(void **)&count = dlsym(lib, "cuDeviceGetCount");
-	}
-	if (init && count) {
-		err = init(0);
-		if (!err)
-			err = count(&n);
-	}
-	if (!lib)
-		found(ret, "libcuda.so.1 cannot be opened: no driver");
-	else
-		found(ret, "cuInit: %d, %d devices", err, n);
 	instead(ret, ABSENT, "the host device (this version has no CUDA device yet)");
-	if (lib)
-		dlclose(lib);
+	if (finf_cuda_open(0, &cuda, &diag)) {
+		found(ret, "%s", diag.text);
+		return;
+	}
+	info = finf_cuda_info(cuda);
+	found(ret, "driver %" PRIu32 ".%" PRIu32 ", %s, %s, sm_%" PRIu32 "%" PRIu32 "%s%s%s",
+	      info->driver_version / 1000, info->driver_version % 1000 / 10, info->name,
+	      bytes_text(info->total_bytes), info->compute_major, info->compute_minor,
+	      info->integrated ? ", shares the host's memory" : "", info->vmm ? ", vmm" : "",
+	      info->concurrent_managed ? ", managed" : "");
+	finf_cuda_close(cuda);
 }
 
 static void check_btf(const char *folder, struct finding *ret)
