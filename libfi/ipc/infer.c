@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "ipc/client.h"
+#include "ipc/usdt.h"
 
 #define INLINE_BUDGET (FINF_WIRE_PAYLOAD_MAX - (64u << 10)) /* heads and names take the rest */
 #define ARENA_FIRST_BYTES (1u << 20)
@@ -332,6 +333,7 @@ int finf_client_infer(struct finf_client *client, const char *model,
 		return finf_diag_set(diag, -EINVAL, "\"%s\" is not a model name", model);
 	if (n_inputs > FINF_WIRE_TENSORS_MAX || n_outputs > FINF_WIRE_TENSORS_MAX - n_inputs)
 		return finf_diag_set(diag, -EINVAL, "more than %u tensors", FINF_WIRE_TENSORS_MAX);
+	finf_ipc_arrival(model);
 	while ((err = attempt(&call, times)) == -ENOSPC && can_grow(&call))
 		client->output_room *= ROOM_GROWTH;
 	if (times)
