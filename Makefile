@@ -68,7 +68,7 @@ FICTL_OBJS := $(patsubst %.c,$(BUILD)/tools/fictl/%.o,$(fictl_SRCS))
 
 .PHONY: all
 all: $(BUILD)/libfi.a $(BUILD)/libfi.so $(if $(FID_OBJS),$(BUILD)/fid) $(if $(FICTL_OBJS),$(BUILD)/fictl) \
-	$(BUILD)/fusedinf.pc
+	$(bpf_PROGRAM) $(BUILD)/fusedinf.pc
 
 # ---- generated code -----------------------------------------------------------
 
@@ -152,7 +152,7 @@ $(INTEGRATION_TESTS): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT) $(BUILD)/libfi.a
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(INTEGRATION_TESTS)
+tests: $(UNIT_TESTS) $(INTEGRATION_TESTS) $(bpf_TESTS)
 
 # One room: make unit-plan
 .PHONY: $(ROOMS:%=unit-%)

@@ -3,7 +3,7 @@
 set -u
 cd "$(dirname "$0")/../.." || exit 1
 bad=0
-for header in libfi/include/fusedinf/*.h libfi/*/*.h daemon/*.h tests/support/*.h; do
+for header in libfi/include/fusedinf/*.h libfi/*/*.h daemon/*.h bpf/include/*.h tools/probe/*.h tests/support/*.h; do
 	[ -f "$header" ] || continue
 	case "$header" in */onnxbuild.h) continue ;; esac # includes generated code
 	echo "#include \"$header\"" | "$@" -x c -fsyntax-only - || { echo "check-headers: $header" >&2; bad=1; }

@@ -5,7 +5,8 @@
 set -eu
 
 build="gcc make pkg-config clang liburing-dev libdnnl-dev libprotobuf-c-dev protobuf-c-compiler
-	libonnx-dev libsystemd-dev libxxhash-dev libjansson-dev libinih-dev libzip-dev"
+	libonnx-dev libsystemd-dev libxxhash-dev libjansson-dev libinih-dev libzip-dev
+	libbpf-dev bpftool systemtap-sdt-dev"
 demo="fio python3"
 test="check libonnx-testdata fio util-linux"
 

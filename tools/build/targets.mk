@@ -1,10 +1,11 @@
 # Targets for people. The lines that begin with two hashes are `make help`.
 
-## make                 build libfi.so, libfi.a, fid and fictl into build/
+## make                 build libfi.so, libfi.a, fid, fictl and fid-probe into build/
 ## make demo            install what is missing, build, and serve real networks from a small pool
 ## make check           install what is missing, build, and run every test this machine can run
 ## make check-fast      unit tests and structure checks: under a minute, no root
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
+## make check-bpf       the tests of the BPF programs and fid-probe, as root
 ## make bench           round trip and swap-ins against fio, as tables (minutes)
 ## make install         into $(DESTDIR)$(prefix); uninstall takes it away again
 ## make lint            shellcheck, cppcheck, clang-tidy where installed: a signal to look
@@ -51,7 +52,12 @@ SANITIZED := build/sanitize
 check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
-		$(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%)
+		$(bpf_TESTS) $(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%) \
+		$(bpf_TESTS:$(BUILD)/%=$(SANITIZED)/%)
+
+.PHONY: check-bpf
+check-bpf: all $(bpf_TESTS)
+	$(Q)tools/build/run-tests.sh $(bpf_TESTS)
 
 .PHONY: bench
 bench: all deps-demo
@@ -65,7 +71,7 @@ MAN8 := $(wildcard Documentation/man/*.8)
 install: all # the configuration is left alone when it is there, also by uninstall
 	install -d $(DESTDIR)$(bindir) $(DESTDIR)$(libdir) $(DESTDIR)$(includedir)/fusedinf \
 		$(DESTDIR)$(pkgconfigdir) $(DESTDIR)$(mandir)/man1 $(DESTDIR)$(mandir)/man8
-	install -m 755 $(BUILD)/fid $(BUILD)/fictl $(DESTDIR)$(bindir)
+	install -m 755 $(BUILD)/fid $(BUILD)/fictl $(bpf_PROGRAM) $(DESTDIR)$(bindir)
 	install -m 755 $(BUILD)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION)
 	ln -sf libfi.so.$(VERSION) $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR)
 	ln -sf libfi.so.$(VERSION_MAJOR) $(DESTDIR)$(libdir)/libfi.so
@@ -80,7 +86,8 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	test -e $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf || \
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
 uninstall:
-	rm -f $(DESTDIR)$(bindir)/fid $(DESTDIR)$(bindir)/fictl $(DESTDIR)$(libdir)/libfi.a \
+	rm -f $(DESTDIR)$(bindir)/fid $(DESTDIR)$(bindir)/fictl $(DESTDIR)$(bindir)/fid-probe \
+		$(DESTDIR)$(libdir)/libfi.a \
 		$(DESTDIR)$(libdir)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR) \
 		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
 		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \
