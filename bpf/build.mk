@@ -47,4 +47,10 @@ $(bpf_TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/bpf/bpf.o $(filter-out %/m
 $(BUILD)/tests/bpf/caller: $(BUILD)/tests/bpf/caller.o $(BUILD)/libfi.so
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -Wl,-rpath,'$$ORIGIN/../..'
+
+# A measurement: what the site costs.
+$(BUILD)/tests/bpf/cost: $(BUILD)/tests/bpf/cost.o $(BUILD)/libfi.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -lxxhash
+tests: $(BUILD)/tests/bpf/cost
 endif
