@@ -172,6 +172,46 @@ START_TEST(test_requests)
 }
 END_TEST
 
+/* Two descriptors: refused, and none of them is left in fid-probe. */
+START_TEST(test_two_descriptors)
+{
+	const char *dir = bpf_begin();
+	struct fi_probe_request request = {.type = FI_PROBE_MODEL_ADD, .bytes = sizeof(request)};
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(2 * sizeof(int))];
+	} control = {.room = {0}};
+	struct iovec iov = {&request, sizeof(request)};
+	struct msghdr msg = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = sizeof(control),
+	};
+	int pipe_ends[2], both[2], sock, status;
+	pid_t probe;
+	char byte;
+
+	if (!dir)
+		return;
+	probe = probe_start(dir, &sock, (const char *[]){"run", "--fd", "3", NULL});
+	ck_assert_int_eq(pipe2(pipe_ends, O_CLOEXEC), 0);
+	both[0] = both[1] = pipe_ends[1];
+	control.align.cmsg_level = SOL_SOCKET;
+	control.align.cmsg_type = SCM_RIGHTS;
+	control.align.cmsg_len = CMSG_LEN(sizeof(both));
+	memcpy(CMSG_DATA(&control.align), both, sizeof(both));
+	ck_assert_int_eq(sendmsg(sock, &msg, MSG_NOSIGNAL), sizeof(request));
+	ck_assert_int_eq(recv(sock, &byte, 1, 0), 0);
+	close(pipe_ends[1]);
+	ck_assert_int_eq(read(pipe_ends[0], &byte, 1), 0);
+	close(pipe_ends[0]);
+	close(sock);
+	ck_assert_int_eq(waitpid(probe, &status, 0), probe);
+	ck_assert(WIFEXITED(status) && WEXITSTATUS(status) == 1);
+}
+END_TEST
+
 /* ---- a socket by path ------------------------------------------------------------- */
 
 /* Connected once the other side listens. */
@@ -369,6 +409,7 @@ Suite *test_suite(void)
 	tcase_add_test(tcase, test_capabilities);
 	tcase_add_test(tcase, test_descriptors);
 	tcase_add_test(tcase, test_requests);
+	tcase_add_test(tcase, test_two_descriptors);
 	tcase_add_test(tcase, test_socket);
 	tcase_add_test(tcase, test_refusals);
 	tcase_add_test(tcase, test_no_bpffs);

@@ -24,7 +24,10 @@ static int receive(int sock, struct fi_probe_request *ret, int *ret_fd)
 	} control;
 	struct iovec iov = {ret, sizeof(*ret)};
 	struct msghdr msg = {
-		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control),
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = &control,
+		.msg_controllen = CMSG_LEN(sizeof(int)), /* padding would hold a second one */
 	};
 	struct cmsghdr *head;
 	ssize_t n;
