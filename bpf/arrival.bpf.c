@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* bpf: arrivals of requests, seen at libfi's client call and at TCP ports: counted, and reported. */
+/* bpf: arrivals of requests at libfi's client call and at TCP ports, counted and reported. */
 #include <linux/bpf.h>
 #include <linux/ptrace.h>
 #include <stdbool.h>
@@ -102,7 +102,8 @@ static __always_inline bool must_wake(__u64 hash)
 {
 	__u32 *is_cold = bpf_map_lookup_elem(&cold, &hash);
 
-	return (is_cold && *is_cold) || bpf_ringbuf_query(&arrivals, BPF_RB_AVAIL_DATA) >= ring_mark;
+	return (is_cold && *is_cold) ||
+	       bpf_ringbuf_query(&arrivals, BPF_RB_AVAIL_DATA) >= ring_mark;
 }
 
 /* A program that interrupts another on its CPU shares its counts: add atomically. */

@@ -35,7 +35,7 @@ CFLAGS_tools_probe_kernel := -isystem $(BUILD)/gen
 
 $(bpf_PROGRAM): $(bpf_OBJS) $(BUILD)/libfi.a
 	$(call say,LD,$@)
-	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(bpf_LIBS) -ljansson -lxxhash
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(bpf_LIBS) -lxxhash
 
 # What the tests share, and fid-probe without its main().
 $(bpf_TESTS): $(BUILD)/%: $(BUILD)/%.o $(BUILD)/tests/bpf/bpf.o $(filter-out %/main.o,$(bpf_OBJS)) \

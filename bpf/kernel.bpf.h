@@ -12,8 +12,8 @@
 
 #define FI_RELOCATED __attribute__((preserve_access_index))
 
-enum { IPPROTO_TCP = 6 };				/* uapi/linux/in.h */
-enum { TCP_ESTABLISHED = 1, TCP_SYN_RECV = 3 };		/* net/tcp_states.h */
+enum { IPPROTO_TCP = 6 };			/* uapi/linux/in.h */
+enum { TCP_ESTABLISHED = 1, TCP_SYN_RECV = 3 }; /* net/tcp_states.h */
 
 struct ns_common {
 	unsigned int inum;

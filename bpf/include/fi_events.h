@@ -11,25 +11,25 @@
 #include <linux/types.h>
 
 #define FI_BPF_VERSION 1
-#define FI_PIN_ROOT "/sys/fs/bpf"
-#define FI_PIN_DIR FI_PIN_ROOT "/fusedinf/v1"
+#define FI_PIN_ROOT    "/sys/fs/bpf"
+#define FI_PIN_DIR     FI_PIN_ROOT "/fusedinf/v1"
 
 #define FI_MODELS_MAX 16384
-#define FI_PORTS_MAX 4096
+#define FI_PORTS_MAX  4096
 #define FI_RING_BYTES (1u << 20)
-#define FI_RING_MARK (FI_RING_BYTES / 8) /* bytes waiting that wake the reader */
-#define FI_GAPS 64
+#define FI_RING_MARK  (FI_RING_BYTES / 8) /* bytes waiting that wake the reader */
+#define FI_GAPS	      64
 
 /* Where an arrival was seen. */
 #define FI_SOURCE_CALL 0 /* USDT fusedinf:request, in any process */
-#define FI_SOURCE_TCP 1	 /* a connection to a model's port */
-#define FI_SOURCES 2
+#define FI_SOURCE_TCP  1 /* a connection to a model's port */
+#define FI_SOURCES     2
 
 /* What a record is: its first field, in the ring and in maps. */
 #define FI_ARRIVAL 1
-#define FI_MODEL 2
-#define FI_PORT 3
-#define FI_COUNTS 4
+#define FI_MODEL   2
+#define FI_PORT	   3
+#define FI_COUNTS  4
 
 /* One arrival, in the ring "arrivals". */
 struct fi_arrival {
@@ -75,19 +75,19 @@ struct fi_counts {
  * Requests to fid-probe: one per message of a SOCK_SEQPACKET socket, answered
  * in order. Descriptors travel beside them by SCM_RIGHTS.
  */
-#define FI_PROBE_OPEN 16       /* answer brings FI_PROBE_FDS descriptors, in the order below */
-#define FI_PROBE_MODEL_ADD 17  /* model: count it, from zero when it is new */
-#define FI_PROBE_MODEL_RM 18   /* model: forget it and its ports */
-#define FI_PROBE_PORT_ADD 19   /* model, port; optional descriptor: network namespace */
-#define FI_PROBE_PORT_RM 20    /* port; optional descriptor: network namespace */
-#define FI_PROBE_FILE_ADD 21   /* descriptor: program or library with the USDT site */
+#define FI_PROBE_OPEN	   16 /* answer brings FI_PROBE_FDS descriptors, in the order below */
+#define FI_PROBE_MODEL_ADD 17 /* model: count it, from zero when it is new */
+#define FI_PROBE_MODEL_RM  18 /* model: forget it and its ports */
+#define FI_PROBE_PORT_ADD  19 /* model, port; optional descriptor: network namespace */
+#define FI_PROBE_PORT_RM   20 /* port; optional descriptor: network namespace */
+#define FI_PROBE_FILE_ADD  21 /* descriptor: program or library with the USDT site */
 
-#define FI_PROBE_FD_RING 0   /* map "arrivals", to be mapped read and write */
-#define FI_PROBE_FD_COLD 1   /* map "cold", read and write */
+#define FI_PROBE_FD_RING   0 /* map "arrivals", to be mapped read and write */
+#define FI_PROBE_FD_COLD   1 /* map "cold", read and write */
 #define FI_PROBE_FD_MODELS 2 /* map "models", read only */
-#define FI_PROBE_FD_PORTS 3  /* map "ports", read only */
+#define FI_PROBE_FD_PORTS  3 /* map "ports", read only */
 #define FI_PROBE_FD_COUNTS 4 /* map "counts", read only */
-#define FI_PROBE_FDS 5
+#define FI_PROBE_FDS	   5
 
 struct fi_probe_request {
 	__u32 type, bytes;

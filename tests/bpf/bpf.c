@@ -162,7 +162,8 @@ int probe_ask(int sock, const struct fi_probe_request *request, int fd, int *ret
 	ck_assert_uint_eq(reply.bytes, sizeof(reply));
 	ck_assert_uint_eq(reply.n_fds, ret_fds ? FI_PROBE_FDS : 0);
 	if (ret_fds) {
-		ck_assert_uint_eq(CMSG_FIRSTHDR(&msg)->cmsg_len, CMSG_LEN(FI_PROBE_FDS * sizeof(int)));
+		ck_assert_uint_eq(CMSG_FIRSTHDR(&msg)->cmsg_len,
+				  CMSG_LEN(FI_PROBE_FDS * sizeof(int)));
 		memcpy(ret_fds, CMSG_DATA(CMSG_FIRSTHDR(&msg)), FI_PROBE_FDS * sizeof(int));
 	}
 	return reply.status;

@@ -19,7 +19,8 @@ int main(int argc, char **argv)
 	setlinebuf(stdout);
 	while (fgets(line, sizeof(line), stdin)) {
 		for (int n = atoi(line); n > 0; n--)
-			if (finf_client_infer(client, argv[2], NULL, 0, NULL, 0, NULL, NULL) != -ENOENT)
+			if (finf_client_infer(client, argv[2], NULL, 0, NULL, 0, NULL, NULL) !=
+			    -ENOENT)
 				return 2;
 		puts("done");
 	}

@@ -42,8 +42,8 @@ static int probe(const char *program, const char *dir, const char *const *args)
 	exe[n] = 0;
 	pid = fork();
 	if (!pid) {
-		execl(program, program, "--pin", dir, args[0], args[1], args[2], args[2] ? exe : NULL,
-		      args[3], args[4], NULL);
+		execl(program, program, "--pin", dir, args[0], args[1], args[2],
+		      args[2] ? exe : NULL, args[3], args[4], NULL);
 		_exit(127);
 	}
 	return waitpid(pid, &status, 0) == pid && !status ? 0 : -1;

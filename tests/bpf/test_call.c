@@ -81,8 +81,10 @@ START_TEST(test_clients)
 	early = caller_start(&fid, "net");
 	caller_ask(&early, 5); /* nobody is attached: not seen */
 	snprintf(library, sizeof(library), "%.3000s/libfi.so", build_dir());
-	ck_assert_int_eq(probe_run(dir, NULL, (const char *[]){"run", "--once", "--file", library,
-							       "--model", "net", NULL}), 0);
+	ck_assert_int_eq(probe_run(dir, NULL,
+				   (const char *[]){"run", "--once", "--file", library, "--model",
+						    "net", NULL}),
+			 0);
 	late = caller_start(&fid, "net:3");
 	models = map_open(dir, "models");
 	ring = ring_open(map_open(dir, "arrivals"));
@@ -119,8 +121,10 @@ static void attach_self(const char *dir)
 
 	ck_assert_int_gt(n, 0);
 	exe[n] = 0;
-	ck_assert_int_eq(probe_run(dir, NULL, (const char *[]){"run", "--once", "--file", exe,
-							       "--model", "net", NULL}), 0);
+	ck_assert_int_eq(
+		probe_run(dir, NULL,
+			  (const char *[]){"run", "--once", "--file", exe, "--model", "net", NULL}),
+		0);
 }
 
 static unsigned expected_bucket(uint64_t gap)
@@ -154,7 +158,8 @@ START_TEST(test_gaps)
 	}
 	ring_expect(ring, 200);
 	for (unsigned i = 1; i < 200; i++)
-		want[expected_bucket(ring_event(ring, i)->time_ns - ring_event(ring, i - 1)->time_ns)]++;
+		want[expected_bucket(ring_event(ring, i)->time_ns -
+				     ring_event(ring, i - 1)->time_ns)]++;
 	model = read_model(models, "net");
 	for (unsigned k = 0; k < FI_GAPS; k++) {
 		ck_assert_uint_eq(model.gaps[k], want[k]);
@@ -227,7 +232,8 @@ START_TEST(test_wakeup)
 	if (!reader) {
 		struct pollfd pfd = {.fd = fd, .events = POLLIN};
 
-		/* The descriptor of a ring map waits only once it is mapped: it is, by the parent. */
+		/* The descriptor of a ring map waits only once it is mapped: it is, by the parent.
+		 */
 		_exit(poll(&pfd, 1, 30000) == 1 ? 0 : 1);
 	}
 	finf_ipc_arrival("net");

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fid-probe: privileges, descriptors for those who have none, requests that are wrong, its death. */
+/* fid-probe: privileges, descriptors for those who have none, wrong requests, its death. */
 #include <bpf/bpf.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -47,8 +47,9 @@ static int run_with(const char *dir, int a, int b)
 
 	if (!pid) {
 		keep_only(a, b);
-		_exit(probe_run(dir, NULL, (const char *[]){"run", "--once", "--file", self(),
-							    "--tcp", "net=18090", NULL}));
+		_exit(probe_run(dir, NULL,
+				(const char *[]){"run", "--once", "--file", self(), "--tcp",
+						 "net=18090", NULL}));
 	}
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
@@ -265,8 +266,9 @@ START_TEST(test_socket)
 	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
 	snprintf(path, sizeof(path), "%.90s", scratch_path("probe.sock"));
 	for (int round = 0; round < 2; round++) { /* the second finds a stale socket */
-		probe = probe_start(dir, &unused, (const char *[]){"run", "--socket", path, "--uid",
-								   "1234", NULL});
+		probe = probe_start(
+			dir, &unused,
+			(const char *[]){"run", "--socket", path, "--uid", "1234", NULL});
 		ck_assert_int_eq(ask_as(0, path), 0);
 		ck_assert_int_eq(ask_as(1234, path), 0);
 		ck_assert_int_eq(ask_as(NOBODY, path), 1);

@@ -16,7 +16,7 @@
 #include "ipc/usdt.h"
 #include "tests/bpf/bpf.h"
 
-#define PORT 18080
+#define PORT  18080
 #define OTHER 18081
 
 /* A network namespace of its own in which loopback is up. */
@@ -99,8 +99,9 @@ START_TEST(test_ports)
 		return;
 	fresh_network();
 	connect_to(family, PORT, 2); /* before anybody listens */
-	ck_assert_int_eq(probe_run(dir, NULL, (const char *[]){"run", "--once", "--tcp",
-							       "net=18080", NULL}), 0);
+	ck_assert_int_eq(
+		probe_run(dir, NULL, (const char *[]){"run", "--once", "--tcp", "net=18080", NULL}),
+		0);
 	models = map_open(dir, "models");
 	ring = ring_open(map_open(dir, "arrivals"));
 	connect_to(family, OTHER, 5);

@@ -95,7 +95,7 @@ uninstall:
 	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(sysusersdir)/fusedinf.conf
 	rm -rf $(DESTDIR)$(includedir)/fusedinf
 
-ALL_SRCS := $(shell find libfi daemon tools tests -name '*.[ch]' 2>/dev/null)
+ALL_SRCS := $(shell find libfi daemon tools tests bpf/include -name '*.[ch]' 2>/dev/null)
 compile_commands.json: Makefile
 	$(Q)tools/build/compile-commands.sh "$(CURDIR)" "$(CC) $(CFLAGS_ALL)" \
 		$(filter %.c,$(ALL_SRCS)) > $@

@@ -45,7 +45,8 @@ static int try_call(struct probe *probe, uint64_t model, struct finf_diag *diag)
 /* A connection to a port of our own that nobody else knows. */
 static int connect_once(struct probe *probe, uint64_t model, struct finf_diag *diag)
 {
-	struct sockaddr_in addr = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in addr = {.sin_family = AF_INET,
+				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	socklen_t len = sizeof(addr);
 	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), err = 0;

@@ -67,8 +67,10 @@ static int make_dirs(const char *dir)
 static struct bpf_map *map_of(const struct probe *probe, enum probe_map map)
 {
 	struct bpf_map *all[PROBE_MAPS] = {
-		[PROBE_ARRIVALS] = probe->skel->maps.arrivals, [PROBE_COLD] = probe->skel->maps.cold,
-		[PROBE_MODELS] = probe->skel->maps.models,     [PROBE_PORTS] = probe->skel->maps.ports,
+		[PROBE_ARRIVALS] = probe->skel->maps.arrivals,
+		[PROBE_COLD] = probe->skel->maps.cold,
+		[PROBE_MODELS] = probe->skel->maps.models,
+		[PROBE_PORTS] = probe->skel->maps.ports,
 		[PROBE_COUNTS] = probe->skel->maps.counts,
 	};
 
@@ -137,8 +139,10 @@ int probe_load(struct probe *probe, const char *dir, struct finf_diag *diag)
 		return 0;
 	probe_unload(probe);
 	if (err == -EINVAL && dir)
-		return finf_diag_set(diag, err, "not loaded; if %s has maps of another build, "
-				     "remove them by fid-probe rm", dir);
+		return finf_diag_set(diag, err,
+				     "not loaded; if %s has maps of another build, "
+				     "remove them by fid-probe rm",
+				     dir);
 	return finf_diag_set(diag, err, "programs not loaded: %s%s", strerror(-err),
 			     err == -EPERM ? " (CAP_BPF and CAP_PERFMON are needed)" : "");
 }
@@ -183,7 +187,8 @@ int probe_attach_tcp(struct probe *probe, int *ret_link, struct finf_diag *diag)
 
 	if (pinned(probe, "link_tcp", path))
 		return 0;
-	link = bpf_link_create(bpf_program__fd(probe->skel->progs.on_tcp), 0, BPF_TRACE_RAW_TP, NULL);
+	link = bpf_link_create(bpf_program__fd(probe->skel->progs.on_tcp), 0, BPF_TRACE_RAW_TP,
+			       NULL);
 	err = link < 0 ? -errno : keep_link(probe, link, path, ret_link);
 	if (err)
 		return finf_diag_set(diag, err, "inet_sock_set_state: %s", strerror(-err));

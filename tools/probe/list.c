@@ -93,7 +93,8 @@ static int print_counts(int fd)
 			sum.woken += each[i].woken;
 			sum.unknown += each[i].unknown;
 		}
-		printf("events sent %llu, with a wakeup %llu, lost %llu; calls of unknown models %llu\n",
+		printf("events sent %llu, with a wakeup %llu, lost %llu; calls of unknown models "
+		       "%llu\n",
 		       (unsigned long long)sum.sent, (unsigned long long)sum.woken,
 		       (unsigned long long)sum.lost, (unsigned long long)sum.unknown);
 	}
@@ -139,7 +140,8 @@ int probe_rm(const char *dir)
 		if (entry->d_name[0] == '.')
 			continue;
 		if (unlinkat(dirfd(folder), entry->d_name, 0)) {
-			fprintf(stderr, "fid-probe: %s/%s: %s\n", dir, entry->d_name, strerror(errno));
+			fprintf(stderr, "fid-probe: %s/%s: %s\n", dir, entry->d_name,
+				strerror(errno));
 			status = 1;
 		}
 	}

@@ -81,9 +81,10 @@ static int add_tcp(struct probe *probe, char *text, struct finf_diag *diag)
 enum { OPT_FILE = 256, OPT_MODEL, OPT_TCP, OPT_FD, OPT_SOCKET, OPT_UID, OPT_ONCE };
 
 static const struct option run_options[] = {
-	{"file", 1, NULL, OPT_FILE}, {"model", 1, NULL, OPT_MODEL},   {"tcp", 1, NULL, OPT_TCP},
-	{"fd", 1, NULL, OPT_FD},     {"socket", 1, NULL, OPT_SOCKET}, {"uid", 1, NULL, OPT_UID},
-	{"once", 0, NULL, OPT_ONCE}, {NULL, 0, NULL, 0},
+	{"file", 1, NULL, OPT_FILE},	 {"model", 1, NULL, OPT_MODEL},
+	{"tcp", 1, NULL, OPT_TCP},	 {"fd", 1, NULL, OPT_FD},
+	{"socket", 1, NULL, OPT_SOCKET}, {"uid", 1, NULL, OPT_UID},
+	{"once", 0, NULL, OPT_ONCE},	 {NULL, 0, NULL, 0},
 };
 
 /* A number from 0 to INT_MAX; -1 when it is none. */

@@ -43,7 +43,8 @@ static int receive(int sock, struct fi_probe_request *ret, int *ret_fd)
 		memcpy(ret_fd, CMSG_DATA(head), sizeof(int));
 	if (!n && *ret_fd < 0)
 		return 0;
-	if (n == sizeof(*ret) && ret->bytes == sizeof(*ret) && !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
+	if (n == sizeof(*ret) && ret->bytes == sizeof(*ret) &&
+	    !(msg.msg_flags & (MSG_TRUNC | MSG_CTRUNC)))
 		return 1;
 	if (*ret_fd >= 0)
 		close(*ret_fd);
@@ -85,8 +86,10 @@ static int open_maps(const struct probe *probe, int fds[FI_PROBE_FDS])
 		enum probe_map map;
 		bool write;
 	} wanted[FI_PROBE_FDS] = {
-		[FI_PROBE_FD_RING] = {PROBE_ARRIVALS, true}, [FI_PROBE_FD_COLD] = {PROBE_COLD, true},
-		[FI_PROBE_FD_MODELS] = {PROBE_MODELS, false}, [FI_PROBE_FD_PORTS] = {PROBE_PORTS, false},
+		[FI_PROBE_FD_RING] = {PROBE_ARRIVALS, true},
+		[FI_PROBE_FD_COLD] = {PROBE_COLD, true},
+		[FI_PROBE_FD_MODELS] = {PROBE_MODELS, false},
+		[FI_PROBE_FD_PORTS] = {PROBE_PORTS, false},
 		[FI_PROBE_FD_COUNTS] = {PROBE_COUNTS, false},
 	};
 
@@ -169,7 +172,8 @@ static int bind_to(const char *path, bool foreign, struct finf_diag *diag)
 	int sock, err = 0;
 
 	if (strlen(path) >= sizeof(addr.sun_path))
-		return finf_diag_set(diag, -ENAMETOOLONG, "%s: longer than a socket path may be", path);
+		return finf_diag_set(diag, -ENAMETOOLONG, "%s: longer than a socket path may be",
+				     path);
 	strcpy(addr.sun_path, path);
 	sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (sock < 0)

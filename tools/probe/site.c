@@ -13,10 +13,10 @@
 #define NOTE_TYPE 3 /* sys/sdt.h */
 
 #if defined(__x86_64__)
-#define MACHINE EM_X86_64
+#define MACHINE	 EM_X86_64
 #define ARGUMENT "8@%rdi"
 #else
-#define MACHINE EM_AARCH64
+#define MACHINE	 EM_AARCH64
 #define ARGUMENT "8@x0"
 #endif
 
