@@ -37,6 +37,7 @@ const char *bpf_begin(void)
 	const char *at = scratch_path(FOLDER);
 	static char dir[PATH_MAX];
 	char *why;
+	int status;
 
 	if (geteuid()) {
 		skip_test("bpf", "not root");
@@ -51,7 +52,9 @@ const char *bpf_begin(void)
 	mounter = getpid();
 	atexit(unmount);
 	snprintf(dir, sizeof(dir), "%.3000s/fusedinf/v1", at);
-	if (probe_run(dir, &why, (const char *[]){"check", NULL})) {
+	status = probe_run(dir, &why, (const char *[]){"check", NULL});
+	ck_assert_msg(!status || status == 77, "fid-probe check ended with %d: %s", status, why);
+	if (status) {
 		skip_test("bpf", why);
 		return NULL;
 	}
