@@ -194,6 +194,9 @@ static char *json_body(const float *image, int batch, bool nested)
 	return text;
 }
 
+/* Who is silent is gone soon. */
+static const char *const quick[] = {"--http-timeout", "1", NULL};
+
 static void check_json_answer(const struct reply *reply, const float *scores, int batch)
 {
 	json_t *doc, *output, *data;
@@ -362,7 +365,7 @@ START_TEST(garbage_ends_the_connection)
 	struct reply reply;
 	int descriptors;
 
-	start("garbage", NULL);
+	start("garbage", quick);
 	descriptors = settled_descriptors(fid.pid);
 	for (size_t i = 0; i < sizeof(garbage) / sizeof(garbage[0]); i++) {
 		int fd = connect_door();
@@ -384,7 +387,6 @@ END_TEST
 
 START_TEST(slow_clients_are_dropped_and_hold_nobody_up)
 {
-	static const char *const quick[] = {"--http-timeout", "1", NULL};
 	static const char half[] = "POST " INFER " HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n{";
 	float image[PIXELS], scores[CLASSES];
 	struct reply reply;
