@@ -206,6 +206,7 @@ static void serve_metrics(struct call *call)
 	now.free_bytes = stats.mem.free_bytes;
 	now.queued = stats.queued;
 	now.running = stats.running;
+	now.prefetch = stats.prefetch;
 	finf_buf_init(&buf);
 	fid_metrics_text(call->http->metrics, &now, &buf);
 	if (buf.err)

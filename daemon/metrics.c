@@ -52,7 +52,8 @@ struct fid_metrics {
 	uint64_t unknown_ended[N_OUTCOMES]; /* no such model, or no memory to count it */
 	struct histogram queue, load, run;
 	uint64_t loads, loads_failed, load_bytes, load_ns;
-	uint64_t evictions[FINF_WHY_DONE + 1], evicted_bytes[FINF_WHY_DONE + 1];
+	uint64_t evictions[FINF_REASONS], evicted_bytes[FINF_REASONS];
+	uint64_t arrivals[FINF_ARRIVAL_SOURCES];
 	int64_t connected[FID_DOORS];
 	uint64_t connections[FID_DOORS];
 };
@@ -159,6 +160,11 @@ void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, 
 	metrics->evicted_bytes[reason] += bytes;
 }
 
+void fid_metrics_arrival(struct fid_metrics *metrics, enum finf_arrival source)
+{
+	metrics->arrivals[source]++;
+}
+
 void fid_metrics_forget(struct fid_metrics *metrics, uint32_t model)
 {
 	free(metrics->models[model]);
@@ -257,6 +263,30 @@ static void evictions_text(const struct fid_metrics *metrics, struct finf_buf *b
 				evictions[i].text, metrics->evicted_bytes[evictions[i].reason]);
 }
 
+static void arrivals_text(const struct fid_metrics *metrics, struct finf_buf *buf)
+{
+	static const char *const sources[FINF_ARRIVAL_SOURCES] = {
+		[FINF_ARRIVAL_FID] = "fid", [FINF_ARRIVAL_USDT] = "call",
+		[FINF_ARRIVAL_TCP] = "tcp", [FINF_ARRIVAL_APP] = "app"};
+
+	TEXT_TYPE(buf, "arrivals_total", "counter", "Requests seen coming, by who saw them.");
+	for (uint32_t i = 0; i < FINF_ARRIVAL_SOURCES; i++)
+		finf_buf_printf(buf, "fusedinf_arrivals_total{source=\"%s\"} %" PRIu64 "\n", sources[i],
+				metrics->arrivals[i]);
+}
+
+static void prefetch_text(const struct finf_policy_prefetch *now, struct finf_buf *buf)
+{
+	TEXT_TYPE(buf, "prefetches_total", "counter", "Models loaded ahead of a request, by outcome.");
+	finf_buf_printf(buf, "fusedinf_prefetches_total{outcome=\"hit\"} %" PRIu64 "\n",
+			now->hits - now->late);
+	finf_buf_printf(buf, "fusedinf_prefetches_total{outcome=\"late\"} %" PRIu64 "\n", now->late);
+	finf_buf_printf(buf, "fusedinf_prefetches_total{outcome=\"wasted\"} %" PRIu64 "\n",
+			now->wasted);
+	TEXT_TYPE(buf, "prefetched_bytes", "gauge", "Loaded ahead and not used yet.");
+	finf_buf_printf(buf, "fusedinf_prefetched_bytes %" PRIu64 "\n", now->bytes);
+}
+
 static void pool_text(const struct fid_metrics_now *now, struct finf_buf *buf)
 {
 	static const char *const residencies[] = {"cold", "loading", "resident", "running", "evicting"};
@@ -310,6 +340,8 @@ void fid_metrics_text(const struct fid_metrics *metrics, const struct fid_metric
 		       buf);
 	swaps_text(metrics, buf);
 	evictions_text(metrics, buf);
+	arrivals_text(metrics, buf);
+	prefetch_text(&now->prefetch, buf);
 	pool_text(now, buf);
 	connections_text(metrics, buf);
 }

@@ -74,6 +74,7 @@ int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arriva
 			newest = m;
 	if (!newest)
 		return -ENOENT;
+	fid_metrics_arrival(core->metrics, source);
 	if (newest->state == FID_MODEL_READY)
 		fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = newest->index,
 						   .a = source});

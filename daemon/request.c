@@ -289,6 +289,7 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 	request->running = true;
 	request->model->binds++;
 	/* While its shapes are planned, its weights can come. */
+	fid_metrics_arrival(core->metrics, FINF_ARRIVAL_FID);
 	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL,
 					   .model = request->model->index,
 					   .a = FINF_ARRIVAL_FID});

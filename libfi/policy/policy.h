@@ -79,6 +79,7 @@ enum finf_reason {
 	FINF_WHY_ARRIVAL,	/* loaded ahead: its request was seen coming */
 	FINF_WHY_OVERTAKEN,	/* a request needs what was being loaded ahead for nobody yet */
 };
+#define FINF_REASONS (FINF_WHY_OVERTAKEN + 1)
 const char *finf_reason_text(enum finf_reason reason);
 const char *finf_event_kind_text(enum finf_event_kind kind);
 const char *finf_action_kind_text(enum finf_action_kind kind);

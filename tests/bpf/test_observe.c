@@ -128,9 +128,32 @@ static void import_digits(const struct test_fid *fid)
 	fictl_ok(fid, "import", path, NULL);
 }
 
+/* The same numbers for Prometheus. */
+static void check_metrics(const struct test_fid *fid)
+{
+	const char *http = strstr(fictl_ok(fid, "status", "--json", NULL), "\"http\": \"127.0.0.1:");
+	const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
+	char text[65536];
+	size_t len = 0;
+	ssize_t n;
+	int fd;
+
+	ck_assert_ptr_nonnull(http);
+	fd = connect_tcp((uint16_t)atoi(http + strlen("\"http\": \"127.0.0.1:")));
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
+	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	text[len] = 0;
+	close(fd);
+	ck_assert_ptr_nonnull(strstr(text, "fusedinf_arrivals_total{source=\"tcp\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "fusedinf_arrivals_total{source=\"call\"} 1\n"));
+	ck_assert_ptr_nonnull(strstr(text, "fusedinf_prefetches_total{outcome=\"hit\"} 1\n"));
+}
+
 START_TEST(the_model_is_there_before_the_first_byte_of_the_request)
 {
-	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, NULL};
+	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, "--http", "0", "--prefetch", "25%", NULL};
 	char socket_path[600], port_text[8], answer[16];
 	struct test_fid fid;
 	uint16_t port = free_port();
@@ -165,6 +188,7 @@ START_TEST(the_model_is_there_before_the_first_byte_of_the_request)
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "requests.cold"), 0);
 	/* The call of that request was seen as well: in fictl, by its USDT site. */
 	expect(&fid, "probe", "list", "1 calls, 1 connections");
+	check_metrics(&fid);
 	fictl_ok(&fid, "probe", "rm", "--tcp", port_text, NULL);
 	fictl_fails(&fid, 1, "No such file", "probe", "rm", "--tcp", port_text, NULL);
 	fid_stop(&fid);
