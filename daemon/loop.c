@@ -2,6 +2,7 @@
 /* daemon/loop: sd-event loop, worker threads, and the way back from them. */
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 struct fid_loop {
 	sd_event *event;
+	uint64_t awake_until_ns; /* a brief job is out, or the next one is likely: do not sleep */
 	sd_event_source *wake;
 	int wake_fd;
 	/* Finished jobs, newest first; the eventfd is written when it was empty. */
@@ -106,7 +108,22 @@ sd_event *fid_loop_event(struct fid_loop *loop)
 
 int fid_loop_run(struct fid_loop *loop)
 {
-	return sd_event_loop(loop->event);
+	int code = 0;
+
+	while (sd_event_get_state(loop->event) != SD_EVENT_FINISHED) {
+		bool awake = finf_now_ns() < loop->awake_until_ns;
+		int err;
+
+		if (awake)
+			fid_loop_deliver(loop);
+		err = sd_event_run(loop->event, awake ? 0 : UINT64_MAX);
+		if (err < 0)
+			return err;
+		if (awake && !err)
+			sched_yield(); /* whoever is to ask may need this core */
+	}
+	sd_event_get_exit_code(loop->event, &code);
+	return code;
 }
 
 void fid_loop_stop(struct fid_loop *loop)
@@ -120,6 +137,7 @@ struct fid_worker {
 	pthread_mutex_t lock;
 	pthread_cond_t more;
 	struct fid_job *first, **last; /* under lock */
+	atomic_bool queued;	       /* something is; for looking without the lock */
 	bool stop;		       /* under lock */
 };
 
@@ -135,9 +153,20 @@ static struct fid_job *worker_take(struct fid_worker *worker)
 		worker->first = job->next;
 		if (!worker->first)
 			worker->last = &worker->first;
+		atomic_store_explicit(&worker->queued, worker->first != NULL, memory_order_relaxed);
 	}
 	pthread_mutex_unlock(&worker->lock);
 	return job;
+}
+
+/* Who asks for brief jobs asks again soon. */
+static void await_next(struct fid_worker *worker)
+{
+	uint64_t until_ns = finf_now_ns() + FID_AWAKE_NS;
+
+	while (!atomic_load_explicit(&worker->queued, memory_order_relaxed) &&
+	       finf_now_ns() < until_ns)
+		sched_yield(); /* whoever is to ask may need this core */
 }
 
 static void *worker_main(void *ctx)
@@ -146,8 +175,12 @@ static void *worker_main(void *ctx)
 	struct fid_job *job;
 
 	while ((job = worker_take(worker))) {
+		bool brief = job->brief;
+
 		job->work(job);
-		fid_loop_post(worker->loop, job);
+		fid_loop_post(worker->loop, job); /* no longer ours */
+		if (brief)
+			await_next(worker);
 	}
 	return NULL;
 }
@@ -204,6 +237,9 @@ void fid_worker_add(struct fid_worker *worker, struct fid_job *job)
 	job->next = NULL;
 	*worker->last = job;
 	worker->last = &job->next;
+	atomic_store_explicit(&worker->queued, true, memory_order_relaxed);
 	pthread_cond_signal(&worker->more);
 	pthread_mutex_unlock(&worker->lock);
+	if (job->brief)
+		worker->loop->awake_until_ns = finf_now_ns() + FID_AWAKE_NS;
 }

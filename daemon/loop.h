@@ -16,7 +16,10 @@ struct fid_job {
 	struct fid_job *next;
 	void (*work)(struct fid_job *job);   /* on a worker's thread */
 	void (*finish)(struct fid_job *job); /* on the loop */
+	/* Over sooner than a sleeping thread wakes: loop and worker stay awake for FID_AWAKE_NS. */
+	bool brief;
 };
+#define FID_AWAKE_NS 100000u
 
 struct fid_loop;
 

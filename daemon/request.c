@@ -7,6 +7,9 @@
 
 #include "daemon/core_priv.h"
 
+/* Waking two threads takes longer than that, above all on virtual machines that idle. */
+#define BRIEF_RUN_NS 10000u
+
 static struct fid_request *request_of_job(struct fid_job *job)
 {
 	return (struct fid_request *)((char *)job - offsetof(struct fid_request, job));
@@ -145,6 +148,8 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	}
 	request->job.work = run_work;
 	request->job.finish = run_finish;
+	request->job.brief = !request->load &&
+			     finf_model_plan(model->model)->est_ns <= BRIEF_RUN_NS;
 	fid_worker_add(core->exec, &request->job);
 }
 
@@ -293,6 +298,7 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL,
 					   .model = request->model->index,
 					   .a = FINF_ARRIVAL_FID});
+	request->job.brief = false;
 	request->job.work = bind_work;
 	request->job.finish = bind_finish;
 	fid_worker_add(core->exec, &request->job);
