@@ -67,7 +67,9 @@ static void model_loaded(struct fid_job *job)
 		model->load = NULL;
 	}
 	if (model->load_result) {
-		fid_log(FID_WARNING, "load model=%s failed=\"%s\" reason=\"%s\"", label,
+		/* Given up on purpose is not a failure to be told of. */
+		fid_log(model->load_result == -ECANCELED ? FID_INFO : FID_WARNING,
+			"load model=%s failed=\"%s\" reason=\"%s\"", label,
 			strerror(-model->load_result), model->load_diag.text);
 		finf_mem_extent_give(core->mem, model->extent);
 		model->extent = NULL;
