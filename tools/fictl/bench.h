@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fictl/bench - rows of measurements as DESIGN.md section 8 wants them: ours
+ * fictl/bench - rows of measurements (Documentation/internals/fictl.md): ours
  * and a named baseline of the same run, median and spread over n samples.
  */
 #ifndef FICTL_BENCH_H

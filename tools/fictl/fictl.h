@@ -16,7 +16,7 @@
 
 #include "base/base.h"
 
-/* Exit codes: DESIGN.md section 8 and fictl(1). */
+/* Exit codes: fictl(1). */
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_NO_DAEMON = 3, EXIT_CANNOT = 77 };
 
 struct fictl {
