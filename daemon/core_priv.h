@@ -135,18 +135,12 @@ static inline uint64_t fid_zone_bytes(uint64_t arena_bytes)
 int fid_timer_new(struct fid_core *core); /* before the first step */
 void fid_step(struct fid_core *core, struct finf_event event);
 uint64_t fid_slot_take(struct fid_core *core, enum slot_kind kind, void *what); /* 0 = full */
-struct slot *fid_slot_find(struct fid_core *core, uint64_t id);
 void fid_slot_give(struct fid_core *core, uint64_t id);
 void fid_model_label(const struct fid_model *model, char *text, size_t len); /* NAME:VERSION */
 
 /* models.c */
 void fid_end_waiting(struct fid_core *core);
 struct fid_model *fid_model_find(struct fid_core *core, const char *name, int *ret_err);
-int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
-		  struct fid_model **ret_model);
-void fid_model_drop(struct fid_core *core, struct fid_model *model);
-void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf_model *opened,
-		     uint64_t file_bytes);
 void fid_model_changed(struct fid_core *core, const char *name);
 void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);

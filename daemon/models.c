@@ -81,8 +81,8 @@ int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arriva
 	return 0;
 }
 
-int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
-		  struct fid_model **ret_model)
+static int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
+			 struct fid_model **ret_model)
 {
 	struct fid_model **bucket = bucket_of(core, name, strlen(name)), *model;
 	uint32_t index = 0;
@@ -108,7 +108,7 @@ int fid_model_add(struct fid_core *core, const char *name, uint32_t version,
 	return 0;
 }
 
-void fid_model_drop(struct fid_core *core, struct fid_model *model)
+static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 {
 	struct fid_model **at = bucket_of(core, model->name, strlen(model->name));
 
@@ -186,8 +186,8 @@ static void release_waiting(struct fid_core *core, struct fid_model *model)
 	}
 }
 
-void fid_model_ready(struct fid_core *core, struct fid_model *model, struct finf_model *opened,
-		     uint64_t file_bytes)
+static void fid_model_ready(struct fid_core *core, struct fid_model *model,
+			    struct finf_model *opened, uint64_t file_bytes)
 {
 	model->model = opened;
 	model->damaged = false;

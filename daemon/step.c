@@ -28,7 +28,7 @@ uint64_t fid_slot_take(struct fid_core *core, enum slot_kind kind, void *what)
 	return slot->id;
 }
 
-struct slot *fid_slot_find(struct fid_core *core, uint64_t id)
+static struct slot *fid_slot_find(struct fid_core *core, uint64_t id)
 {
 	struct slot *slot = &core->slots[id % SLOTS];
 

@@ -21,12 +21,6 @@ $(BUILD)/tests/unit/import/test_failure: LDFLAGS_ALL += \
 $(BUILD)/tests/unit/graph/test_memory: LDFLAGS_ALL += \
 	$(foreach f,malloc calloc realloc,-Wl,--wrap=$(f))
 
-# Preloaded by tests that make system calls fail: tests/support/failcall/failcall.h.
-$(BUILD)/tests/failcall.so: tests/support/failcall/failcall.c tests/support/failcall/failcall.h
-	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(filter-out -fsanitize=%,$(CFLAGS_ALL)) -shared -o $@ $< -ldl
-
 # The vendor's header, where a toolkit is installed, proves our own declarations.
 CUDA_INCLUDE ?= $(dir $(firstword $(wildcard /usr/local/cuda/include/cuda.h /usr/include/cuda.h)))
 CFLAGS_tests_unit_device_test_cuda_abi := \

@@ -169,7 +169,6 @@ enum finf_forecast {
 	FINF_FORECAST_SKIPPED, /* due, but not worth it: only watched */
 	FINF_FORECAST_HELD,    /* loaded ahead, waiting for its request */
 };
-const char *finf_forecast_text(enum finf_forecast forecast);
 
 struct finf_policy_why {
 	enum finf_forecast forecast;

@@ -70,14 +70,3 @@ const char *finf_reason_text(enum finf_reason reason)
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), reason);
 }
-
-const char *finf_forecast_text(enum finf_forecast forecast)
-{
-	static const char *const texts[] = {
-		[FINF_FORECAST_NONE] = "none",	     [FINF_FORECAST_AHEAD] = "ahead",
-		[FINF_FORECAST_WISH] = "due",	     [FINF_FORECAST_SKIPPED] = "watched",
-		[FINF_FORECAST_HELD] = "loaded",
-	};
-
-	return text_at(texts, FINF_ARRAY_LEN(texts), forecast);
-}
