@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* device: the registry, the check of a table, and the wrappers that alone call its members. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "device/device.h"
@@ -22,23 +23,51 @@ int finf_device_check(const struct finf_device_ops *ops)
 	    !ops->layout_bytes || !ops->reorder_ns || !ops->pack_weight || !ops->kernel_new ||
 	    !ops->reorder_new || !ops->kernel_run || !ops->kernel_free)
 		return -EINVAL;
+	if (!ops->upload_new != !ops->upload_start || !ops->upload_new != !ops->upload_wait ||
+	    !ops->upload_new != !ops->upload_free)
+		return -EINVAL;
+	if (!ops->capture_begin != !ops->capture_end || !ops->capture_begin != !ops->captured_run ||
+	    !ops->capture_begin != !ops->captured_free)
+		return -EINVAL;
+	return !ops->faulted != !ops->reset ? -EINVAL : 0;
+}
+
+/* "NAME" or "NAME:ORDINAL" */
+static int split_name(const char *full, char *name, size_t len, uint32_t *ret_ordinal)
+{
+	const char *colon = strchrnul(full, ':');
+	unsigned ordinal = 0;
+	int used = 0;
+
+	if ((size_t)(colon - full) >= len)
+		return -EINVAL;
+	if (*colon && (colon[1] < '0' || colon[1] > '9' ||
+		       sscanf(colon + 1, "%3u%n", &ordinal, &used) != 1 || colon[1 + used]))
+		return -EINVAL;
+	memcpy(name, full, (size_t)(colon - full));
+	name[colon - full] = 0;
+	*ret_ordinal = ordinal;
 	return 0;
 }
 
 int finf_device_open(const char *name, struct finf_device **ret_dev, struct finf_diag *diag)
 {
 	const struct finf_device_ops *ops = NULL;
-	int err;
+	uint32_t ordinal = 0;
+	char kind[16];
+	int err = split_name(name, kind, sizeof(kind), &ordinal);
 
+	if (err)
+		return finf_diag_set(diag, err, "'%s' is no device: NAME or NAME:NUMBER", name);
 	for (size_t i = 0; i < FINF_ARRAY_LEN(tables) && !ops; i++)
-		if (!strcmp(tables[i]->name, name))
+		if (!strcmp(tables[i]->name, kind))
 			ops = tables[i];
 	if (!ops)
 		return finf_diag_set(diag, -ENODEV, "no device is called %s", name);
 	if (finf_device_check(ops))
 		return finf_diag_set(diag, -ENODEV, "device %s has an incomplete table", name);
 	err = ops->probe(diag);
-	return err ? err : ops->open(ret_dev, diag);
+	return err ? err : ops->open(ordinal, ret_dev, diag);
 }
 
 void finf_device_close(struct finf_device *dev)
@@ -178,4 +207,82 @@ void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len)
 {
 	return dev->ops->describe_self ? dev->ops->describe_self(dev, text, len) : -EOPNOTSUPP;
+}
+
+/* ---- what a device may lack -------------------------------------------------------- */
+
+int finf_device_sync(struct finf_device *dev)
+{
+	return dev->ops->sync ? dev->ops->sync(dev) : 0;
+}
+
+int finf_device_upload_new(struct finf_device *dev, void *staging, uint64_t bytes, uint32_t slots,
+			   struct finf_upload **ret_upload, struct finf_diag *diag)
+{
+	if (!dev->ops->upload_new)
+		return finf_diag_set(diag, -EOPNOTSUPP, "device %s has no uploads", dev->ops->name);
+	return dev->ops->upload_new(dev, staging, bytes, slots, ret_upload, diag);
+}
+
+int finf_device_upload_start(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			     void *to, const void *from, uint64_t bytes)
+{
+	return dev->ops->upload_start(dev, upload, slot, to, from, bytes);
+}
+
+int finf_device_upload_wait(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			    bool block)
+{
+	return dev->ops->upload_wait(dev, upload, slot, block);
+}
+
+void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload)
+{
+	if (upload)
+		dev->ops->upload_free(dev, upload);
+}
+
+bool finf_device_captures(const struct finf_device *dev)
+{
+	return dev->ops->capture_begin;
+}
+
+int finf_device_capture_begin(struct finf_device *dev, struct finf_diag *diag)
+{
+	return dev->ops->capture_begin ? dev->ops->capture_begin(dev, diag) : -EOPNOTSUPP;
+}
+
+int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
+			    struct finf_diag *diag)
+{
+	return dev->ops->capture_end(dev, io_captured, diag);
+}
+
+int finf_device_captured_run(struct finf_device *dev, struct finf_captured *captured)
+{
+	return dev->ops->captured_run(dev, captured);
+}
+
+void finf_device_captured_free(struct finf_device *dev, struct finf_captured *captured)
+{
+	if (captured)
+		dev->ops->captured_free(dev, captured);
+}
+
+bool finf_device_faulted(struct finf_device *dev)
+{
+	return dev->ops->faulted && dev->ops->faulted(dev);
+}
+
+int finf_device_reset(struct finf_device *dev, struct finf_pool_memory *pool,
+		      struct finf_diag *diag)
+{
+	if (!dev->ops->reset)
+		return finf_diag_set(diag, -EOPNOTSUPP, "device %s needs no reset", dev->ops->name);
+	return dev->ops->reset(dev, pool, diag);
+}
+
+int finf_device_free_bytes(struct finf_device *dev, uint64_t *ret_bytes)
+{
+	return dev->ops->free_bytes ? dev->ops->free_bytes(dev, ret_bytes) : -EOPNOTSUPP;
 }

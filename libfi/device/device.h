@@ -36,6 +36,8 @@ struct finf_launch {
 };
 
 struct finf_kernel; /* device's own: one node in one form, ready to run */
+struct finf_upload; /* device's own: copies from one staging memory, in flight */
+struct finf_captured; /* device's own: a whole run, launched as one piece */
 
 struct finf_device_ops {
 	uint32_t abi; /* FINF_DEVICE_ABI */
@@ -45,7 +47,8 @@ struct finf_device_ops {
 
 	/** probe - can this machine use the device? 0, or -ENODEV with the reason. */
 	int (*probe)(struct finf_diag *diag);
-	int (*open)(struct finf_device **ret_dev, struct finf_diag *diag);
+	/** @param ordinal  which of several; a device of which there is one has 0 only: -ENODEV */
+	int (*open)(uint32_t ordinal, struct finf_device **ret_dev, struct finf_diag *diag);
 	void (*close)(struct finf_device *dev);
 
 	/**
@@ -59,7 +62,11 @@ struct finf_device_ops {
 			struct finf_pool_memory *ret, struct finf_diag *diag);
 	void (*pool_free)(struct finf_device *dev, struct finf_pool_memory *pool);
 
-	/** read, write, move - synchronous copies: host memory to pool and back, and inside it. */
+	/**
+	 * read, write, move - host memory to pool and back, and inside it; each after all
+	 * launches before it. What is given may be used again on return. A read
+	 * returns the fault of a launch before it: -EREMOTEIO.
+	 */
 	int (*read)(struct finf_device *dev, void *host, const void *device, uint64_t bytes);
 	int (*write)(struct finf_device *dev, void *device, const void *host, uint64_t bytes);
 	int (*move)(struct finf_device *dev, void *to, const void *from, uint64_t bytes);
@@ -98,8 +105,9 @@ struct finf_device_ops {
 			   uint32_t threads, struct finf_kernel **ret_kernel,
 			   struct finf_diag *diag);
 	/**
-	 * kernel_run - launch; on the host it has finished on return. One run of a
-	 * kernel at a time. Allocates nothing. 0, -EREMOTEIO.
+	 * kernel_run - launch, after all launches before it; finished on return where
+	 * sync is absent. Nothing in @launch is looked at after the return. One run
+	 * of a kernel at a time. Allocates nothing. 0, -EREMOTEIO.
 	 */
 	int (*kernel_run)(struct finf_device *dev, struct finf_kernel *kernel,
 			  const struct finf_launch *launch);
@@ -107,11 +115,67 @@ struct finf_device_ops {
 
 	/* ---- optional: NULL = absent ---- */
 
+	/** sync - until everything launched has finished. 0; -EREMOTEIO: one of it failed. */
+	int (*sync)(struct finf_device *dev);
+
+	/*
+	 * Copies beside the launches, for pools the host cannot see; all four or none.
+	 * The queue belongs to one thread, the loader's.
+	 */
+	/**
+	 * upload_new - make @staging known to the device. Whole pages of host memory, the
+	 * caller's; it must stay mapped until upload_free().
+	 * @param slots  how many copies are told apart
+	 * Return: 0; -EOPNOTSUPP staging cannot be registered; -ENOMEM; -EREMOTEIO.
+	 */
+	int (*upload_new)(struct finf_device *dev, void *staging, uint64_t bytes, uint32_t slots,
+			  struct finf_upload **ret_upload, struct finf_diag *diag);
+	/** upload_start - queue a copy out of staging; @from may change once the slot is done. */
+	int (*upload_start)(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			    void *to, const void *from, uint64_t bytes);
+	/** upload_wait - is the last copy of the slot on the device? 0; -EAGAIN not yet (only
+	 * when not @block); -EREMOTEIO. */
+	int (*upload_wait)(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			   bool block);
+	/** upload_free - waits for what is in flight. */
+	void (*upload_free)(struct finf_device *dev, struct finf_upload *upload);
+
+	/*
+	 * A run as one piece; all four or none. Between begin and end the calling
+	 * thread's kernel_run are noted down, not carried out; it calls nothing else.
+	 */
+	int (*capture_begin)(struct finf_device *dev, struct finf_diag *diag);
+	/**
+	 * capture_end - also after a failed kernel_run, to give up: @io_captured NULL.
+	 * @param io_captured  NULL inside = a new one; else it is brought up to date
+	 *                     (same launches at other addresses) or replaced
+	 */
+	int (*capture_end)(struct finf_device *dev, struct finf_captured **io_captured,
+			   struct finf_diag *diag);
+	/** captured_run - launch it. 0; -ESTALE the device was reset: capture again; -EREMOTEIO. */
+	int (*captured_run)(struct finf_device *dev, struct finf_captured *captured);
+	void (*captured_free)(struct finf_device *dev, struct finf_captured *captured);
+
+	/**
+	 * faulted - has a fault stuck, so that nothing works until reset()?
+	 * reset - make the device work again, with a pool of the same size and mode. What
+	 * was in the pool is lost and its base may differ; kernels stay usable; what
+	 * was captured is stale; uploads must have been freed before. Nothing may run.
+	 * Return: 0; -ENODEV or -ENOBUFS: it stays unusable.
+	 */
+	bool (*faulted)(struct finf_device *dev);
+	int (*reset)(struct finf_device *dev, struct finf_pool_memory *pool,
+		     struct finf_diag *diag);
+
+	/** free_bytes - device memory that nobody has, as its driver reports it. */
+	int (*free_bytes)(struct finf_device *dev, uint64_t *ret_bytes);
+
 	/** describe_self - lines for `fictl doctor`: "key=value" separated by newlines. */
 	int (*describe_self)(struct finf_device *dev, char *text, size_t len);
 };
 
-/** finf_device_open - by name ("host"); checks the table once. 0; -ENODEV; -ENOMEM. */
+/** finf_device_open - by name: "host", "cuda", "cuda:1"; checks the table once.
+ * Return: 0; -ENODEV; -EINVAL no such form of name; -ENOMEM. */
 int finf_device_open(const char *name, struct finf_device **ret_dev, struct finf_diag *diag);
 void finf_device_close(struct finf_device *dev);
 /** finf_device_check - abi and required members of a table. 0; -EINVAL. */
@@ -155,5 +219,24 @@ int finf_device_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
 			   const struct finf_launch *launch);
 void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel);
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
+/* Optional members. Absent: sync 0, faulted false, all others -EOPNOTSUPP. */
+int finf_device_sync(struct finf_device *dev);
+int finf_device_upload_new(struct finf_device *dev, void *staging, uint64_t bytes, uint32_t slots,
+			   struct finf_upload **ret_upload, struct finf_diag *diag);
+int finf_device_upload_start(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			     void *to, const void *from, uint64_t bytes);
+int finf_device_upload_wait(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
+			    bool block);
+void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload);
+bool finf_device_captures(const struct finf_device *dev);
+int finf_device_capture_begin(struct finf_device *dev, struct finf_diag *diag);
+int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
+			    struct finf_diag *diag);
+int finf_device_captured_run(struct finf_device *dev, struct finf_captured *captured);
+void finf_device_captured_free(struct finf_device *dev, struct finf_captured *captured);
+bool finf_device_faulted(struct finf_device *dev);
+int finf_device_reset(struct finf_device *dev, struct finf_pool_memory *pool,
+		      struct finf_diag *diag);
+int finf_device_free_bytes(struct finf_device *dev, uint64_t *ret_bytes);
 
 #endif

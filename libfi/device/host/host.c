@@ -13,12 +13,15 @@ static int host_probe(struct finf_diag *diag)
 	return 0;
 }
 
-static int open_common(const struct finf_device_ops *ops, bool onednn, struct finf_device **ret_dev,
-		       struct finf_diag *diag)
+static int open_common(const struct finf_device_ops *ops, bool onednn, uint32_t ordinal,
+		       struct finf_device **ret_dev, struct finf_diag *diag)
 {
-	struct finf_host *host = calloc(1, sizeof(*host));
+	struct finf_host *host;
 	int err;
 
+	if (ordinal)
+		return finf_diag_set(diag, -ENODEV, "there is one device %s, number 0", ops->name);
+	host = calloc(1, sizeof(*host));
 	if (!host)
 		return finf_diag_set(diag, -ENOMEM, "out of memory");
 	host->base.ops = ops;
@@ -31,14 +34,14 @@ static int open_common(const struct finf_device_ops *ops, bool onednn, struct fi
 	return 0;
 }
 
-static int host_open(struct finf_device **ret_dev, struct finf_diag *diag)
+static int host_open(uint32_t ordinal, struct finf_device **ret_dev, struct finf_diag *diag)
 {
-	return open_common(&finf_host_ops, true, ret_dev, diag);
+	return open_common(&finf_host_ops, true, ordinal, ret_dev, diag);
 }
 
-static int ref_open(struct finf_device **ret_dev, struct finf_diag *diag)
+static int ref_open(uint32_t ordinal, struct finf_device **ret_dev, struct finf_diag *diag)
 {
-	return open_common(&finf_ref_ops, false, ret_dev, diag);
+	return open_common(&finf_ref_ops, false, ordinal, ret_dev, diag);
 }
 
 static void host_close(struct finf_device *dev)

@@ -54,6 +54,14 @@ START_TEST(incomplete_tables_are_refused)
 		offsetof(struct finf_device_ops, kernel_run),
 		offsetof(struct finf_device_ops, kernel_free),
 	};
+	static const size_t together[] = {
+		offsetof(struct finf_device_ops, upload_new),
+		offsetof(struct finf_device_ops, upload_wait),
+		offsetof(struct finf_device_ops, capture_begin),
+		offsetof(struct finf_device_ops, captured_free),
+		offsetof(struct finf_device_ops, faulted),
+		offsetof(struct finf_device_ops, reset),
+	};
 	struct finf_device_ops ops = *finf_device_at(0);
 
 	ops.abi++;
@@ -66,6 +74,11 @@ START_TEST(incomplete_tables_are_refused)
 	ops = *finf_device_at(0);
 	ops.describe_self = NULL;
 	ck_assert_int_eq(finf_device_check(&ops), 0);
+	for (size_t i = 0; i < FINF_ARRAY_LEN(together); i++) {
+		ops = *finf_device_at(0);
+		*(uintptr_t *)((char *)&ops + together[i]) = 1;
+		ck_assert_msg(finf_device_check(&ops) == -EINVAL, "member %zu alone", i);
+	}
 }
 END_TEST
 
@@ -74,9 +87,22 @@ START_TEST(unknown_device)
 	struct finf_device *dev = NULL;
 	struct finf_diag diag = {""};
 
-	ck_assert_int_eq(finf_device_open("abacus", &dev, &diag), -ENODEV);
-	ck_assert_ptr_null(dev);
-	ck_assert_ptr_nonnull(strstr(diag.text, "abacus"));
+	static const struct {
+		const char *name;
+		int err;
+	} rows[] = {
+		{"abacus", -ENODEV},  {"abacus:0", -ENODEV}, {"host:1", -ENODEV},
+		{"host:", -EINVAL},   {"host:x", -EINVAL},   {"host:0x", -EINVAL},
+		{"host:-1", -EINVAL}, {"a name longer than any", -EINVAL},
+	};
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(rows); i++) {
+		diag.text[0] = 0;
+		ck_assert_int_eq(finf_device_open(rows[i].name, &dev, &diag), rows[i].err);
+		ck_assert_ptr_null(dev);
+		ck_assert(diag.text[0]);
+	}
+	finf_device_close(open_device("host:0"));
 	finf_device_close(NULL);
 }
 END_TEST
