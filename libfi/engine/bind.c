@@ -58,7 +58,7 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
 	for (uint32_t i = 0; i < model->graph->n_inputs; i++)
 		shapes[i] = inputs[i].shape;
-	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->exact,
+	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->how,
 			       finf_model_plan(model), &bound, &plan, diag);
 	free(shapes);
 	if (err)

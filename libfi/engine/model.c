@@ -56,7 +56,7 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 	if (model->tuned)
 		err = default_from_pack(model, &bound, diag);
 	else
-		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->exact,
+		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->how,
 				       NULL, &bound, &own, diag);
 	if (err)
 		return err;
@@ -67,6 +67,18 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 		finf_graph_free(bound);
 	}
 	return err;
+}
+
+/* Weights made for one shape do not serve another. */
+static unsigned how_for(const struct finf_graph *graph, unsigned how)
+{
+	for (uint32_t i = 0; i < graph->n_inputs; i++) {
+		const struct finf_value *value = &graph->values[graph->inputs[i]];
+
+		if (!value->has_shape || !finf_shape_is_static(&value->shape))
+			how &= ~FINF_PLAN_FAST;
+	}
+	return how;
 }
 
 /* On failure pack and graph are the caller's again. */
@@ -104,13 +116,13 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 }
 
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			     unsigned how, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = pack->graph,
 		.pack = pack,
-		.exact = exact,
+		.how = how_for(pack->graph, how),
 		.threads = threads,
 	};
 	/* Loads read weights piece by piece, where no checksum would catch a wrong bit. */
@@ -120,12 +132,12 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			  unsigned how, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = graph,
-		.exact = exact,
+		.how = how_for(graph, how),
 		.threads = threads,
 	};
 

@@ -14,6 +14,11 @@
 int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
 		     struct finf_graph **ret_bound, struct finf_diag *diag);
 
+/** The device's prices of fat forms, as measured now. (measure.c) Errors of making and running
+ * kernels. */
+int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
+			struct finf_form_table *table, struct finf_diag *diag);
+
 /* ---- weights.c: plain constants by name, and their blocked forms ------------ */
 
 struct finf_weight_source {
@@ -49,7 +54,7 @@ struct finf_model {
 	struct finf_graph *graph; /* unbound; owned unless it is the pack's */
 	struct finf_pack *pack;	  /* owned; NULL = from a graph in memory */
 	bool tuned;		  /* the pack's segments are the extent as it is */
-	bool exact;
+	unsigned how; /* FINF_PLAN_* */
 	uint32_t threads;
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */

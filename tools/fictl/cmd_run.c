@@ -16,7 +16,7 @@
 struct run_opts {
 	const char *model, *inputs, *outputs, *device;
 	uint64_t threads, repeat, batch;
-	bool exact;
+	bool exact, latency;
 };
 
 /* ---- inputs ---------------------------------------------------------------------- */
@@ -166,12 +166,14 @@ static int by_value(const void *a, const void *b)
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
 	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *root = NULL;
+	const char *optimize = NULL;
 	const struct option_spec all[] = {
 		{"--inputs", false, &opts->inputs}, {"--outputs", false, &opts->outputs},
 		{"--repeat", false, &repeat},	    {"--batch", false, &batch},
 		{local ? "--threads" : "", false, &threads},
 		{local ? "--device" : "", false, &opts->device},
 		{local ? "--exact" : "", true, &exact},
+		{local ? "--optimize" : "", false, &optimize},
 		{local ? "--root" : "", false, &root},
 		{0}};
 	int n;
@@ -190,7 +192,10 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 		return EXIT_USAGE;
 	if (batch && !parse_number(ctl, "--batch", batch, 1, 65536, &opts->batch))
 		return EXIT_USAGE;
+	if (optimize && strcmp(optimize, "memory") && strcmp(optimize, "latency"))
+		return usage(ctl, "--optimize takes memory or latency");
 	opts->exact = exact != NULL;
+	opts->latency = optimize && !strcmp(optimize, "latency");
 	return EXIT_DONE;
 }
 
@@ -321,6 +326,7 @@ static int cmd_run(struct fictl *ctl, int argc, char **argv)
 	engine_opts.device = opts.device;
 	engine_opts.threads = (uint32_t)opts.threads;
 	engine_opts.exact = opts.exact;
+	engine_opts.optimize = opts.latency ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
 	err = finf_engine_open(&engine_opts, &engine, &diag);
 	if (err == -ENODEV) {
 		failed(ctl, err, "%s", diag.text);
@@ -408,9 +414,11 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 const struct command commands_run[] = {
 	{"run",
 	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
-	 "                 [--repeat N] [--batch N] [--exact]",
+	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]",
 	 "run a model in this process, no daemon",
-	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n",
+	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
+	 "--optimize latency lets weights grow (Winograd's transform) where that was measured to be\n"
+	 "faster on this machine; memory, the default, never does.\n",
 	 cmd_run},
 	{"infer", "NAME[:VERSION] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
 	 "one request to fid, which loads the model when it must", FILES_HELP, cmd_infer},

@@ -173,7 +173,9 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 	int err = -EOPNOTSUPP;
 
 	memset(b, 0, sizeof(*b));
-	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
+	if (site->winograd && !strcmp(node->op->name, "Conv"))
+		err = finf_build_winograd(site, b);
+	for (size_t i = 0; i < FINF_ARRAY_LEN(builders) && !site->winograd; i++)
 		if (!strcmp(builders[i].op, node->op->name))
 			err = builders[i].build(site, b);
 	for (uint32_t i = 1; i < node->n_out; i++) /* Indices of MaxPool and the like */
