@@ -464,11 +464,11 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift, p->attr);
 }
 
-static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis)
+static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis, bool log)
 {
 	p->status = dnnl_softmax_forward_primitive_desc_create(
-		&p->pd, dnn->engine, dnnl_forward_inference, dnnl_softmax_accurate, p->md[0],
-		p->md[0], axis, p->attr);
+		&p->pd, dnn->engine, dnnl_forward_inference,
+		log ? dnnl_softmax_log : dnnl_softmax_accurate, p->md[0], p->md[0], axis, p->attr);
 }
 
 static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
@@ -559,11 +559,12 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 	create(dnn, p, &op);
 }
 
-static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis)
+static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis, bool log)
 {
 	dnnl_softmax_desc_t op;
 
-	p->status = dnnl_softmax_forward_desc_init(&op, dnnl_forward_inference, &p->md[0], axis);
+	p->status = (log ? dnnl_logsoftmax_forward_desc_init : dnnl_softmax_forward_desc_init)(
+		&op, dnnl_forward_inference, &p->md[0], axis);
 	create(dnn, p, &op);
 }
 
@@ -578,7 +579,8 @@ static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
 static int make_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		     const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		     const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
-		     const struct finf_dnn_post *post, bool own_scratch, struct finf_dnn_pd **ret_pd)
+		     const struct finf_dnn_post *post, bool own_scratch,
+		     struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
 
@@ -738,7 +740,7 @@ int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float
 	return prep_end(&p, false, ret_pd);
 }
 
-int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis,
+int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
@@ -746,7 +748,7 @@ int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_
 	prep_start(&p, NULL);
 	prep_md(&p, md);
 	if (p.status == dnnl_success)
-		create_softmax(dnn, &p, (int)axis);
+		create_softmax(dnn, &p, (int)axis, log);
 	return prep_end(&p, false, ret_pd);
 }
 
