@@ -6,6 +6,7 @@
 #include "device/cuda/kernels.h"
 #include "tests/support/fakedriver.h"
 #include "tests/unit/device/cases.h"
+#include "tests/unit/device/draw.h"
 
 /* ---- a device that is kernels and a stream --------------------------------------- */
 
@@ -239,6 +240,23 @@ START_TEST(nodes_equal_the_reference)
 			run_case(&bench, &cases[i]);
 		if (i < FINF_ARRAY_LEN(more))
 			run_case(&bench, &more[i]);
+	}
+	bench_fini(&bench);
+}
+END_TEST
+
+START_TEST(random_nodes_equal_the_reference)
+{
+	struct bench bench;
+	struct drawn d;
+	char what[40];
+
+	bench_init(&bench);
+	for (uint64_t round = 0; round < 20; round++) {
+		draw_case(&d, (uint64_t)_i, round);
+		snprintf(what, sizeof(what), "draw %d, round %d", _i, (int)round);
+		d.row.what = what;
+		run_case(&bench, &d.row);
 	}
 	bench_fini(&bench);
 }
@@ -550,6 +568,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, nodes_equal_the_reference, 0, (int)(rows + 15) / 16);
+	tcase_add_loop_test(tc, random_nodes_equal_the_reference, 0, 2 * FINF_ARRAY_LEN(draws));
 	tcase_add_test(tc, every_operator_but_constant_runs);
 	tcase_add_loop_test(tc, what_cannot_run_is_refused_by_name, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_test(tc, weights_in_other_layouts_are_refused);
