@@ -49,7 +49,6 @@ static const struct refusal {
 	{"test_batchnorm_example_training_mode", -EOPNOTSUPP, "BatchNormalization"},
 	{"test_blackmanwindow_expanded", -EOPNOTSUPP, "depends on data"},
 	{"test_blackmanwindow_symmetric_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_einsum_batch_diagonal", -EOPNOTSUPP, "ellipsis"},
 	{"test_hammingwindow_expanded", -EOPNOTSUPP, "depends on data"},
 	{"test_hammingwindow_symmetric_expanded", -EOPNOTSUPP, "depends on data"},
 	{"test_hannwindow_expanded", -EOPNOTSUPP, "depends on data"},

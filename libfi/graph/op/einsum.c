@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Einsum: products of the operands, summed over every label that the result
- * does not have (ONNX Einsum-12). Labels are letters; without -> the result
- * has those that occur once, in alphabetical order. Sums in double.
+ * does not have (ONNX Einsum-12). Labels are letters; an ellipsis stands for
+ * the dimensions that no letter names, which broadcast. Without -> the result
+ * has those first, then the labels that occur once, in alphabetical order.
+ * Sums in double.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -13,110 +15,186 @@
 
 #define OPERANDS_MAX 8
 
+/* One operand or the result. The dimensions of an ellipsis are '0', '1', ... from the right. */
+struct term {
+	uint32_t n;
+	char name[FINF_RANK_MAX];
+};
+
 /* All labels: first the @n_out of the result, in its order, then those summed over. */
-struct labels {
+struct equation {
+	struct term in[OPERANDS_MAX];
 	uint32_t n, n_out;
 	char name[FINF_RANK_MAX];
 	int64_t extent[FINF_RANK_MAX];
 };
 
-static int find(const struct labels *l, char name)
+/* ---- reading ---------------------------------------------------------------------- */
+
+/* Counts a term's letters and dots; returns its end, NULL when it is none. */
+static const char *scan_term(const char *at, uint32_t *ret_letters, bool *ret_dots)
 {
-	for (uint32_t i = 0; i < l->n; i++)
-		if (l->name[i] == name)
+	*ret_letters = 0;
+	*ret_dots = false;
+	for (; *at && *at != ',' && *at != '-'; at++) {
+		if (isalpha((unsigned char)*at)) {
+			++*ret_letters;
+		} else if (!strncmp(at, "...", 3) && !*ret_dots) {
+			*ret_dots = true;
+			at += 2;
+		} else if (*at != ' ') {
+			return NULL;
+		}
+	}
+	return at;
+}
+
+/* The labels from @at to @end, which are no more than there is room for. */
+static void read_term(const char *at, const char *end, uint32_t ellipsis, struct term *ret)
+{
+	ret->n = 0;
+	for (; at < end; at++)
+		if (isalpha((unsigned char)*at)) {
+			ret->name[ret->n++] = *at;
+		} else if (*at == '.') {
+			for (uint32_t e = ellipsis; e-- > 0;)
+				ret->name[ret->n++] = (char)('0' + e);
+			at += 2;
+		}
+}
+
+/* All operands; returns where they end, NULL when they are not as the equation says. */
+static const char *read_operands(const char *at, const struct finf_tensor *const *in, uint32_t n,
+				 struct equation *eq, uint32_t *ret_ellipsis)
+{
+	*ret_ellipsis = 0;
+	for (uint32_t k = 0; k < n; k++) {
+		uint32_t rank = in[k]->shape.rank, letters;
+		const char *end;
+		bool dots;
+
+		if (k && *at++ != ',')
+			return NULL;
+		end = scan_term(at, &letters, &dots);
+		if (!end || letters > rank || (!dots && letters < rank))
+			return NULL;
+		read_term(at, end, rank - letters, &eq->in[k]);
+		*ret_ellipsis = FINF_MAX(*ret_ellipsis, rank - letters);
+		at = end;
+	}
+	return at;
+}
+
+static int find(const struct equation *eq, char name)
+{
+	for (uint32_t i = 0; i < eq->n; i++)
+		if (eq->name[i] == name)
 			return (int)i;
 	return -1;
 }
 
-static int add(struct labels *l, char name, struct finf_diag *diag)
+static int add(struct equation *eq, char name, struct finf_diag *diag)
 {
-	if (l->n == FINF_RANK_MAX)
+	if (eq->n == FINF_RANK_MAX)
 		return finf_diag_set(diag, -EOPNOTSUPP, "more than %d labels", FINF_RANK_MAX);
-	l->extent[l->n] = 1;
-	l->name[l->n++] = name;
+	eq->extent[eq->n] = 1;
+	eq->name[eq->n++] = name;
 	return 0;
 }
 
-/* The labels behind ->, or those that occur once in front of where it would be. */
-static int read_result(const char *text, struct labels *l, struct finf_diag *diag)
+/* How often a label occurs in the operands. */
+static uint32_t occurs(const struct equation *eq, uint32_t n, char name)
 {
-	const char *arrow = strstr(text, "->");
+	uint32_t count = 0;
+
+	for (uint32_t k = 0; k < n; k++)
+		for (uint32_t d = 0; d < eq->in[k].n; d++)
+			count += eq->in[k].name[d] == name;
+	return count;
+}
+
+/* The labels behind ->: each of them once, and in an operand. */
+static int explicit_result(const char *at, uint32_t n, uint32_t ellipsis, struct equation *eq,
+			   struct finf_diag *diag)
+{
+	uint32_t letters;
+	bool dots;
+	const char *end = scan_term(at, &letters, &dots);
+	struct term out;
 	int err = 0;
 
-	for (const char *at = arrow ? arrow + 2 : ""; !err && *at; at++) {
-		if (*at == ' ')
-			continue;
-		if (!isalpha((unsigned char)*at) || find(l, *at) >= 0 ||
-		    !memchr(text, *at, (size_t)(arrow - text)))
-			return finf_diag_set(diag, -EINVAL, "equation %.100s", text);
-		err = add(l, *at, diag);
-	}
-	for (int c = 'A'; !arrow && !err && c <= 'z'; c++) {
-		const char *first = isalpha(c) ? strchr(text, c) : NULL;
-
-		if (first && !strchr(first + 1, c))
-			err = add(l, (char)c, diag);
-	}
-	l->n_out = l->n;
+	if (!end || *end)
+		return finf_diag_set(diag, -EINVAL, "equation: the result is %.60s", at);
+	if (letters + (dots ? ellipsis : 0) > FINF_RANK_MAX)
+		return finf_diag_set(diag, -EOPNOTSUPP, "more than %d labels", FINF_RANK_MAX);
+	read_term(at, end, ellipsis, &out);
+	for (uint32_t d = 0; !err && d < out.n; d++)
+		if (find(eq, out.name[d]) >= 0 || !occurs(eq, n, out.name[d]))
+			err = finf_diag_set(diag, -EINVAL, "equation: label %c of the result",
+					    out.name[d]);
+		else
+			err = add(eq, out.name[d], diag);
 	return err;
 }
 
-/* A label of operand @in, whose dimension @d it names. */
-static int use(struct labels *l, char name, const struct finf_shape *in, uint32_t d,
-	       struct finf_diag *diag)
+static int implicit_result(uint32_t n, uint32_t ellipsis, struct equation *eq,
+			   struct finf_diag *diag)
 {
-	struct finf_shape have = {1, {1}}, dim = {1, {1}};
-	int at = find(l, name), err = at < 0 ? add(l, name, diag) : 0;
+	int err = 0;
+
+	for (uint32_t e = ellipsis; !err && e-- > 0;)
+		err = add(eq, (char)('0' + e), diag);
+	for (int c = 'A'; !err && c <= 'z'; c++)
+		if (isalpha(c) && occurs(eq, n, (char)c) == 1)
+			err = add(eq, (char)c, diag);
+	return err;
+}
+
+/* A label of an operand, and the extent that it names. */
+static int use(struct equation *eq, char name, int64_t extent, struct finf_diag *diag)
+{
+	struct finf_shape have = {1, {1}}, dim = {1, {extent}};
+	int err = find(eq, name) < 0 ? add(eq, name, diag) : 0;
+	int at = find(eq, name);
 
 	if (err)
 		return err;
-	at = find(l, name);
-	have.dim[0] = l->extent[at];
-	dim.dim[0] = in->dim[d];
+	have.dim[0] = eq->extent[at];
 	if (finf_broadcast(&have, &dim, &dim))
 		return finf_diag_set(diag, -EINVAL, "label %c is %" PRId64 " and %" PRId64, name,
-				     l->extent[at], in->dim[d]);
-	l->extent[at] = dim.dim[0];
+				     eq->extent[at], extent);
+	eq->extent[at] = dim.dim[0];
 	return 0;
 }
 
-/* Every label of every operand, in order. */
-static int read_labels(const struct finf_node *node, const struct finf_tensor *const *in,
-		       struct labels *l, struct finf_diag *diag)
+static int read_equation(const struct finf_node *node, const struct finf_tensor *const *in,
+			 struct equation *eq, struct finf_diag *diag)
 {
-	const char *text = finf_node_str(node, "equation", ""), *at;
-	uint32_t k = 0, d = 0;
+	const char *text = finf_node_str(node, "equation", ""), *rest;
+	uint32_t ellipsis;
 	int err;
 
-	*l = (struct labels){0};
-	if (strchr(text, '.'))
-		return finf_diag_set(diag, -EOPNOTSUPP, "equation %.100s: no ellipsis is supported",
+	*eq = (struct equation){.n = 0};
+	rest = read_operands(text, in, node->n_in, eq, &ellipsis);
+	if (!rest || (*rest && strncmp(rest, "->", 2)))
+		return finf_diag_set(diag, -EINVAL, "equation %.100s does not fit its operands",
 				     text);
-	err = read_result(text, l, diag);
-	for (at = text; !err && *at && *at != '-'; at++) {
-		if (*at == ' ')
-			continue;
-		if (*at == ',' && d == in[k]->shape.rank && k + 1 < node->n_in) {
-			k++;
-			d = 0;
-			continue;
-		}
-		if (!isalpha((unsigned char)*at) || d >= in[k]->shape.rank)
-			return finf_diag_set(diag, -EINVAL,
-					     "equation %.100s does not fit operand %u", text, k);
-		err = use(l, *at, &in[k]->shape, d++, diag);
-	}
-	if (!err && (k + 1 != node->n_in || d != in[k]->shape.rank || (*at && at[1] != '>')))
-		err = finf_diag_set(diag, -EINVAL, "equation %.100s does not fit its operands",
-				    text);
+	err = *rest ? explicit_result(rest + 2, node->n_in, ellipsis, eq, diag)
+		    : implicit_result(node->n_in, ellipsis, eq, diag);
+	eq->n_out = eq->n;
+	for (uint32_t k = 0; k < node->n_in; k++)
+		for (uint32_t d = 0; !err && d < eq->in[k].n; d++)
+			err = use(eq, eq->in[k].name[d], in[k]->shape.dim[d], diag);
 	return err;
 }
+
+/* ---- the operator ------------------------------------------------------------------ */
 
 static int infer(struct finf_infer *ctx)
 {
 	struct finf_shape *out = &ctx->out[0].shape;
 	enum finf_dtype dtype = ctx->in[0] ? ctx->in[0]->dtype : FINF_DTYPE_NONE;
-	struct labels l;
+	struct equation eq;
 	int err;
 
 	if (ctx->node->n_in > OPERANDS_MAX)
@@ -134,31 +212,26 @@ static int infer(struct finf_infer *ctx)
 	for (uint32_t i = 0; i < ctx->node->n_in; i++)
 		if (!ctx->in_has_shape[i])
 			return 0;
-	err = read_labels(ctx->node, ctx->in, &l, ctx->diag);
+	err = read_equation(ctx->node, ctx->in, &eq, ctx->diag);
 	if (err)
 		return err;
-	memcpy(out->dim, l.extent, l.n_out * sizeof(out->dim[0]));
-	out->rank = l.n_out;
+	memcpy(out->dim, eq.extent, eq.n_out * sizeof(out->dim[0]));
+	out->rank = eq.n_out;
 	ctx->out_has_shape[0] = true;
 	return 0;
 }
 
-/* The steps of operand @k, whose labels begin at @text; returns where those of the next do. */
-static const char *set_walk(const struct labels *l, const char *text,
-			    const struct finf_shape *shape, struct finf_walk *walk)
+static void set_walk(const struct equation *eq, const struct term *term,
+		     const struct finf_shape *shape, struct finf_walk *walk)
 {
 	int64_t stride[FINF_RANK_MAX];
 
-	*walk = (struct finf_walk){.rank = l->n};
-	memcpy(walk->dim, l->extent, sizeof(l->extent));
+	*walk = (struct finf_walk){.rank = eq->n};
+	memcpy(walk->dim, eq->extent, sizeof(eq->extent));
 	finf_strides(shape, stride);
-	for (uint32_t d = 0; *text && *text != ',' && *text != '-'; text++)
-		if (*text != ' ') {
-			/* Added up: a label that comes twice walks along the diagonal. */
-			walk->stride[find(l, *text)] += shape->dim[d] == 1 ? 0 : stride[d];
-			d++;
-		}
-	return text + (*text == ',');
+	/* Added up: a label that comes twice walks along the diagonal. */
+	for (uint32_t d = 0; d < term->n; d++)
+		walk->stride[find(eq, term->name[d])] += shape->dim[d] == 1 ? 0 : stride[d];
 }
 
 static double product(const struct finf_tensor *const *in, struct finf_walk *walk, uint32_t n)
@@ -176,18 +249,17 @@ static double product(const struct finf_tensor *const *in, struct finf_walk *wal
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
-	const char *text = finf_node_str(node, "equation", "");
 	struct finf_walk walk[OPERANDS_MAX];
-	struct labels l;
+	struct equation eq;
 	int64_t n_sum;
 	size_t n;
 
-	if (node->n_in > OPERANDS_MAX || read_labels(node, in, &l, NULL) ||
+	if (node->n_in > OPERANDS_MAX || read_equation(node, in, &eq, NULL) ||
 	    finf_shape_count(&out[0]->shape, &n) ||
-	    finf_dims_count(l.extent + l.n_out, l.n - l.n_out, &n_sum))
+	    finf_dims_count(eq.extent + eq.n_out, eq.n - eq.n_out, &n_sum))
 		return -EINVAL;
 	for (uint32_t k = 0; k < node->n_in; k++)
-		text = set_walk(&l, text, &in[k]->shape, &walk[k]);
+		set_walk(&eq, &eq.in[k], &in[k]->shape, &walk[k]);
 	for (size_t i = 0; i < n; i++) {
 		double sum = 0;
 
