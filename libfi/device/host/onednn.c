@@ -340,7 +340,7 @@ static int prep_end(struct prep *prep, bool any_speed, struct finf_dnn_pd **ret_
 static void dilates(const struct finf_dnn_window *w, dnnl_dims_t ret)
 {
 	memset(ret, 0, sizeof(dnnl_dims_t));
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		ret[i] = w->dilation[i] - 1;
 }
 
@@ -518,7 +518,8 @@ static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
 static int make_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		     const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		     const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
-		     const struct finf_dnn_post *post, bool own_scratch, struct finf_dnn_pd **ret_pd)
+		     const struct finf_dnn_post *post, bool own_scratch,
+		     struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
 
