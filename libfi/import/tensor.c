@@ -136,19 +136,18 @@ static int from_raw(const Onnx__TensorProto *proto, const char *name, struct fin
 	return 0;
 }
 
+static bool is_external(const Onnx__TensorProto *proto)
+{
+	return proto->n_external_data ||
+	       (proto->has_data_location &&
+		proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL);
+}
+
 static int check_storage(const Onnx__TensorProto *proto, const char *name, struct finf_diag *diag)
 {
 	bool typed = proto->n_float_data || proto->n_int32_data || proto->n_int64_data ||
 		     proto->n_double_data || proto->n_uint64_data || proto->n_string_data;
 
-	if (proto->n_external_data ||
-	    (proto->has_data_location &&
-	     proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL))
-		return finf_diag_set(diag, -EOPNOTSUPP,
-				     "tensor '" IMPORT_NAME_SHOWN
-				     "' keeps its data in another file (external data), which is "
-				     "not supported",
-				     name);
 	if (proto->segment)
 		return finf_diag_set(diag, -EOPNOTSUPP,
 				     "tensor '" IMPORT_NAME_SHOWN
@@ -160,8 +159,8 @@ static int check_storage(const Onnx__TensorProto *proto, const char *name, struc
 	return 0;
 }
 
-int import_tensor(const Onnx__TensorProto *proto, struct finf_arena *arena, struct finf_tensor *ret,
-		  struct finf_diag *diag)
+int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *arena,
+		  struct finf_tensor *ret, struct finf_diag *diag)
 {
 	static uint64_t nothing; /* what an empty tensor points to */
 	const char *name = proto->name ? proto->name : "";
@@ -178,7 +177,9 @@ int import_tensor(const Onnx__TensorProto *proto, struct finf_arena *arena, stru
 	err = finf_tensor_bytes(tensor.dtype, &tensor.shape, &tensor.bytes);
 	if (err)
 		return err;
-	if (proto->has_raw_data && proto->raw_data.len)
+	if (is_external(proto))
+		err = import_external(proto, name, dir, arena, &tensor, diag);
+	else if (proto->has_raw_data && proto->raw_data.len)
 		err = from_raw(proto, name, &tensor, diag);
 	else
 		err = from_typed(proto, name, arena, &tensor, diag);
@@ -218,7 +219,7 @@ int finf_import_tensor(const void *data, size_t bytes, struct finf_tensor *ret,
 	if (err)
 		return err;
 	finf_arena_init(&arena);
-	err = import_tensor((const Onnx__TensorProto *)message, &arena, &tensor, diag);
+	err = import_tensor((const Onnx__TensorProto *)message, -1, &arena, &tensor, diag);
 	if (!err)
 		err = tensor_copy(&tensor, ret);
 	finf_arena_fini(&arena);
