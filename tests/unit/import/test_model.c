@@ -354,7 +354,7 @@ static const struct row {
 	ROW(missing_initialiser, -EINVAL, "node 'sum' (Add, opset 13)", "'w' is no input"),
 	ROW(initialiser_twice, -EINVAL, "initialiser 'w'", "taken"),
 	ROW(initialiser_unnamed, -EINVAL, "initialiser without a name", ""),
-	ROW(float16, -EOPNOTSUPP, "tensor 'w'", "float16"),
+	ROW(float16, -EINVAL, "tensor 'w'", "16 bytes of raw data"),
 	ROW(strings, -EOPNOTSUPP, "tensor 'w'", "string"),
 	ROW(dtype_77, -EOPNOTSUPP, "tensor 'w'", "77"),
 	ROW(dtype_negative, -EOPNOTSUPP, "tensor 'w'", "-2147483648"),
