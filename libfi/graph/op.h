@@ -46,7 +46,7 @@ struct finf_op {
 	const char *name; /* ONNX operator name, default domain */
 	uint16_t opset_min, opset_max;
 	uint8_t min_in, max_in, min_out, max_out; /* 255 = any number */
-	const struct finf_attr_spec *attrs; /* NULL = none */
+	const struct finf_attr_spec *attrs;	  /* NULL = none */
 	/* eval() looks at the shapes of its inputs, never at their bytes (Shape). */
 	bool shapes_only;
 	/** infer - output dtypes and shapes. Return: 0; -EINVAL, -EOPNOTSUPP with diag. */
@@ -81,23 +81,38 @@ int finf_op_eval(const struct finf_node *node, const struct finf_tensor *const *
 
 /* ---- helpers shared by operators and devices ---------------------------- */
 
-/* 2-D window of Conv and pools, attributes and auto_pad resolved. */
+#define FINF_SPATIAL_MAX 3
+
+/* Window of Conv and pools over 1 to 3 spatial dimensions, attributes and auto_pad resolved. */
 struct finf_window {
-	int64_t kernel[2], stride[2], dilation[2];
-	int64_t pad_begin[2], pad_end[2]; /* rows, columns */
-	int64_t in[2], out[2];
+	uint32_t n; /* spatial dimensions; the last ones are rows and columns */
+	int64_t kernel[FINF_SPATIAL_MAX], stride[FINF_SPATIAL_MAX], dilation[FINF_SPATIAL_MAX];
+	int64_t pad_begin[FINF_SPATIAL_MAX], pad_end[FINF_SPATIAL_MAX];
+	int64_t in[FINF_SPATIAL_MAX], out[FINF_SPATIAL_MAX];
 };
 
 /**
  * finf_window_init - resolve kernel_shape, strides, dilations, pads, auto_pad
  * and ceil_mode of a node.
+ * @param n       spatial dimensions
  * @param kernel  spatial kernel size (from W for Conv, from the attribute for pools)
  * @param in      spatial input size, static
- * Return: 0; -EINVAL with diag (rank other than 2: -EOPNOTSUPP).
- * Source: ONNX operator specification, Conv-11, MaxPool-12, AveragePool-11.
+ * Return: 0; -EINVAL with diag; -EOPNOTSUPP for @n beyond FINF_SPATIAL_MAX.
+ * Source: ONNX operator specification, Conv-11, MaxPool-12, AveragePool-19.
  */
-int finf_window_init(const struct finf_node *node, const int64_t kernel[2], const int64_t in[2],
-		     struct finf_window *ret, struct finf_diag *diag);
+int finf_window_init(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+		     const int64_t *in, struct finf_window *ret, struct finf_diag *diag);
+
+/**
+ * finf_window_transposed - the same for ConvTranspose: output_padding and
+ * output_shape too; in is the smaller side, out the larger.
+ * Source: ONNX operator specification, ConvTranspose-11.
+ */
+int finf_window_transposed(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+			   const int64_t *in, struct finf_window *ret, struct finf_diag *diag);
+
+/** finf_window_volume - the same window in three dimensions: those in front have extent 1. */
+struct finf_window finf_window_volume(const struct finf_window *window);
 
 /** finf_axis - normalise a possibly negative axis; false when out of range. */
 bool finf_axis(int64_t axis, uint32_t rank, uint32_t *ret);

@@ -18,9 +18,7 @@ static int window_ints(const struct finf_node *node, const char *name, int64_t m
 	if (!ints)
 		return 0;
 	if (have != n)
-		return finf_diag_set(diag, -EOPNOTSUPP,
-				     "%s has %u elements: only 2-D windows are supported", name,
-				     have);
+		return finf_diag_set(diag, -EINVAL, "%s has %u elements, not %u", name, have, n);
 	for (uint32_t i = 0; i < n; i++)
 		if (ints[i] < min || ints[i] > EXTENT_MAX)
 			return finf_diag_set(diag, -EINVAL, "%s holds %" PRId64 ", out of range",
@@ -31,22 +29,21 @@ static int window_ints(const struct finf_node *node, const char *name, int64_t m
 
 static int window_attrs(const struct finf_node *node, struct finf_window *w, struct finf_diag *diag)
 {
-	int64_t pads[4] = {0}, shape[2] = {w->kernel[0], w->kernel[1]};
+	int64_t pads[2 * FINF_SPATIAL_MAX] = {0}, shape[FINF_SPATIAL_MAX];
 	int err;
 
-	err = window_ints(node, "kernel_shape", 1, 2, shape, diag);
-	if (!err && (shape[0] != w->kernel[0] || shape[1] != w->kernel[1]))
+	memcpy(shape, w->kernel, sizeof(shape));
+	err = window_ints(node, "kernel_shape", 1, w->n, shape, diag);
+	if (!err && memcmp(shape, w->kernel, w->n * sizeof(*shape)) != 0)
 		err = finf_diag_set(diag, -EINVAL, "kernel_shape contradicts the weights");
 	if (!err)
-		err = window_ints(node, "strides", 1, 2, w->stride, diag);
+		err = window_ints(node, "strides", 1, w->n, w->stride, diag);
 	if (!err)
-		err = window_ints(node, "dilations", 1, 2, w->dilation, diag);
+		err = window_ints(node, "dilations", 1, w->n, w->dilation, diag);
 	if (!err)
-		err = window_ints(node, "pads", 0, 4, pads, diag);
-	for (int i = 0; i < 2; i++) {
-		w->pad_begin[i] = pads[i];
-		w->pad_end[i] = pads[i + 2];
-	}
+		err = window_ints(node, "pads", 0, 2 * w->n, pads, diag);
+	memcpy(w->pad_begin, pads, w->n * sizeof(*pads));
+	memcpy(w->pad_end, pads + w->n, w->n * sizeof(*pads));
 	return err;
 }
 
@@ -72,7 +69,7 @@ static int auto_pad_of(const struct finf_node *node, enum auto_pad *ret, struct 
 }
 
 /* SAME: ceil(in / stride) positions; the odd cell of padding goes to the end for UPPER. */
-static void window_same(struct finf_window *w, int i, int64_t reach, bool upper)
+static void window_same(struct finf_window *w, uint32_t i, int64_t reach, bool upper)
 {
 	int64_t total;
 
@@ -83,7 +80,7 @@ static void window_same(struct finf_window *w, int i, int64_t reach, bool upper)
 	w->pad_end[i] = total - w->pad_begin[i];
 }
 
-static int window_axis(struct finf_window *w, int i, enum auto_pad mode, bool ceil_mode,
+static int window_axis(struct finf_window *w, uint32_t i, enum auto_pad mode, bool ceil_mode,
 		       struct finf_diag *diag)
 {
 	int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1, room;
@@ -108,15 +105,18 @@ static int window_axis(struct finf_window *w, int i, enum auto_pad mode, bool ce
 	return 0;
 }
 
-int finf_window_init(const struct finf_node *node, const int64_t kernel[2], const int64_t in[2],
-		     struct finf_window *ret, struct finf_diag *diag)
+/* Sizes and attributes; pads and out are as the attributes have them. */
+static int window_start(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+			const int64_t *in, struct finf_window *ret, enum auto_pad *ret_mode,
+			struct finf_diag *diag)
 {
-	struct finf_window w = {.stride = {1, 1}, .dilation = {1, 1}};
-	bool ceil_mode = finf_node_int(node, "ceil_mode", 0) != 0;
-	enum auto_pad mode = PAD_EXPLICIT;
+	struct finf_window w = {.n = n, .stride = {1, 1, 1}, .dilation = {1, 1, 1}};
 	int err;
 
-	for (int i = 0; i < 2; i++) {
+	if (n < 1 || n > FINF_SPATIAL_MAX)
+		return finf_diag_set(diag, -EOPNOTSUPP, "%u spatial dimensions, 1 to %d are", n,
+				     FINF_SPATIAL_MAX);
+	for (uint32_t i = 0; i < n; i++) {
 		if (kernel[i] < 1 || kernel[i] > EXTENT_MAX || in[i] < 0 || in[i] > EXTENT_MAX)
 			return finf_diag_set(diag, -EINVAL,
 					     "window %" PRId64 " on input %" PRId64
@@ -127,10 +127,103 @@ int finf_window_init(const struct finf_node *node, const int64_t kernel[2], cons
 	}
 	err = window_attrs(node, &w, diag);
 	if (!err)
-		err = auto_pad_of(node, &mode, diag);
-	for (int i = 0; !err && i < 2; i++)
+		err = auto_pad_of(node, ret_mode, diag);
+	if (!err)
+		*ret = w;
+	return err;
+}
+
+int finf_window_init(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+		     const int64_t *in, struct finf_window *ret, struct finf_diag *diag)
+{
+	bool ceil_mode = finf_node_int(node, "ceil_mode", 0) != 0;
+	enum auto_pad mode;
+	struct finf_window w;
+	int err = window_start(node, n, kernel, in, &w, &mode, diag);
+
+	for (uint32_t i = 0; !err && i < n; i++)
 		err = window_axis(&w, i, mode, ceil_mode, diag);
 	if (!err)
 		*ret = w;
 	return err;
+}
+
+/* ---- ConvTranspose ---------------------------------------------------------- */
+
+/* What output_shape or SAME leave over becomes padding; the odd cell at the end for UPPER. */
+static void transposed_pads(struct finf_window *w, uint32_t i, int64_t full, int64_t out,
+			    enum auto_pad mode)
+{
+	int64_t total = full - out;
+
+	/* More than is there: nothing falls on the rest, at the end. */
+	w->pad_begin[i] = total < 0 ? 0 : mode == PAD_SAME_UPPER ? total / 2 : total - total / 2;
+	w->pad_end[i] = total - w->pad_begin[i];
+	w->out[i] = out;
+}
+
+static int transposed_axis(struct finf_window *w, uint32_t i, enum auto_pad mode, int64_t extra,
+			   const int64_t *shape, struct finf_diag *diag)
+{
+	int64_t full;
+
+	if (extra >= w->stride[i] && extra >= w->dilation[i])
+		return finf_diag_set(
+			diag, -EINVAL,
+			"output_padding %" PRId64 " is not smaller than stride or dilation", extra);
+	if (__builtin_mul_overflow(w->stride[i], w->in[i] - 1, &full) || w->in[i] < 1 ||
+	    full > EXTENT_MAX || (w->kernel[i] - 1) * w->dilation[i] > EXTENT_MAX)
+		return finf_diag_set(diag, -EINVAL, "input of %" PRId64 ", out of range", w->in[i]);
+	full += extra + (w->kernel[i] - 1) * w->dilation[i] + 1;
+	if (shape || mode == PAD_SAME_UPPER || mode == PAD_SAME_LOWER) {
+		transposed_pads(w, i, full, shape ? shape[i] : w->in[i] * w->stride[i], mode);
+		return 0;
+	}
+	if (mode == PAD_VALID)
+		w->pad_begin[i] = w->pad_end[i] = 0;
+	w->out[i] = full - w->pad_begin[i] - w->pad_end[i];
+	if (w->out[i] < 1)
+		return finf_diag_set(diag, -EINVAL, "padding leaves nothing of %" PRId64, full);
+	return 0;
+}
+
+int finf_window_transposed(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+			   const int64_t *in, struct finf_window *ret, struct finf_diag *diag)
+{
+	int64_t extra[FINF_SPATIAL_MAX] = {0}, shape[FINF_SPATIAL_MAX];
+	bool given = finf_node_attr(node, "output_shape") != NULL;
+	enum auto_pad mode;
+	struct finf_window w;
+	int err = window_start(node, n, kernel, in, &w, &mode, diag);
+
+	if (!err)
+		err = window_ints(node, "output_padding", 0, n, extra, diag);
+	if (!err)
+		err = window_ints(node, "output_shape", 1, n, shape, diag);
+	for (uint32_t i = 0; !err && i < n; i++)
+		err = transposed_axis(&w, i, mode, extra[i], given ? shape : NULL, diag);
+	if (!err)
+		*ret = w;
+	return err;
+}
+
+/* ---- one shape for kernels ---------------------------------------------------- */
+
+struct finf_window finf_window_volume(const struct finf_window *window)
+{
+	struct finf_window w = {.n = FINF_SPATIAL_MAX};
+	uint32_t front = FINF_SPATIAL_MAX - window->n;
+
+	for (uint32_t i = 0; i < FINF_SPATIAL_MAX; i++) {
+		bool real = i >= front;
+
+		w.kernel[i] = real ? window->kernel[i - front] : 1;
+		w.stride[i] = real ? window->stride[i - front] : 1;
+		w.dilation[i] = real ? window->dilation[i - front] : 1;
+		w.pad_begin[i] = real ? window->pad_begin[i - front] : 0;
+		w.pad_end[i] = real ? window->pad_end[i - front] : 0;
+		w.in[i] = real ? window->in[i - front] : 1;
+		w.out[i] = real ? window->out[i - front] : 1;
+	}
+	return w;
 }

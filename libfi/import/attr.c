@@ -106,7 +106,7 @@ static const char *refused_type(int type)
 	}
 }
 
-static int attr_tensor(const Onnx__AttributeProto *a, struct finf_arena *scratch,
+static int attr_tensor(const Onnx__AttributeProto *a, int dir, struct finf_arena *scratch,
 		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	struct finf_tensor *tensor = finf_arena_alloc(scratch, sizeof(*tensor));
@@ -116,7 +116,7 @@ static int attr_tensor(const Onnx__AttributeProto *a, struct finf_arena *scratch
 	if (!a->t)
 		return finf_diag_set(diag, -EINVAL, "attribute '%s' lacks its tensor", a->name);
 	ret->t = tensor;
-	return import_tensor(a->t, scratch, tensor, diag);
+	return import_tensor(a->t, dir, scratch, tensor, diag);
 }
 
 static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch,
@@ -133,7 +133,7 @@ static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch
 	return 0;
 }
 
-static int import_attr(const Onnx__AttributeProto *a, struct finf_arena *scratch,
+static int import_attr(const Onnx__AttributeProto *a, int dir, struct finf_arena *scratch,
 		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	int type = attr_type(a);
@@ -153,7 +153,7 @@ static int import_attr(const Onnx__AttributeProto *a, struct finf_arena *scratch
 		return attr_string(a, scratch, ret, diag);
 	case ATTR(TENSOR):
 		ret->type = FINF_ATTR_TENSOR;
-		return attr_tensor(a, scratch, ret, diag);
+		return attr_tensor(a, dir, scratch, ret, diag);
 	case ATTR(INTS):
 		ret->type = FINF_ATTR_INTS;
 		ret->ints = a->ints;
@@ -172,8 +172,8 @@ static int import_attr(const Onnx__AttributeProto *a, struct finf_arena *scratch
 	}
 }
 
-int import_attrs(const Onnx__NodeProto *node, struct finf_arena *scratch, struct finf_attr **ret,
-		 struct finf_diag *diag)
+int import_attrs(const Onnx__NodeProto *node, int dir, struct finf_arena *scratch,
+		 struct finf_attr **ret, struct finf_diag *diag)
 {
 	struct finf_attr *attrs;
 	int err;
@@ -200,7 +200,7 @@ int import_attrs(const Onnx__NodeProto *node, struct finf_arena *scratch, struct
 						     "attribute '" IMPORT_NAME_SHOWN
 						     "' is given twice",
 						     a->name);
-		err = import_attr(a, scratch, &attrs[i], diag);
+		err = import_attr(a, dir, scratch, &attrs[i], diag);
 		if (err)
 			return err;
 	}

@@ -32,7 +32,10 @@ int finf_import_scan(const void *data, size_t bytes, struct finf_diag *diag);
 int finf_import_onnx(const void *data, size_t bytes, struct finf_graph **ret_graph,
 		     struct finf_diag *diag);
 
-/** finf_import_file - the same from a file (mapped). Also -errno of open. */
+/**
+ * finf_import_file - the same from a file (mapped). Also -errno of open, its
+ * own and that of external data, which must lie in its folder or below.
+ */
 int finf_import_file(const char *path, struct finf_graph **ret_graph, struct finf_diag *diag);
 
 /**

@@ -45,18 +45,24 @@ int import_dtype(int32_t type, const char *what, const char *name, enum finf_dty
 
 /**
  * import_tensor - a TensorProto as a dense tensor.
- * @param arena  takes elements that must be converted; all others are borrowed
- *               from @proto, as is the name
- * Return: 0; -EINVAL; -EOPNOTSUPP; -ENOMEM.
+ * @param dir    the model's folder, for external data; -1 = none
+ * @param arena  takes elements that must be converted or lie in another file;
+ *               all others are borrowed from @proto, as is the name
+ * Return: 0; -EINVAL; -EOPNOTSUPP; -ENOMEM; errno of opening external data.
  */
-int import_tensor(const Onnx__TensorProto *proto, struct finf_arena *arena, struct finf_tensor *ret,
-		  struct finf_diag *diag);
+int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *arena,
+		  struct finf_tensor *ret, struct finf_diag *diag);
+
+/** import_external - fill in data of @tensor, whose dtype, shape and bytes are known. */
+int import_external(const Onnx__TensorProto *proto, const char *name, int dir,
+		    struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag);
 
 /**
  * import_attrs - the attributes of a node.
+ * @param dir      as for import_tensor()
  * @param scratch  takes the array and copies; numbers are borrowed from @node
  */
-int import_attrs(const Onnx__NodeProto *node, struct finf_arena *scratch, struct finf_attr **ret,
-		 struct finf_diag *diag);
+int import_attrs(const Onnx__NodeProto *node, int dir, struct finf_arena *scratch,
+		 struct finf_attr **ret, struct finf_diag *diag);
 
 #endif

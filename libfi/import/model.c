@@ -22,6 +22,7 @@ struct import {
 	struct finf_graph *graph;
 	struct finf_arena scratch; /* owned: arrays handed to finf_graph_node() */
 	uint32_t opset;
+	int dir; /* the model's folder, borrowed; -1 = none */
 	struct finf_diag *diag;
 };
 
@@ -148,7 +149,7 @@ static int add_initialiser(struct import *im, const Onnx__TensorProto *proto)
 	err = import_name_ok("initialiser", proto->name, im->diag);
 	if (err)
 		return err;
-	err = import_tensor(proto, &im->graph->arena, &tensor, im->diag);
+	err = import_tensor(proto, im->dir, &im->graph->arena, &tensor, im->diag);
 	if (err)
 		return err;
 	err = add_value(im, "initialiser", proto->name, tensor.dtype, &tensor.shape, &value);
@@ -314,7 +315,7 @@ static int build_node(struct import *im, const Onnx__NodeProto *node)
 
 	err = find_op(im, node, &op);
 	if (!err)
-		err = import_attrs(node, &im->scratch, &attrs, im->diag);
+		err = import_attrs(node, im->dir, &im->scratch, &attrs, im->diag);
 	if (!err)
 		err = resolve(im, node->input, node->n_input, &in, &n_in);
 	if (!err)
@@ -406,10 +407,10 @@ static void release_message(void *message)
 	protobuf_c_message_free_unpacked(message, NULL);
 }
 
-int finf_import_onnx(const void *data, size_t bytes, struct finf_graph **ret_graph,
-		     struct finf_diag *diag)
+static int import_model(const void *data, size_t bytes, int dir, struct finf_graph **ret_graph,
+			struct finf_diag *diag)
 {
-	struct import im = {.diag = diag};
+	struct import im = {.dir = dir, .diag = diag};
 	ProtobufCMessage *message;
 	int err;
 
@@ -436,11 +437,28 @@ int finf_import_onnx(const void *data, size_t bytes, struct finf_graph **ret_gra
 	return 0;
 }
 
+int finf_import_onnx(const void *data, size_t bytes, struct finf_graph **ret_graph,
+		     struct finf_diag *diag)
+{
+	return import_model(data, bytes, -1, ret_graph, diag);
+}
+
+/* The folder that holds @path; -1 when it cannot be opened, and external data neither. */
+static int open_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder = slash ? strndup(path, (size_t)(slash - path) + 1) : strdup(".");
+	int fd = folder ? open(folder, O_RDONLY | O_CLOEXEC | O_DIRECTORY) : -1;
+
+	free(folder);
+	return fd;
+}
+
 int finf_import_file(const char *path, struct finf_graph **ret_graph, struct finf_diag *diag)
 {
 	const void *data;
 	size_t bytes;
-	int fd, err;
+	int fd, dir, err;
 
 	/* O_NONBLOCK: a FIFO must be refused, not waited for. */
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
@@ -451,7 +469,10 @@ int finf_import_file(const char *path, struct finf_graph **ret_graph, struct fin
 	if (err)
 		return finf_diag_set(diag, err, "%.300s: %s", path,
 				     err == -EINVAL ? "not a regular file" : strerror(-err));
-	err = finf_import_onnx(data, bytes, ret_graph, diag);
+	dir = open_folder(path);
+	err = import_model(data, bytes, dir, ret_graph, diag);
+	if (dir >= 0)
+		close(dir);
 	finf_file_unmap(data, bytes);
 	if (err)
 		finf_diag_prefix(diag, "%.200s", path);

@@ -2,6 +2,7 @@
 /* import: TensorProto -> dense tensor; its bytes are borrowed wherever they can be. */
 #include <errno.h>
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -136,19 +137,18 @@ static int from_raw(const Onnx__TensorProto *proto, const char *name, struct fin
 	return 0;
 }
 
+static bool is_external(const Onnx__TensorProto *proto)
+{
+	return proto->n_external_data ||
+	       (proto->has_data_location &&
+		proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL);
+}
+
 static int check_storage(const Onnx__TensorProto *proto, const char *name, struct finf_diag *diag)
 {
 	bool typed = proto->n_float_data || proto->n_int32_data || proto->n_int64_data ||
 		     proto->n_double_data || proto->n_uint64_data || proto->n_string_data;
 
-	if (proto->n_external_data ||
-	    (proto->has_data_location &&
-	     proto->data_location == ONNX__TENSOR_PROTO__DATA_LOCATION__EXTERNAL))
-		return finf_diag_set(diag, -EOPNOTSUPP,
-				     "tensor '" IMPORT_NAME_SHOWN
-				     "' keeps its data in another file (external data), which is "
-				     "not supported",
-				     name);
 	if (proto->segment)
 		return finf_diag_set(diag, -EOPNOTSUPP,
 				     "tensor '" IMPORT_NAME_SHOWN
@@ -160,15 +160,98 @@ static int check_storage(const Onnx__TensorProto *proto, const char *name, struc
 	return 0;
 }
 
-int import_tensor(const Onnx__TensorProto *proto, struct finf_arena *arena, struct finf_tensor *ret,
-		  struct finf_diag *diag)
+/* ---- float16 and bfloat16 ------------------------------------------------------ */
+
+#define HALF  ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16
+#define BRAIN ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16
+
+static bool is_half(const Onnx__TensorProto *proto)
+{
+	return proto->data_type == HALF || proto->data_type == BRAIN;
+}
+
+/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Exact. */
+static float half_value(uint16_t bits)
+{
+	int exponent = bits >> 10 & 31, fraction = bits & 1023;
+	float value = exponent ? ldexpf((float)(1024 + fraction), exponent - 25)
+			       : ldexpf((float)fraction, -24);
+
+	if (exponent == 31)
+		value = fraction ? NAN : INFINITY;
+	return bits >> 15 ? -value : value;
+}
+
+/* bfloat16 is the upper half of a float32. */
+static float brain_value(uint16_t bits)
+{
+	uint32_t wide = (uint32_t)bits << 16;
+	float value;
+
+	memcpy(&value, &wide, sizeof(value));
+	return value;
+}
+
+/* Elements of 16 bits from wherever the proto keeps them; @tensor has their dims. */
+static int half_bits(const Onnx__TensorProto *proto, const char *name, int dir,
+		     struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag)
+{
+	size_t n = tensor->bytes / sizeof(uint16_t);
+	uint16_t *bits;
+
+	if (is_external(proto))
+		return import_external(proto, name, dir, arena, tensor, diag);
+	if (proto->has_raw_data && proto->raw_data.len)
+		return from_raw(proto, name, tensor, diag);
+	if (proto->n_int32_data != n)
+		return finf_diag_set(diag, -EINVAL,
+				     "tensor '" IMPORT_NAME_SHOWN
+				     "' has %zu elements of data, its dims say %zu",
+				     name, proto->n_int32_data, n);
+	tensor->data = bits = finf_arena_alloc(arena, tensor->bytes);
+	if (!bits)
+		return finf_diag_set(diag, -ENOMEM, "out of memory");
+	for (size_t i = 0; i < n; i++)
+		bits[i] = (uint16_t)proto->int32_data[i];
+	return 0;
+}
+
+/* Constants of 16 bits are widened once: everything here computes in float32. */
+static int from_half(const Onnx__TensorProto *proto, const char *name, int dir,
+		     struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag)
+{
+	struct finf_tensor narrow = {.bytes = tensor->bytes / 2};
+	const uint8_t *from;
+	float *to;
+	int err = half_bits(proto, name, dir, arena, &narrow, diag);
+
+	if (err)
+		return err;
+	to = finf_arena_alloc(arena, tensor->bytes);
+	if (!to)
+		return finf_diag_set(diag, -ENOMEM, "out of memory");
+	from = narrow.data;
+	for (size_t i = 0; i < tensor->bytes / sizeof(*to); i++, from += 2) {
+		uint16_t bits = (uint16_t)(from[0] | from[1] << 8);
+
+		to[i] = proto->data_type == HALF ? half_value(bits) : brain_value(bits);
+	}
+	tensor->data = to;
+	return 0;
+}
+
+/* ---- any tensor ------------------------------------------------------------------ */
+
+int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *arena,
+		  struct finf_tensor *ret, struct finf_diag *diag)
 {
 	static uint64_t nothing; /* what an empty tensor points to */
 	const char *name = proto->name ? proto->name : "";
 	struct finf_tensor tensor = {.name = name};
 	int err;
 
-	err = import_dtype(proto->data_type, "tensor", name, &tensor.dtype, diag);
+	err = import_dtype(is_half(proto) ? FINF_F32 : proto->data_type, "tensor", name,
+			   &tensor.dtype, diag);
 	if (!err)
 		err = check_storage(proto, name, diag);
 	if (!err)
@@ -178,7 +261,11 @@ int import_tensor(const Onnx__TensorProto *proto, struct finf_arena *arena, stru
 	err = finf_tensor_bytes(tensor.dtype, &tensor.shape, &tensor.bytes);
 	if (err)
 		return err;
-	if (proto->has_raw_data && proto->raw_data.len)
+	if (is_half(proto))
+		err = from_half(proto, name, dir, arena, &tensor, diag);
+	else if (is_external(proto))
+		err = import_external(proto, name, dir, arena, &tensor, diag);
+	else if (proto->has_raw_data && proto->raw_data.len)
 		err = from_raw(proto, name, &tensor, diag);
 	else
 		err = from_typed(proto, name, arena, &tensor, diag);
@@ -218,7 +305,7 @@ int finf_import_tensor(const void *data, size_t bytes, struct finf_tensor *ret,
 	if (err)
 		return err;
 	finf_arena_init(&arena);
-	err = import_tensor((const Onnx__TensorProto *)message, &arena, &tensor, diag);
+	err = import_tensor((const Onnx__TensorProto *)message, -1, &arena, &tensor, diag);
 	if (!err)
 		err = tensor_copy(&tensor, ret);
 	finf_arena_fini(&arena);

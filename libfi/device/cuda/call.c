@@ -186,8 +186,13 @@ unsigned finf_k_reduce_threads(unsigned n)
 
 int finf_k_window(const struct finf_k_build *b, const int64_t kernel[2], struct finf_window *ret)
 {
-	int err = finf_window_init(b->node, kernel, &finf_k_in(b, 0)->shape.dim[2], ret, b->diag);
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	int err;
 
+	if (x->rank != 4)
+		return finf_diag_set(b->diag, -EOPNOTSUPP, "%u spatial dimensions, only 2 are supported",
+				     x->rank - 2);
+	err = finf_window_init(b->node, 2, kernel, &x->dim[2], ret, b->diag);
 	for (int i = 0; i < 2 && !err; i++)
 		if (ret->stride[i] > WINDOW_MAX || ret->pad_begin[i] > WINDOW_MAX ||
 		    ret->pad_end[i] > WINDOW_MAX || ret->dilation[i] > WINDOW_MAX ||

@@ -17,20 +17,22 @@ struct conv {
 static int resolve_window(const struct finf_site *site, struct finf_dnn_window *ret)
 {
 	struct finf_window w;
-	int err = finf_window_init(site->node, &finf_site_in(site, W)->shape.dim[2],
-				   &finf_site_in(site, X)->shape.dim[2], &w, NULL);
+	const struct finf_shape *x = &finf_site_in(site, X)->shape;
+	int err = finf_window_init(site->node, x->rank - 2, &finf_site_in(site, W)->shape.dim[2],
+				   &x->dim[2], &w, NULL);
 
 	if (err)
 		return -EOPNOTSUPP;
-	for (int i = 0; i < 2; i++) {
-		ret->kernel[i] = w.kernel[i];
-		ret->stride[i] = w.stride[i];
-		ret->dilation[i] = w.dilation[i];
-		ret->pad_begin[i] = w.pad_begin[i];
-		ret->pad_end[i] = w.pad_end[i];
-	}
+	finf_build_window(&w, ret);
 	return 0;
 }
+
+/* Row-major tags with a dimension of groups in front, by rank. */
+static const uint32_t grouped_tags[] = {
+	[4] = dnnl_goiw,
+	[5] = dnnl_goihw,
+	[6] = dnnl_goidhw,
+};
 
 /* OIHW with groups is goihw to oneDNN: the same bytes. */
 static int plain_weights(const struct finf_site *site, struct finf_dnn_md *ret)
@@ -40,20 +42,23 @@ static int plain_weights(const struct finf_site *site, struct finf_dnn_md *ret)
 	struct finf_dnn_md md;
 	int err = finf_site_in_md(site, W, &md);
 
-	if (err || md.rank != 4 || groups < 1 || w->shape.dim[0] % groups)
+	if (err || md.rank < 3 || md.rank > 5 || groups < 1 || w->shape.dim[0] % groups)
 		return -EOPNOTSUPP;
 	if (groups > 1) {
-		md.rank = 5;
-		md.tag = dnnl_goihw;
+		md.rank++;
+		md.tag = grouped_tags[md.rank];
 		md.dim[0] = groups;
 		md.dim[1] = w->shape.dim[0] / groups;
-		memcpy(&md.dim[2], &w->shape.dim[1], 3 * sizeof(md.dim[0]));
+		memcpy(&md.dim[2], &w->shape.dim[1], (md.rank - 2) * sizeof(md.dim[0]));
 	}
 	*ret = md;
 	return 0;
 }
 
-/* Free choice: what oneDNN likes. Given: exactly that. Not a constant: as it is. */
+/*
+ * Free choice: what oneDNN likes. Given: exactly that. Not a constant: as it
+ * is, and so are 1-D and 3-D weights, whose layouts have no names here.
+ */
 static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 {
 	const struct finf_weight_form *given = finf_site_given(site, W);
@@ -61,7 +66,7 @@ static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 	struct finf_dnn_md decoded;
 	int err;
 
-	if (!w->is_const || (given && !given->desc_bytes))
+	if (!w->is_const || w->shape.rank != 4 || (given && !given->desc_bytes))
 		return 0;
 	if (!given) {
 		md->tag = dnnl_format_tag_any;

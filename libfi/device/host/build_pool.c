@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host: MaxPool, AveragePool, GlobalAveragePool and the mean over H and W as oneDNN pools. */
+/* host: MaxPool, AveragePool, global pools and the mean over H and W as oneDNN pools. */
 #include <errno.h>
 #include <string.h>
 
@@ -22,7 +22,7 @@ static int describe(const struct finf_site *site, struct finf_build *b, dnnl_alg
  * ceil_mode lets the last window hang over the padding. oneDNN wants that as
  * padding, and would count it in a mean that includes padding; ONNX does not.
  */
-static int window_axis(const struct finf_window *w, int i, bool counts_pad,
+static int window_axis(const struct finf_window *w, uint32_t i, bool counts_pad,
 		       struct finf_dnn_window *ret)
 {
 	int64_t reach = (w->kernel[i] - 1) * w->dilation[i] + 1;
@@ -57,10 +57,10 @@ int finf_build_pool(const struct finf_site *site, struct finf_build *b)
 	if (!err)
 		err = finf_site_out_md(site, &dst);
 	kernel = finf_node_ints(node, "kernel_shape", &n);
-	if (err || src.rank != 4 || !kernel || n != 2 ||
-	    finf_window_init(node, kernel, &src.dim[2], &w, NULL))
+	if (err || !kernel || src.rank != n + 2 ||
+	    finf_window_init(node, n, kernel, &src.dim[2], &w, NULL))
 		return -EOPNOTSUPP;
-	for (int i = 0; i < 2 && !err; i++)
+	for (uint32_t i = 0; i < n && !err; i++)
 		err = window_axis(&w, i, counts_pad, &window);
 	if (err)
 		return err;
@@ -72,25 +72,29 @@ int finf_build_pool(const struct finf_site *site, struct finf_build *b)
 }
 
 /* One window over the whole plane; @dst may have lost the two dimensions of 1. */
-static int whole_plane(const struct finf_site *site, struct finf_build *b,
+static int whole_plane(const struct finf_site *site, struct finf_build *b, dnnl_alg_kind_t alg,
 		       const struct finf_dnn_md *dst)
 {
-	struct finf_dnn_window window = {.stride = {1, 1}, .dilation = {1, 1}};
+	struct finf_dnn_window window = {.stride = {1, 1, 1}, .dilation = {1, 1, 1}};
 	struct finf_dnn_md src;
 	int err = finf_site_in_md(site, 0, &src);
 
-	if (err || src.rank != 4)
+	if (err || src.rank < 3 || src.rank > 2 + FINF_SPATIAL_MAX)
 		return -EOPNOTSUPP;
-	memcpy(window.kernel, &src.dim[2], 2 * sizeof(src.dim[0]));
-	return describe(site, b, dnnl_pooling_avg_exclude_padding, &src, dst, &window);
+	memcpy(window.kernel, &src.dim[2], (src.rank - 2) * sizeof(src.dim[0]));
+	return describe(site, b, alg, &src, dst, &window);
 }
 
 int finf_build_global_pool(const struct finf_site *site, struct finf_build *b)
 {
 	struct finf_dnn_md dst;
 	int err = finf_site_out_md(site, &dst);
+	bool max = !strcmp(site->node->op->name, "GlobalMaxPool");
 
-	return err ? err : whole_plane(site, b, &dst);
+	if (err)
+		return err;
+	return whole_plane(site, b, max ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
+			   &dst);
 }
 
 /* The axes of a reduction: an attribute up to opset 17, a constant input since. */
@@ -140,5 +144,5 @@ int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b)
 		if (err || !b->act_done)
 			return -EOPNOTSUPP;
 	}
-	return whole_plane(site, b, &dst);
+	return whole_plane(site, b, dnnl_pooling_avg_exclude_padding, &dst);
 }

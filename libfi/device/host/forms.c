@@ -61,6 +61,7 @@ static double work_per_output(const struct finf_site *site)
 	const char *name = site->node->op->name;
 	const struct finf_value *x = finf_site_in(site, 0), *w = finf_site_in(site, 1);
 	const int64_t *kernel;
+	double taps = 1;
 	uint32_t n;
 
 	if (!strcmp(name, "Conv") && w->shape.rank && w->shape.dim[0])
@@ -70,7 +71,9 @@ static double work_per_output(const struct finf_site *site)
 	if (!strcmp(name, "MatMul") && x->shape.rank)
 		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
 	kernel = finf_node_ints(site->node, "kernel_shape", &n);
-	return kernel && n == 2 ? (double)kernel[0] * (double)kernel[1] : 1;
+	for (uint32_t i = 0; i < n; i++)
+		taps *= (double)kernel[i];
+	return taps;
 }
 
 static double bytes_touched(const struct finf_site *site)

@@ -136,6 +136,8 @@ int finf_build_transpose(const struct finf_site *site, struct finf_build *b);
 
 void finf_build_in(struct finf_build *b, int arg, uint32_t index, const struct finf_dnn_md *md);
 void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md);
+/** A window as oneDNN takes it. */
+void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret);
 /** The node's folded activation as a post-op appended to @post. */
 void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
 			 struct finf_dnn_post *post);

@@ -398,7 +398,7 @@ static int prep_end(struct prep *prep, bool any_speed, struct finf_dnn_pd **ret_
 static void dilates(const struct finf_dnn_window *w, dnnl_dims_t ret)
 {
 	memset(ret, 0, sizeof(dnnl_dims_t));
-	for (int i = 0; i < 2; i++)
+	for (int i = 0; i < 3; i++)
 		ret[i] = w->dilation[i] - 1;
 }
 

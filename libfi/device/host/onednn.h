@@ -50,7 +50,7 @@ struct finf_dnn_post {
 	} op[FINF_DNN_POST_MAX];
 };
 
-struct finf_dnn_window { /* of each: rows, columns; dilation 1 = none */
+struct finf_dnn_window { /* of each spatial dimension; dilation 1 = none */
 	dnnl_dims_t kernel, stride, dilation, pad_begin, pad_end;
 };
 

@@ -67,6 +67,17 @@ void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md)
 	add_arg(b, arg, 0, true, md);
 }
 
+void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret)
+{
+	for (uint32_t i = 0; i < w->n; i++) {
+		ret->kernel[i] = w->kernel[i];
+		ret->stride[i] = w->stride[i];
+		ret->dilation[i] = w->dilation[i];
+		ret->pad_begin[i] = w->pad_begin[i];
+		ret->pad_end[i] = w->pad_end[i];
+	}
+}
+
 bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret)
 {
 	struct finf_dnn_post_op op = {.a = a, .b = b};
@@ -159,6 +170,7 @@ static const struct {
 	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
 	{"GlobalAveragePool", finf_build_global_pool},
+	{"GlobalMaxPool", finf_build_global_pool},
 	{"HardSwish", finf_build_eltwise},
 	{"LeakyRelu", finf_build_eltwise},
 	{"Log", finf_build_eltwise},

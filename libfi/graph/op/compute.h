@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * op/compute - what the numeric operators share: dtype checks,
- * sizes, and the shapes of two-dimensional windows.
+ * sizes, and the shapes of windows.
  * Must not know: any single operator.
  */
 #ifndef FINF_GRAPH_OP_COMPUTE_H
@@ -24,14 +24,25 @@ static inline bool finf_infer_given(const struct finf_infer *ctx, uint32_t i)
 	return i < ctx->node->n_in && ctx->in[i] && ctx->in_has_shape[i];
 }
 
-/** finf_infer_nchw - input 0 has two spatial dimensions, or -EOPNOTSUPP by name. */
-int finf_infer_nchw(const struct finf_infer *ctx);
+/** finf_infer_spatial - spatial dimensions of input 0: -EINVAL for none, -EOPNOTSUPP above 3. */
+int finf_infer_spatial(const struct finf_infer *ctx, uint32_t *ret);
+
+/* finf_window_init() or finf_window_transposed() */
+typedef int (*finf_window_fn)(const struct finf_node *node, uint32_t n, const int64_t *kernel,
+			      const int64_t *in, struct finf_window *ret, struct finf_diag *diag);
 
 /**
- * finf_infer_window - rows and columns of output 0 for a window over input 0;
- * FINF_DIM_ANY for both when input or kernel are not known yet.
+ * finf_infer_window - spatial extents of output 0 for a window over the @n of
+ * input 0; FINF_DIM_ANY for all when input or kernel are not known yet.
  */
-int finf_infer_window(const struct finf_infer *ctx, const int64_t kernel[2], int64_t ret_out[2]);
+int finf_infer_window(const struct finf_infer *ctx, finf_window_fn resolve, uint32_t n,
+		      const int64_t *kernel, int64_t *ret_out);
+
+/** finf_infer_kernel - kernel_shape repeats the weights' @kernel, or says it first. */
+int finf_infer_kernel(const struct finf_infer *ctx, uint32_t n, int64_t *kernel);
+
+/** finf_infer_bias - input @i is a vector of @channels, if it is there. */
+int finf_infer_bias(const struct finf_infer *ctx, uint32_t i, int64_t channels);
 
 /** finf_dim_differs - both known, and not equal. */
 static inline bool finf_dim_differs(int64_t a, int64_t b)
@@ -49,11 +60,17 @@ static inline size_t finf_dims_product(const struct finf_shape *shape, uint32_t 
 	return n;
 }
 
-/** finf_pool_infer - output of a pool: N and C of input 0, the window's rows and columns. */
+/** finf_pool_shape - the shape alone, of any output; for pools of other dtypes. */
+int finf_pool_shape(struct finf_infer *ctx, uint32_t output);
+
+/** finf_pool_infer - output of a float32 pool: N and C of input 0, the window's spatial extents. */
 int finf_pool_infer(struct finf_infer *ctx);
 
-/** finf_pool_window - the window of a pool whose shapes passed finf_pool_infer(). */
+/** finf_pool_window - the window, as a volume, of a pool that passed finf_pool_infer(). */
 int finf_pool_window(const struct finf_node *node, const struct finf_tensor *x,
 		     struct finf_window *ret);
+
+/** finf_global_pool_infer - output of a pool over everything: spatial extents of 1. */
+int finf_global_pool_infer(struct finf_infer *ctx);
 
 #endif

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
-/* Conv: 2-D cross-correlation with groups, strides, dilations and padding (ONNX Conv-1, Conv-11).
+/*
+ * Conv: cross-correlation over 1 to 3 spatial dimensions with groups, strides,
+ * dilations and padding (ONNX Conv-1, Conv-11).
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "graph/op/compute.h"
 
@@ -40,46 +43,13 @@ static int check_channels(const struct finf_infer *ctx, const struct finf_shape 
 	return 0;
 }
 
-static int check_bias(const struct finf_infer *ctx, int64_t channels)
-{
-	char text[96];
-
-	if (!finf_infer_given(ctx, B))
-		return 0;
-	if (ctx->in[B]->shape.rank == 1 && !finf_dim_differs(ctx->in[B]->shape.dim[0], channels))
-		return 0;
-	return finf_diag_set(ctx->diag, -EINVAL, "bias is %s for %" PRId64 " output channels",
-			     finf_shape_text(&ctx->in[B]->shape, text, sizeof(text)), channels);
-}
-
-/* The attribute repeats what W says; where W is not known it says it first. */
-static int kernel_of(const struct finf_infer *ctx, int64_t kernel[2])
-{
-	uint32_t n;
-	const int64_t *given = finf_node_ints(ctx->node, "kernel_shape", &n);
-
-	if (!given)
-		return 0;
-	if (n != 2)
-		return finf_diag_set(ctx->diag, -EINVAL,
-				     "kernel_shape has %" PRIu32 " elements, not 2", n);
-	for (int a = 0; a < 2; a++) {
-		if (given[a] < 1 || finf_dim_differs(given[a], kernel[a]))
-			return finf_diag_set(ctx->diag, -EINVAL,
-					     "kernel_shape says %" PRId64 "x%" PRId64
-					     ", the weight is %" PRId64 "x%" PRId64,
-					     given[0], given[1], kernel[0], kernel[1]);
-		kernel[a] = given[a];
-	}
-	return 0;
-}
-
 static int infer(struct finf_infer *ctx)
 {
-	struct finf_tensor *y = &ctx->out[0];
-	struct finf_shape unknown = {4, {FINF_DIM_ANY, FINF_DIM_ANY, FINF_DIM_ANY, FINF_DIM_ANY}};
+	int64_t kernel[FINF_SPATIAL_MAX] = {FINF_DIM_ANY, FINF_DIM_ANY, FINF_DIM_ANY};
+	struct finf_shape unknown = {.dim = {FINF_DIM_ANY, FINF_DIM_ANY}};
 	const struct finf_shape *x, *w = finf_infer_given(ctx, W) ? &ctx->in[W]->shape : &unknown;
-	int64_t kernel[2] = {w->dim[2], w->dim[3]}, out[2];
+	struct finf_tensor *y = &ctx->out[0];
+	uint32_t n;
 	int err = finf_infer_f32(ctx);
 
 	if (err)
@@ -88,76 +58,98 @@ static int infer(struct finf_infer *ctx)
 	if (!finf_infer_given(ctx, X))
 		return 0;
 	x = &ctx->in[X]->shape;
-	err = finf_infer_nchw(ctx);
+	err = finf_infer_spatial(ctx, &n);
 	if (err)
 		return err;
-	if (w->rank != 4)
+	if (w != &unknown && w->rank != x->rank)
 		return finf_diag_set(ctx->diag, -EINVAL,
-				     "weight of rank %" PRIu32 ", input of rank 4", w->rank);
+				     "weight of rank %" PRIu32 ", input of rank %" PRIu32, w->rank,
+				     x->rank);
+	if (w != &unknown)
+		memcpy(kernel, &w->dim[2], n * sizeof(*kernel));
+	y->shape = (struct finf_shape){.rank = x->rank, .dim = {x->dim[0], w->dim[0]}};
 	err = check_channels(ctx, x, w);
 	if (!err)
-		err = check_bias(ctx, w->dim[0]);
+		err = finf_infer_bias(ctx, B, w->dim[0]);
 	if (!err)
-		err = kernel_of(ctx, kernel);
+		err = finf_infer_kernel(ctx, n, kernel);
 	if (!err)
-		err = finf_infer_window(ctx, kernel, out);
-	if (err)
-		return err;
-	y->shape = (struct finf_shape){4, {x->dim[0], w->dim[0], out[0], out[1]}};
-	ctx->out_has_shape[0] = true;
-	return 0;
+		err = finf_infer_window(ctx, finf_window_init, n, kernel, &y->shape.dim[2]);
+	ctx->out_has_shape[0] = !err;
+	return err;
+}
+
+enum { DEPTH, ROW, COL }; /* of a window seen as a volume */
+
+/* Input cell under tap @k of output @o on an axis; false when it is padding. */
+static bool cell_at(const struct finf_window *w, int axis, int64_t o, int64_t k, int64_t *ret)
+{
+	*ret = o * w->stride[axis] - w->pad_begin[axis] + k * w->dilation[axis];
+	return *ret >= 0 && *ret < w->in[axis];
 }
 
 /* Outputs [*lo, *hi) of a row whose tap @k falls on the input, not on padding. */
 static void row_span(const struct finf_window *w, int64_t k, int64_t *lo, int64_t *hi)
 {
-	int64_t stride = w->stride[1], first = k * w->dilation[1] - w->pad_begin[1];
-	int64_t last = w->in[1] - 1 - first;
+	int64_t stride = w->stride[COL], first = k * w->dilation[COL] - w->pad_begin[COL];
+	int64_t last = w->in[COL] - 1 - first;
 
 	*lo = first < 0 ? (-first + stride - 1) / stride : 0;
-	*hi = last < 0 ? 0 : FINF_MIN(last / stride + 1, w->out[1]);
+	*hi = last < 0 ? 0 : FINF_MIN(last / stride + 1, w->out[COL]);
 }
 
-/* Adds one input channel's share to outputs [from, to) of output row @row. */
-static void add_channel(const struct finf_window *w, const float *x, const float *weight,
-			int64_t row, int64_t from, int64_t to, double *acc)
+/* Adds one row of taps over one row of the input to outputs [from, to). */
+static void add_row(const struct finf_window *w, const float *x, const float *weight, int64_t from,
+		    int64_t to, double *acc)
 {
-	for (int64_t kr = 0; kr < w->kernel[0]; kr++) {
-		int64_t r = row * w->stride[0] - w->pad_begin[0] + kr * w->dilation[0];
+	for (int64_t kc = 0; kc < w->kernel[COL]; kc++) {
+		const double k = (double)weight[kc];
+		int64_t lo, hi, stride = w->stride[COL];
+		int64_t at = kc * w->dilation[COL] - w->pad_begin[COL];
 
-		if (r < 0 || r >= w->in[0])
+		row_span(w, kc, &lo, &hi);
+		hi = FINF_MIN(hi, to);
+		for (int64_t c = FINF_MAX(lo, from); c < hi; c++)
+			acc[c - from] += k * (double)x[at + c * stride];
+	}
+}
+
+/* Adds one input channel's share to outputs [from, to) of output row @depth, @row. */
+static void add_channel(const struct finf_window *w, const float *x, const float *weight,
+			int64_t depth, int64_t row, int64_t from, int64_t to, double *acc)
+{
+	int64_t d, r;
+
+	for (int64_t kd = 0; kd < w->kernel[DEPTH]; kd++) {
+		if (!cell_at(w, DEPTH, depth, kd, &d))
 			continue;
-		for (int64_t kc = 0; kc < w->kernel[1]; kc++) {
-			const double k = (double)weight[kr * w->kernel[1] + kc];
-			int64_t lo, hi, stride = w->stride[1];
-			int64_t at = r * w->in[1] + kc * w->dilation[1] - w->pad_begin[1];
-
-			row_span(w, kc, &lo, &hi);
-			hi = FINF_MIN(hi, to);
-			for (int64_t c = FINF_MAX(lo, from); c < hi; c++)
-				acc[c - from] += k * (double)x[at + c * stride];
-		}
+		for (int64_t kr = 0; kr < w->kernel[ROW]; kr++)
+			if (cell_at(w, ROW, row, kr, &r))
+				add_row(w, x + (d * w->in[ROW] + r) * w->in[COL],
+					weight + (kd * w->kernel[ROW] + kr) * w->kernel[COL], from,
+					to, acc);
 	}
 }
 
 /* One output channel of one image: @x and @weight start at the group's first channel. */
-static void conv_plane(const struct finf_window *w, const float *x, const float *weight,
-		       int64_t channels, double bias, float *y)
+static void conv_channel(const struct finf_window *w, const float *x, const float *weight,
+			 int64_t channels, double bias, float *y)
 {
-	int64_t x_plane = w->in[0] * w->in[1], taps = w->kernel[0] * w->kernel[1];
+	int64_t x_step = w->in[DEPTH] * w->in[ROW] * w->in[COL];
+	int64_t taps = w->kernel[DEPTH] * w->kernel[ROW] * w->kernel[COL];
 	double acc[FINF_TILE];
 
-	for (int64_t row = 0; row < w->out[0]; row++) {
-		for (int64_t from = 0; from < w->out[1]; from += FINF_TILE) {
-			int64_t to = FINF_MIN(from + FINF_TILE, w->out[1]);
+	for (int64_t line = 0; line < w->out[DEPTH] * w->out[ROW]; line++) {
+		for (int64_t from = 0; from < w->out[COL]; from += FINF_TILE) {
+			int64_t to = FINF_MIN(from + FINF_TILE, w->out[COL]);
 
 			for (int64_t i = 0; i < to - from; i++)
 				acc[i] = bias;
 			for (int64_t c = 0; c < channels; c++)
-				add_channel(w, x + c * x_plane, weight + c * taps, row, from, to,
-					    acc);
+				add_channel(w, x + c * x_step, weight + c * taps,
+					    line / w->out[ROW], line % w->out[ROW], from, to, acc);
 			for (int64_t i = 0; i < to - from; i++)
-				y[row * w->out[1] + from + i] = (float)acc[i];
+				*y++ = (float)acc[i];
 		}
 	}
 }
@@ -170,19 +162,22 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	const float *bias = node->n_in > B && in[B] ? in[B]->data : NULL;
 	float *y = out[0]->data;
 	int64_t per_group = ws->dim[0] / finf_node_int(node, "group", 1);
+	size_t cells = finf_dims_product(xs, 2, xs->rank),
+	       taps = finf_dims_product(ws, 2, ws->rank);
 	struct finf_window w;
-	int err = finf_window_init(node, &ws->dim[2], &xs->dim[2], &w, NULL);
+	int err = finf_window_init(node, xs->rank - 2, &ws->dim[2], &xs->dim[2], &w, NULL);
 
 	if (err)
 		return err;
+	w = finf_window_volume(&w);
 	for (int64_t n = 0; n < xs->dim[0]; n++) {
 		for (int64_t m = 0; m < ws->dim[0]; m++) {
 			int64_t c = n * xs->dim[1] + m / per_group * ws->dim[1];
 
-			conv_plane(&w, x + c * w.in[0] * w.in[1],
-				   weight + m * ws->dim[1] * w.kernel[0] * w.kernel[1], ws->dim[1],
-				   bias ? (double)bias[m] : 0, y);
-			y += w.out[0] * w.out[1];
+			conv_channel(&w, x + (size_t)c * cells,
+				     weight + (size_t)(m * ws->dim[1]) * taps, ws->dim[1],
+				     bias ? (double)bias[m] : 0, y);
+			y += w.out[DEPTH] * w.out[ROW] * w.out[COL];
 		}
 	}
 	return 0;

@@ -4,7 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "graph/op/move.h"
+#include "graph/op/indexed.h"
 
 static int infer(struct finf_infer *ctx)
 {
@@ -12,11 +12,12 @@ static int infer(struct finf_infer *ctx)
 	struct finf_shape *out = &ctx->out[0].shape;
 	int64_t given = finf_node_int(ctx->node, "axis", 0);
 	uint32_t axis, n = 0;
+	int err;
 
 	ctx->out[0].dtype = ctx->in[0]->dtype;
-	if (ctx->in[1]->dtype != FINF_I64 && ctx->in[1]->dtype != FINF_I32)
-		return finf_diag_set(ctx->diag, -EINVAL, "indices are %s, not int32 or int64",
-				     finf_dtype_name(ctx->in[1]->dtype));
+	err = finf_infer_indices(ctx, 1, true);
+	if (err)
+		return err;
 	if (!ctx->in_has_shape[0] || !ctx->in_has_shape[1])
 		return 0;
 	if (!finf_axis(given, data->rank, &axis))
@@ -37,18 +38,6 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-/* Index @i, counted from the end when negative; false when it is outside. */
-static bool index_at(const struct finf_tensor *index, size_t i, int64_t extent, int64_t *ret)
-{
-	int64_t at = index->dtype == FINF_I64 ? ((const int64_t *)index->data)[i]
-					      : ((const int32_t *)index->data)[i];
-
-	if (at < -extent || at >= extent)
-		return false;
-	*ret = at < 0 ? at + extent : at;
-	return true;
-}
-
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
@@ -66,7 +55,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	chunk = (size_t)inner * finf_dtype_bytes(in[0]->dtype);
 	for (int64_t o = 0; o < outer; o++, from += (size_t)shape->dim[axis] * chunk)
 		for (size_t i = 0; i < n; i++, to += chunk) {
-			if (!index_at(in[1], i, shape->dim[axis], &at))
+			if (!finf_index_at(in[1], i, shape->dim[axis], &at))
 				return -EINVAL;
 			if (chunk)
 				memcpy(to, from + (size_t)at * chunk, chunk);

@@ -24,9 +24,19 @@ static int list_set(const struct finf_infer *ctx, const int64_t *v, int64_t n,
 int finf_infer_list(const struct finf_infer *ctx, const char *attr, uint32_t input,
 		    struct finf_list *ret)
 {
+	if (finf_infer_has(ctx, input) && ctx->in[input]->dtype == FINF_I32)
+		return finf_diag_set(ctx->diag, -EINVAL, "input %u is int32, but must be int64",
+				     input);
+	return finf_infer_narrow_list(ctx, attr, input, ret);
+}
+
+int finf_infer_narrow_list(const struct finf_infer *ctx, const char *attr, uint32_t input,
+			   struct finf_list *ret)
+{
 	const struct finf_tensor *in;
 	const int64_t *ints;
 	uint32_t n;
+	int err;
 
 	*ret = (struct finf_list){0};
 	ints = attr ? finf_node_ints(ctx->node, attr, &n) : NULL;
@@ -36,7 +46,7 @@ int finf_infer_list(const struct finf_infer *ctx, const char *attr, uint32_t inp
 		return 0;
 	ret->given = true;
 	in = ctx->in[input];
-	if (in->dtype != FINF_I64)
+	if (in->dtype != FINF_I64 && in->dtype != FINF_I32)
 		return finf_diag_set(ctx->diag, -EINVAL, "input %u is %s, but must be int64", input,
 				     finf_dtype_name(in->dtype));
 	if (!ctx->in_has_shape[input])
@@ -46,7 +56,33 @@ int finf_infer_list(const struct finf_infer *ctx, const char *attr, uint32_t inp
 				     in->shape.rank);
 	if (!finf_shape_is_static(&in->shape))
 		return 0;
-	return list_set(ctx, in->data, in->shape.rank ? in->shape.dim[0] : 1, ret);
+	err = list_set(ctx, NULL, in->shape.rank ? in->shape.dim[0] : 1, ret);
+	for (uint32_t i = 0; !err && in->data && i < ret->n; i++)
+		ret->v[i] = finf_int_at(in, i);
+	ret->known |= in->data != NULL;
+	return err;
+}
+
+int finf_eval_list(const struct finf_node *node, const struct finf_tensor *const *in,
+		   const char *attr, uint32_t input, struct finf_list *ret)
+{
+	const struct finf_tensor *t = input < node->n_in ? in[input] : NULL;
+	const int64_t *ints;
+	uint32_t n;
+	size_t count;
+
+	*ret = (struct finf_list){0};
+	ints = attr ? finf_node_ints(node, attr, &n) : NULL;
+	if (!ints && !t)
+		return 0;
+	count = ints ? n : 0;
+	if ((!ints && finf_shape_count(&t->shape, &count)) || count > FINF_ARRAY_LEN(ret->v))
+		return -EINVAL;
+	ret->given = ret->has_count = ret->known = true;
+	ret->n = (uint32_t)count;
+	for (uint32_t i = 0; i < ret->n; i++)
+		ret->v[i] = ints ? ints[i] : finf_int_at(t, i);
+	return 0;
 }
 
 int finf_infer_since(const struct finf_infer *ctx, uint32_t input, uint32_t opset)

@@ -25,6 +25,19 @@ struct finf_list {
  */
 int finf_infer_list(const struct finf_infer *ctx, const char *attr, uint32_t input,
 		    struct finf_list *ret);
+/** finf_infer_narrow_list - the same where the specification allows int32 too. */
+int finf_infer_narrow_list(const struct finf_infer *ctx, const char *attr, uint32_t input,
+			   struct finf_list *ret);
+
+/** finf_eval_list - the same in a kernel, where everything is known. Return: 0; -EINVAL. */
+int finf_eval_list(const struct finf_node *node, const struct finf_tensor *const *in,
+		   const char *attr, uint32_t input, struct finf_list *ret);
+
+/** finf_int_at - element of an int64 or int32 tensor. */
+static inline int64_t finf_int_at(const struct finf_tensor *t, size_t i)
+{
+	return t->dtype == FINF_I64 ? ((const int64_t *)t->data)[i] : ((const int32_t *)t->data)[i];
+}
 
 /** finf_infer_since - refuses input @input in opsets older than @opset. */
 int finf_infer_since(const struct finf_infer *ctx, uint32_t input, uint32_t opset);

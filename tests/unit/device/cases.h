@@ -44,6 +44,16 @@ static const struct node_case cases[] = {
 	{"conv weights computed", "Conv", 11, {ACT(1, 16, 6, 6), ACT(16, 16, 3, 3)}, 2, {{0}},
 	 .want = WANT_ANY},
 
+	{"conv 1-D", "Conv", 11, {ACT(1, 16, 20), WEIGHT(32, 16, 3), WEIGHT(32)}, 3,
+	 {ATTR_INTS("pads", 1, 1), ATTR_INTS("strides", 2)}, .act = FINF_ACT_RELU,
+	 .want = WANT_PLAIN},
+	{"conv 1-D groups", "Conv", 11, {ACT(2, 8, 20), WEIGHT(8, 4, 3)}, 2,
+	 {ATTR_INT("group", 2), ATTR_INTS("dilations", 2)}, .want = WANT_PLAIN},
+	{"conv 3-D", "Conv", 11, {ACT(1, 8, 5, 6, 7), WEIGHT(16, 8, 2, 3, 3), WEIGHT(16)}, 3,
+	 {ATTR_INTS("pads", 0, 1, 1, 1, 1, 1)}, .want = WANT_PLAIN},
+	{"conv 3-D groups", "Conv", 11, {ACT(1, 8, 5, 6, 7), WEIGHT(8, 4, 2, 3, 3)}, 2,
+	 {ATTR_INT("group", 2), ATTR_INTS("dilations", 2, 1, 2)}, .want = WANT_ANY},
+
 	/* Gemm: transpositions, scales, all shapes of C. */
 	{"gemm linear layer", "Gemm", 11, {ACT(1, 70), WEIGHT(50, 70), WEIGHT(50)}, 3,
 	 {ATTR_INT("transB", 1)}, .act = FINF_ACT_RELU, .want = WANT_PLAIN},
@@ -120,7 +130,21 @@ static const struct node_case cases[] = {
 	{"global average odd", "GlobalAveragePool", 7, {ACT(1, 10, 3, 5)}, 1, {{0}},
 	 .want = WANT_ANY},
 	{"global average 1-D", "GlobalAveragePool", 7, {ACT(1, 10, 6)}, 1, {{0}},
+	 .want = WANT_PLAIN},
+	{"global average 3-D", "GlobalAveragePool", 7, {ACT(2, 5, 3, 2, 4)}, 1, {{0}},
+	 .want = WANT_PLAIN},
+	{"global average 4-D", "GlobalAveragePool", 7, {ACT(2, 5, 3, 2, 4, 2)}, 1, {{0}},
 	 .want = WANT_REF_ONLY},
+	{"global maximum", "GlobalMaxPool", 7, {ACT(2, 32, 7, 7)}, 1, {{0}},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"maxpool 1-D", "MaxPool", 12, {ACT(1, 6, 9)}, 1,
+	 {ATTR_INTS("kernel_shape", 3), ATTR_INTS("strides", 2), ATTR_INTS("pads", 1, 0)},
+	 .want = WANT_PLAIN},
+	{"maxpool 3-D", "MaxPool", 12, {ACT(1, 6, 4, 5, 6)}, 1,
+	 {ATTR_INTS("kernel_shape", 2, 3, 2), ATTR_INTS("strides", 1, 2, 2)}, .want = WANT_PLAIN},
+	{"avgpool 3-D", "AveragePool", 11, {ACT(1, 6, 4, 5, 6)}, 1,
+	 {ATTR_INTS("kernel_shape", 2, 3, 2), ATTR_INTS("pads", 1, 0, 1, 0, 1, 0)},
+	 .want = WANT_PLAIN},
 
 	/* Activations. */
 	{"relu", "Relu", 13, {ACT(2, 20, 3, 5)}, 1, {{0}}, .want = WANT_PLAIN | WANT_BLOCKED},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* import: TensorProto files, each way of storing each dtype. */
 #include <errno.h>
+#include <math.h>
 
 #include "import/import.h"
 #include "tests/support/support.h"
@@ -85,6 +86,49 @@ START_TEST(storage)
 }
 END_TEST
 
+/* 16-bit floats, raw and typed, arrive as the float32 of the same value. */
+START_TEST(halves)
+{
+	static const int64_t eight[] = {8};
+	static const struct {
+		int32_t type;
+		uint16_t bits[8];
+		float want[8];
+	} kinds[] = {
+		{ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
+		 {0x3c00, 0xc000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfc00, 0x8000},
+		 {1, -2, 0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 65504, -INFINITY, -0.0f}},
+		{ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16,
+		 {0x3f80, 0xc000, 0x0001, 0x807f, 0x0080, 0x7f7f, 0xff80, 0x8000},
+		 {1, -2, 0x1p-133f, -0x1.fcp-127f, 0x1p-126f, 0x1.fep127f, -INFINITY, -0.0f}},
+	};
+	int32_t wide[8];
+	struct finf_tensor got;
+	struct finf_diag diag;
+	struct onnx_build b;
+	Onnx__TensorProto *t;
+	uint8_t *data;
+	size_t bytes;
+
+	finf_arena_init(&b.arena);
+	t = build_tensor(&b, "t", kinds[_i / 2].type, 1, eight);
+	for (int i = 0; i < 8; i++)
+		wide[i] = kinds[_i / 2].bits[i];
+	if (_i % 2)
+		build_raw(&b, t, kinds[_i / 2].bits, sizeof(kinds[0].bits));
+	t->n_int32_data = _i % 2 ? 0 : 8;
+	t->int32_data = wide;
+	data = pack_tensor(t, &bytes);
+	build_fini(&b);
+	ck_assert_msg(!finf_import_tensor(data, bytes, &got, &diag), "%s", diag.text);
+	free(data);
+	ck_assert_int_eq(got.dtype, FINF_F32);
+	ck_assert_uint_eq(got.bytes, sizeof(kinds[0].want));
+	ck_assert_mem_eq(got.data, kinds[_i / 2].want, sizeof(kinds[0].want));
+	finf_import_tensor_free(&got);
+}
+END_TEST
+
 /* Empty and scalar tensors, without a name. */
 START_TEST(extremes)
 {
@@ -131,7 +175,11 @@ START_TEST(refused)
 		{"\x10\x01\x08\x02\x4a\x03"
 		 "123",
 		 9, -EINVAL, "3 bytes of raw data"},
-		{"\x10\x0a\x08\x00", 4, -EOPNOTSUPP, "float16"},
+		{"\x10\x0e\x08\x00", 4, -EOPNOTSUPP, "complex64"},
+		{"\x10\x0a\x08\x02\x4a\x03"
+		 "123",
+		 9, -EINVAL, "3 bytes of raw data"},
+		{"\x10\x10\x08\x02\x2a\x01\x01", 7, -EINVAL, "1 elements of data"},
 		{"\x08\x01", 2, -EINVAL, "no element type"},
 	};
 	struct finf_tensor got = {.data = &got};
@@ -152,7 +200,8 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, storage, 0, 2 * FINF_ARRAY_LEN(dtypes));
 	tcase_add_test(tc, extremes);
-	tcase_add_loop_test(tc, refused, 0, 5);
+	tcase_add_loop_test(tc, refused, 0, 7);
+	tcase_add_loop_test(tc, halves, 0, 4);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -8,6 +8,7 @@
 
 static const struct optest_row rows[] = {
 #include "tests/unit/graph/op/torch_averagepool.inc"
+#include "tests/unit/graph/op/formula_averagepool.inc"
 	{.name = "by hand: padding is not counted",
 	 .op = "AveragePool",
 	 .attrs = {OT_IS("kernel_shape", 1, 2), OT_IS("pads", 0, 1, 0, 0)},
@@ -42,18 +43,12 @@ static const struct optest_row rows[] = {
 	 .in = {OT_ZEROS(F32, OT_S(0, 3, 4, 4))},
 	 .out = {OT_ZEROS(F32, OT_S(0, 3, 3, 3))}},
 	/* refused */
-	{.name = "one spatial dimension",
+	{.name = "four spatial dimensions",
 	 .op = "AveragePool",
-	 .attrs = {OT_IS("kernel_shape", 2)},
-	 .in = {OT_ZEROS(F32, OT_S(1, 1, 4))},
+	 .attrs = {OT_IS("kernel_shape", 2, 2, 2, 2)},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 4, 4, 4, 4))},
 	 .err = -EOPNOTSUPP,
-	 .says = "1 spatial dimensions"},
-	{.name = "three spatial dimensions",
-	 .op = "AveragePool",
-	 .attrs = {OT_IS("kernel_shape", 2, 2, 2)},
-	 .in = {OT_ZEROS(F32, OT_S(1, 1, 4, 4, 4))},
-	 .err = -EOPNOTSUPP,
-	 .says = "3 spatial dimensions"},
+	 .says = "4 spatial dimensions"},
 	{.name = "uint8",
 	 .op = "AveragePool",
 	 .attrs = {OT_IS("kernel_shape", 2, 2)},

@@ -9,6 +9,7 @@
 
 static const struct optest_row rows[] = {
 #include "tests/unit/graph/op/torch_conv.inc"
+#include "tests/unit/graph/op/formula_conv.inc"
 	{.name = "by hand: a 1x1 kernel scales, the bias is added once",
 	 .op = "Conv",
 	 .in = {OT(F32, OT_S(1, 1, 1, 3), 1, 2, 3), OT(F32, OT_S(1, 1, 1, 1), 10),
@@ -30,16 +31,11 @@ static const struct optest_row rows[] = {
 	 .act_a = 0,
 	 .act_b = 6},
 	/* refused */
-	{.name = "one spatial dimension",
+	{.name = "four spatial dimensions",
 	 .op = "Conv",
-	 .in = {OT_ZEROS(F32, OT_S(1, 4, 5)), OT_ZEROS(F32, OT_S(6, 4, 3))},
+	 .in = {OT_ZEROS(F32, OT_S(1, 4, 5, 5, 5, 5)), OT_ZEROS(F32, OT_S(6, 4, 3, 3, 3, 3))},
 	 .err = -EOPNOTSUPP,
-	 .says = "1 spatial dimensions"},
-	{.name = "three spatial dimensions",
-	 .op = "Conv",
-	 .in = {OT_ZEROS(F32, OT_S(1, 4, 5, 5, 5)), OT_ZEROS(F32, OT_S(6, 4, 3, 3, 3))},
-	 .err = -EOPNOTSUPP,
-	 .says = "3 spatial dimensions"},
+	 .says = "4 spatial dimensions"},
 	{.name = "no spatial dimension",
 	 .op = "Conv",
 	 .in = {OT_ZEROS(F32, OT_S(1, 4)), W},
@@ -104,7 +100,7 @@ static const struct optest_row rows[] = {
 	 .attrs = {OT_IS("kernel_shape", 3, 5)},
 	 .in = {X, W},
 	 .err = -EINVAL,
-	 .says = "3x5"},
+	 .says = "kernel_shape holds 5"},
 	{.name = "kernel_shape of three",
 	 .op = "Conv",
 	 .attrs = {OT_IS("kernel_shape", 3, 3, 3)},
@@ -133,7 +129,7 @@ static const struct optest_row rows[] = {
 	 .op = "Conv",
 	 .attrs = {OT_IS("pads", 1, 1)},
 	 .in = {X, W},
-	 .err = -EOPNOTSUPP,
+	 .err = -EINVAL,
 	 .says = "pads has 2"},
 	{.name = "window larger than the input",
 	 .op = "Conv",

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: Resize. */
+#include <errno.h>
+
+#include "tests/support/optest.h"
+
+/* clang-format off */
+static const struct optest_row rows[] = {
+#include "tests/unit/graph/op/formula_resize.inc"
+	{.name = "neither scales nor sizes", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2))},
+	 .err = -EINVAL, .says = "either scales or sizes"},
+	{.name = "scales and sizes", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2), OT_K(I64, OT_S(4), 1, 1, 4, 4)},
+	 .err = -EINVAL, .says = "either scales or sizes"},
+	{.name = "three scales", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(3), 1, 2, 2)},
+	 .err = -EINVAL, .says = "not a list of 4"},
+	{.name = "a scale of 0", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 0, 2)},
+	 .err = -EINVAL, .says = "a scale of 0"},
+	{.name = "a negative size", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_OMIT, OT_K(I64, OT_S(4), 1, 1, -4, 4)},
+	 .err = -EINVAL, .says = "a size of -4"},
+	{.name = "sizes of int32", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_OMIT, OT_K(I32, OT_S(4), 1, 1, 4, 4)},
+	 .err = -EOPNOTSUPP, .says = "sizes of int32"},
+	{.name = "scales arrive with the request", .op = "Resize", .opset = 13,
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EOPNOTSUPP, .says = "depends on data"},
+	{.name = "an unknown mode", .op = "Resize", .opset = 13,
+	 .attrs = {OT_STR("mode", "area")},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EINVAL, .says = "mode is area"},
+	{.name = "an unknown coordinate mode", .op = "Resize", .opset = 13,
+	 .attrs = {OT_STR("coordinate_transformation_mode", "half")},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EINVAL, .says = "coordinate_transformation_mode is half"},
+	{.name = "an unknown nearest_mode", .op = "Resize", .opset = 13,
+	 .attrs = {OT_STR("nearest_mode", "round")},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EINVAL, .says = "nearest_mode is round"},
+	{.name = "tf_crop_and_resize without roi", .op = "Resize", .opset = 13,
+	 .attrs = {OT_STR("coordinate_transformation_mode", "tf_crop_and_resize")},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EINVAL, .says = "without roi"},
+	{.name = "cubic before opset 11", .op = "Resize", .opset = 10,
+	 .attrs = {OT_STR("mode", "cubic")},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EINVAL, .says = "cubic"},
+	{.name = "antialias", .op = "Resize", .opset = 18,
+	 .attrs = {OT_I("antialias", 1)},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EOPNOTSUPP, .says = "antialias"},
+	{.name = "axes before opset 18", .op = "Resize", .opset = 13,
+	 .attrs = {OT_IS("axes", 2, 3)},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EOPNOTSUPP, .says = "axes"},
+	{.name = "an axis twice", .op = "Resize", .opset = 18,
+	 .attrs = {OT_IS("axes", 2, -2)},
+	 .in = {OT_ZEROS(F32, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(2), 2, 2)},
+	 .err = -EINVAL, .says = "twice"},
+	{.name = "linear of int64", .op = "Resize", .opset = 13,
+	 .attrs = {OT_STR("mode", "linear")},
+	 .in = {OT_ZEROS(I64, OT_S(1, 1, 2, 2)), OT_OMIT, OT_K(F32, OT_S(4), 1, 1, 2, 2)},
+	 .err = -EOPNOTSUPP, .says = "only supported by mode nearest"},
+};
+/* clang-format on */
+
+OPTEST_SUITE("graph/op/resize", rows)
