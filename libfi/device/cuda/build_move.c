@@ -130,13 +130,23 @@ int finf_k_build_gather(struct finf_k_build *b)
 
 /* ---- Pad ------------------------------------------------------------------------------ */
 
-static const int64_t *pads_of(const struct finf_k_build *b)
+/* In front of each dimension of x; what is behind follows from the shape of y. */
+static int pads_of(const struct finf_k_build *b, int64_t begin[FINF_RANK_MAX])
 {
-	const struct finf_value *given = finf_k_in(b, 1);
-	uint32_t n;
-	const int64_t *pads = finf_node_ints(b->node, "pads", &n);
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	struct finf_k_ints pads, axes;
+	int err = finf_k_ints(b, "pads", 1, &pads);
+	uint32_t axis;
 
-	return pads ? pads : given ? given->data : NULL;
+	if (!err)
+		err = finf_k_ints(b, "axes", 3, &axes);
+	if (err)
+		return err;
+	memset(begin, 0, FINF_RANK_MAX * sizeof(*begin));
+	for (uint32_t i = 0; i < pads.n / 2; i++)
+		if (finf_axis(finf_k_in(b, 3) ? axes.v[i] : i, x->rank, &axis))
+			begin[axis] = pads.v[i];
+	return 0;
 }
 
 static unsigned pad_mode(const struct finf_node *node)
@@ -145,6 +155,7 @@ static unsigned pad_mode(const struct finf_node *node)
 
 	return !strcmp(mode, "reflect") ? FINF_K_REFLECT
 	       : !strcmp(mode, "edge")	? FINF_K_EDGE
+	       : !strcmp(mode, "wrap")	? FINF_K_WRAP
 					: FINF_K_CONSTANT;
 }
 
@@ -166,13 +177,13 @@ int finf_k_build_pad(struct finf_k_build *b)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
 	unsigned n = finf_k_count(finf_k_out(b, 0));
-	const int64_t *pads = pads_of(b);
-	int64_t stride[FINF_RANK_MAX];
+	int64_t stride[FINF_RANK_MAX], begin[FINF_RANK_MAX];
 	struct finf_pad_args *args;
 	struct finf_k_call *call;
+	int err = pads_of(b, begin);
 
-	if (!pads)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "pads are not known before it runs");
+	if (err)
+		return err;
 	call = finf_k_each_add(b, FINF_K_FUNCTION_pad, n);
 	if (!call)
 		return -ENOMEM;
@@ -187,7 +198,7 @@ int finf_k_build_pad(struct finf_k_build *b)
 	};
 	finf_k_strides(x, stride);
 	for (uint32_t i = 0; i < y->rank; i++) {
-		args->begin[i] = (int)pads[i];
+		args->begin[i] = (int)begin[i];
 		args->extent[i] = (int)x->dim[i];
 		args->at.dim[i] = finf_k_div((unsigned)y->dim[i]);
 		args->at.stride[i] = (int)stride[i];

@@ -85,13 +85,18 @@ int finf_k_build_global_pool(struct finf_k_build *b)
 int finf_k_build_reduce_mean(struct finf_k_build *b)
 {
 	bool marked[FINF_RANK_MAX] = {false};
-	uint32_t n, axis;
-	const int64_t *axes = finf_node_ints(b->node, "axes", &n);
+	struct finf_k_ints axes;
+	uint32_t axis;
+	int err = finf_k_ints(b, "axes", 1, &axes);
 
-	for (uint32_t i = 0; i < n; i++)
-		if (finf_axis(axes[i], finf_k_in(b, 0)->shape.rank, &axis))
+	if (err)
+		return err;
+	if (!axes.n && finf_node_int(b->node, "noop_with_empty_axes", 0))
+		return finf_k_build_copy(b);
+	for (uint32_t i = 0; i < axes.n; i++)
+		if (finf_axis(axes.v[i], finf_k_in(b, 0)->shape.rank, &axis))
 			marked[axis] = true;
-	for (uint32_t i = 0; !n && i < FINF_RANK_MAX; i++)
+	for (uint32_t i = 0; !axes.n && i < FINF_RANK_MAX; i++)
 		marked[i] = true;
 	return mean(b, marked);
 }

@@ -11,47 +11,62 @@
 #define BLOCKS_MAX 4096	     /* of a launch whose threads go round */
 #define WINDOW_MAX (1 << 28) /* so that sums of a few of them fit an int */
 
-static const struct {
+/* Dtypes of input 0 that a builder takes. */
+#define F32  (1u << FINF_F32)
+#define INTS (1u << FINF_I32 | 1u << FINF_I64)
+#define ANY  UINT_MAX
+
+struct builder {
 	const char *op;
 	finf_k_builder build;
-} builders[] = {
-	{"Add", finf_k_build_arith},
-	{"AveragePool", finf_k_build_pool},
-	{"BatchNormalization", finf_k_build_batchnorm},
-	{"Cast", finf_k_build_cast},
-	{"Clip", finf_k_build_clip},
-	{"Concat", finf_k_build_concat},
-	{"Conv", finf_k_build_conv},
-	{"Div", finf_k_build_arith},
-	{"Dropout", finf_k_build_copy},
-	{"Flatten", finf_k_build_copy},
-	{"Gather", finf_k_build_gather},
-	{"Gemm", finf_k_build_gemm},
-	{"GlobalAveragePool", finf_k_build_global_pool},
-	{"Identity", finf_k_build_copy},
-	{"LeakyRelu", finf_k_build_activation},
-	{"MatMul", finf_k_build_matmul},
-	{"MaxPool", finf_k_build_pool},
-	{"Mul", finf_k_build_arith},
-	{"Pad", finf_k_build_pad},
-	{"ReduceMean", finf_k_build_reduce_mean},
-	{"Relu", finf_k_build_activation},
-	{"Reshape", finf_k_build_copy},
-	{"Shape", finf_k_build_shape},
-	{"Sigmoid", finf_k_build_activation},
-	{"Softmax", finf_k_build_softmax},
-	{"Squeeze", finf_k_build_copy},
-	{"Sub", finf_k_build_arith},
-	{"Transpose", finf_k_build_transpose},
-	{"Unsqueeze", finf_k_build_copy},
+	unsigned dtypes;
 };
 
-finf_k_builder finf_k_find(const char *op)
+static const struct builder builders[] = {
+	{"Add", finf_k_build_arith, F32 | INTS},
+	{"AveragePool", finf_k_build_pool, F32},
+	{"BatchNormalization", finf_k_build_batchnorm, F32},
+	{"Cast", finf_k_build_cast, ANY},
+	{"Clip", finf_k_build_clip, F32 | INTS},
+	{"Concat", finf_k_build_concat, ANY},
+	{"Conv", finf_k_build_conv, F32},
+	{"Div", finf_k_build_arith, F32 | INTS},
+	{"Dropout", finf_k_build_copy, ANY},
+	{"Flatten", finf_k_build_copy, ANY},
+	{"Gather", finf_k_build_gather, ANY},
+	{"Gemm", finf_k_build_gemm, F32},
+	{"GlobalAveragePool", finf_k_build_global_pool, F32},
+	{"Identity", finf_k_build_copy, ANY},
+	{"LeakyRelu", finf_k_build_activation, F32},
+	{"MatMul", finf_k_build_matmul, F32},
+	{"MaxPool", finf_k_build_pool, F32},
+	{"Mul", finf_k_build_arith, F32 | INTS},
+	{"Pad", finf_k_build_pad, ANY},
+	{"ReduceMean", finf_k_build_reduce_mean, F32},
+	{"Relu", finf_k_build_activation, F32},
+	{"Reshape", finf_k_build_copy, ANY},
+	{"Shape", finf_k_build_shape, ANY},
+	{"Sigmoid", finf_k_build_activation, F32},
+	{"Softmax", finf_k_build_softmax, F32},
+	{"Squeeze", finf_k_build_copy, ANY},
+	{"Sub", finf_k_build_arith, F32 | INTS},
+	{"Transpose", finf_k_build_transpose, ANY},
+	{"Unsqueeze", finf_k_build_copy, ANY},
+};
+
+static const struct builder *find(const char *op)
 {
 	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
 		if (!strcmp(builders[i].op, op))
-			return builders[i].build;
+			return &builders[i];
 	return NULL;
+}
+
+finf_k_builder finf_k_find(const char *op)
+{
+	const struct builder *builder = find(op);
+
+	return builder ? builder->build : NULL;
 }
 
 /* ---- operands ------------------------------------------------------------------ */
@@ -86,6 +101,23 @@ unsigned finf_k_count(const struct finf_value *value)
 	return finf_k_product(&value->shape, 0, value->shape.rank);
 }
 
+int finf_k_ints(const struct finf_k_build *b, const char *attr, uint32_t input,
+		struct finf_k_ints *ret)
+{
+	const struct finf_value *value = finf_k_in(b, input);
+	struct finf_k_ints ints = {.v = finf_node_ints(b->node, attr, &ints.n)};
+
+	if (!ints.v && value) {
+		ints.v = value->data;
+		ints.n = finf_k_count(value);
+		if (ints.n && (!ints.v || value->dtype != FINF_I64))
+			return finf_diag_set(b->diag, -EOPNOTSUPP,
+					     "%s are not known before it runs", attr);
+	}
+	*ret = ints;
+	return 0;
+}
+
 static int check_value(struct finf_k_build *b, const struct finf_value *value)
 {
 	size_t n;
@@ -100,6 +132,21 @@ static int check_value(struct finf_k_build *b, const struct finf_value *value)
 	return 0;
 }
 
+static int check_builder(struct finf_k_build *b, const struct builder *builder)
+{
+	const struct finf_value *x = finf_k_in(b, 0);
+
+	if (!builder)
+		return finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for it");
+	if (x && !(builder->dtypes & 1u << x->dtype))
+		return finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for %s",
+				     finf_dtype_name(x->dtype));
+	if (finf_k_out(b, 1))
+		return finf_diag_set(b->diag, -EOPNOTSUPP,
+				     "the CUDA device computes its first output only");
+	return 0;
+}
+
 static bool nothing_to_do(const struct finf_k_build *b)
 {
 	for (uint32_t i = 0; i < b->node->n_out; i++)
@@ -110,21 +157,18 @@ static bool nothing_to_do(const struct finf_k_build *b)
 
 int finf_k_build_node(struct finf_k_build *b)
 {
-	finf_k_builder build = finf_k_find(b->node->op->name);
+	const struct builder *builder = find(b->node->op->name);
 	int err = 0;
 
 	for (uint32_t i = 0; i < b->node->n_in && !err; i++)
 		err = check_value(b, finf_k_in(b, i));
 	for (uint32_t i = 0; i < b->node->n_out && !err; i++)
 		err = check_value(b, finf_k_out(b, i));
-	if (!err && !build)
-		err = finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for it");
-	if (!err && finf_k_out(b, 1))
-		err = finf_diag_set(b->diag, -EOPNOTSUPP,
-				    "the CUDA device computes its first output only");
+	if (!err)
+		err = check_builder(b, builder);
 	if (err || nothing_to_do(b))
 		return err;
-	err = build(b);
+	err = builder->build(b);
 	if (!err && b->node->act != FINF_ACT_NONE && !b->act_taken)
 		err = finf_diag_set(b->diag, -EOPNOTSUPP,
 				    "the CUDA device folds no activation into it");
@@ -184,15 +228,51 @@ unsigned finf_k_reduce_threads(unsigned n)
 	return n <= 64 ? 32 : n <= 1024 ? 128 : 256;
 }
 
-int finf_k_window(const struct finf_k_build *b, const int64_t kernel[2], struct finf_window *ret)
+struct finf_shape finf_k_planes(const struct finf_shape *shape)
+{
+	struct finf_shape planes = *shape;
+
+	if (shape->rank != 3)
+		return planes;
+	planes.rank = 4;
+	planes.dim[3] = planes.dim[2];
+	planes.dim[2] = 1;
+	return planes;
+}
+
+/* Of three spatial dimensions, as finf_window_volume() makes them, the last two. */
+static void last_two(int64_t v[FINF_SPATIAL_MAX])
+{
+	v[0] = v[1];
+	v[1] = v[2];
+}
+
+static void window_planes(struct finf_window *w)
+{
+	*w = finf_window_volume(w);
+	w->n = 2;
+	last_two(w->kernel);
+	last_two(w->stride);
+	last_two(w->dilation);
+	last_two(w->pad_begin);
+	last_two(w->pad_end);
+	last_two(w->in);
+	last_two(w->out);
+}
+
+int finf_k_window(const struct finf_k_build *b, const int64_t *kernel, struct finf_window *ret)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
 	int err;
 
-	if (x->rank != 4)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "%u spatial dimensions, only 2 are supported",
+	if (x->rank > 4)
+		return finf_diag_set(b->diag, -EOPNOTSUPP,
+				     "%u spatial dimensions, the CUDA device has 1 and 2",
 				     x->rank - 2);
-	err = finf_window_init(b->node, 2, kernel, &x->dim[2], ret, b->diag);
+	err = finf_window_init(b->node, x->rank - 2, kernel, &x->dim[2], ret, b->diag);
+	if (err)
+		return err;
+	window_planes(ret);
 	for (int i = 0; i < 2 && !err; i++)
 		if (ret->stride[i] > WINDOW_MAX || ret->pad_begin[i] > WINDOW_MAX ||
 		    ret->pad_end[i] > WINDOW_MAX || ret->dilation[i] > WINDOW_MAX ||

@@ -103,6 +103,16 @@ unsigned finf_k_count(const struct finf_value *value);
 /** Product of the dimensions [from, to). */
 unsigned finf_k_product(const struct finf_shape *shape, uint32_t from, uint32_t to);
 
+/* Integers that older opsets have as attribute and newer ones as int64 input; v is borrowed. */
+struct finf_k_ints {
+	const int64_t *v; /* NULL: neither is there, or there are none */
+	uint32_t n;
+};
+
+/** finf_k_ints - 0; -EOPNOTSUPP for an input whose bytes only the run knows. */
+int finf_k_ints(const struct finf_k_build *b, const char *attr, uint32_t input,
+		struct finf_k_ints *ret);
+
 /** finf_k_call_add - one more launch of @blocks blocks, zeroed; NULL out of memory. */
 struct finf_k_call *finf_k_call_add(struct finf_k_build *b, enum finf_k_function function,
 				    unsigned blocks, unsigned threads);
@@ -135,8 +145,10 @@ void finf_k_strides(const struct finf_shape *shape, int64_t stride[FINF_RANK_MAX
 void finf_k_broadcast(const struct finf_shape *from, const struct finf_shape *to,
 		      int64_t stride[FINF_RANK_MAX]);
 
-/** finf_k_window - finf_window_init() over input 0, in numbers that 32 bits hold. */
-int finf_k_window(const struct finf_k_build *b, const int64_t kernel[2], struct finf_window *ret);
+/** finf_k_planes - a shape with one spatial dimension as planes of one row; others as they are. */
+struct finf_shape finf_k_planes(const struct finf_shape *shape);
+/** finf_k_window - of input 0, over rows and columns, in numbers that 32 bits hold. */
+int finf_k_window(const struct finf_k_build *b, const int64_t *kernel, struct finf_window *ret);
 /** finf_k_reduce_threads - of a block that reduces @n elements. */
 unsigned finf_k_reduce_threads(unsigned n);
 

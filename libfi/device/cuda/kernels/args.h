@@ -158,7 +158,7 @@ struct finf_mean_args {
 	struct finf_k_act act;
 };
 
-enum finf_k_pad { FINF_K_CONSTANT, FINF_K_REFLECT, FINF_K_EDGE };
+enum finf_k_pad { FINF_K_CONSTANT, FINF_K_REFLECT, FINF_K_EDGE, FINF_K_WRAP };
 
 struct finf_pad_args {
 	const void *x;

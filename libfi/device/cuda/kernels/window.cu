@@ -21,15 +21,24 @@ FINF_K_FN float window_max(const struct finf_pool_args *p, const float *x, int r
 	return best;
 }
 
-/* Taps on the input are [*lo, *hi); returns how many the mean counts on this axis. */
+/* Of @n positions from @start, one every @step: how many lie before @limit. */
+FINF_K_FN int before(int start, int n, int step, int limit)
+{
+	int fit = limit <= start ? 0 : (limit - start + step - 1) / step;
+
+	return fit < n ? fit : n;
+}
+
+/* Taps on the input are [*lo, *hi), a dilation apart; returns how many the mean counts. */
 FINF_K_FN int axis_taps(const struct finf_pool_args *p, int axis, int start, int *lo, int *hi)
 {
-	int end = start + p->taps[axis], last = p->in[axis] + p->pad_end[axis];
+	int n = p->taps[axis], step = p->dilation[axis];
+	int in_front = before(start, n, step, 0);
+	int inside = before(start, n, step, p->in[axis]) - in_front;
 
-	end = end < last ? end : last;
-	*lo = start > 0 ? start : 0;
-	*hi = end < p->in[axis] ? end : p->in[axis];
-	return p->with_pad ? end - start : *hi - *lo;
+	*lo = start + in_front * step;
+	*hi = *lo + inside * step;
+	return p->with_pad ? before(start, n, step, p->in[axis] + p->pad_end[axis]) : inside;
 }
 
 FINF_K_FN float window_mean(const struct finf_pool_args *p, const float *x, int row, int col)
@@ -38,8 +47,8 @@ FINF_K_FN float window_mean(const struct finf_pool_args *p, const float *x, int 
 	int rows = axis_taps(p, 0, row, &r0, &r1), cols = axis_taps(p, 1, col, &c0, &c1);
 	float sum = 0;
 
-	for (int r = r0; r < r1; r++)
-		for (int c = c0; c < c1; c++)
+	for (int r = r0; r < r1; r += p->dilation[0])
+		for (int c = c0; c < c1; c += p->dilation[1])
 			sum += x[r * p->in[1] + c];
 	return sum / ((float)rows * (float)cols);
 }
