@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda: operators and their builders, and the parts that builders put launches together from. */
+/* cuda: the parts that builders put launches together from. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -10,64 +10,6 @@
 #define THREADS	   256
 #define BLOCKS_MAX 4096	     /* of a launch whose threads go round */
 #define WINDOW_MAX (1 << 28) /* so that sums of a few of them fit an int */
-
-/* Dtypes of input 0 that a builder takes. */
-#define F32  (1u << FINF_F32)
-#define INTS (1u << FINF_I32 | 1u << FINF_I64)
-#define ANY  UINT_MAX
-
-struct builder {
-	const char *op;
-	finf_k_builder build;
-	unsigned dtypes;
-};
-
-static const struct builder builders[] = {
-	{"Add", finf_k_build_arith, F32 | INTS},
-	{"AveragePool", finf_k_build_pool, F32},
-	{"BatchNormalization", finf_k_build_batchnorm, F32},
-	{"Cast", finf_k_build_cast, ANY},
-	{"Clip", finf_k_build_clip, F32 | INTS},
-	{"Concat", finf_k_build_concat, ANY},
-	{"Conv", finf_k_build_conv, F32},
-	{"Div", finf_k_build_arith, F32 | INTS},
-	{"Dropout", finf_k_build_copy, ANY},
-	{"Flatten", finf_k_build_copy, ANY},
-	{"Gather", finf_k_build_gather, ANY},
-	{"Gemm", finf_k_build_gemm, F32},
-	{"GlobalAveragePool", finf_k_build_global_pool, F32},
-	{"Identity", finf_k_build_copy, ANY},
-	{"LeakyRelu", finf_k_build_activation, F32},
-	{"MatMul", finf_k_build_matmul, F32},
-	{"MaxPool", finf_k_build_pool, F32},
-	{"Mul", finf_k_build_arith, F32 | INTS},
-	{"Pad", finf_k_build_pad, ANY},
-	{"ReduceMean", finf_k_build_reduce_mean, F32},
-	{"Relu", finf_k_build_activation, F32},
-	{"Reshape", finf_k_build_copy, ANY},
-	{"Shape", finf_k_build_shape, ANY},
-	{"Sigmoid", finf_k_build_activation, F32},
-	{"Softmax", finf_k_build_softmax, F32},
-	{"Squeeze", finf_k_build_copy, ANY},
-	{"Sub", finf_k_build_arith, F32 | INTS},
-	{"Transpose", finf_k_build_transpose, ANY},
-	{"Unsqueeze", finf_k_build_copy, ANY},
-};
-
-static const struct builder *find(const char *op)
-{
-	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
-		if (!strcmp(builders[i].op, op))
-			return &builders[i];
-	return NULL;
-}
-
-finf_k_builder finf_k_find(const char *op)
-{
-	const struct builder *builder = find(op);
-
-	return builder ? builder->build : NULL;
-}
 
 /* ---- operands ------------------------------------------------------------------ */
 
@@ -118,68 +60,6 @@ int finf_k_ints(const struct finf_k_build *b, const char *attr, uint32_t input,
 	return 0;
 }
 
-static int check_value(struct finf_k_build *b, const struct finf_value *value)
-{
-	size_t n;
-
-	if (!value)
-		return 0;
-	if (!value->has_shape || !finf_shape_is_static(&value->shape))
-		return finf_diag_set(b->diag, -EINVAL, "the graph is not bound to shapes");
-	if (finf_shape_count(&value->shape, &n) || n > INT_MAX)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "%s has more than 2^31 - 1 elements",
-				     value->name);
-	return 0;
-}
-
-static int check_builder(struct finf_k_build *b, const struct builder *builder)
-{
-	const struct finf_value *x = finf_k_in(b, 0);
-
-	if (!builder)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for it");
-	if (x && !(builder->dtypes & 1u << x->dtype))
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for %s",
-				     finf_dtype_name(x->dtype));
-	if (finf_k_out(b, 1))
-		return finf_diag_set(b->diag, -EOPNOTSUPP,
-				     "the CUDA device computes its first output only");
-	return 0;
-}
-
-static bool nothing_to_do(const struct finf_k_build *b)
-{
-	for (uint32_t i = 0; i < b->node->n_out; i++)
-		if (finf_k_out(b, i) && finf_k_count(finf_k_out(b, i)))
-			return false;
-	return true;
-}
-
-int finf_k_build_node(struct finf_k_build *b)
-{
-	const struct builder *builder = find(b->node->op->name);
-	int err = 0;
-
-	for (uint32_t i = 0; i < b->node->n_in && !err; i++)
-		err = check_value(b, finf_k_in(b, i));
-	for (uint32_t i = 0; i < b->node->n_out && !err; i++)
-		err = check_value(b, finf_k_out(b, i));
-	if (!err)
-		err = check_builder(b, builder);
-	if (err || nothing_to_do(b))
-		return err;
-	err = builder->build(b);
-	if (!err && b->node->act != FINF_ACT_NONE && !b->act_taken)
-		err = finf_diag_set(b->diag, -EOPNOTSUPP,
-				    "the CUDA device folds no activation into it");
-	return err;
-}
-
-void finf_k_build_fini(struct finf_k_build *b)
-{
-	free(b->calls);
-}
-
 /* ---- launches --------------------------------------------------------------------- */
 
 struct finf_k_call *finf_k_call_add(struct finf_k_build *b, enum finf_k_function function,
@@ -203,6 +83,13 @@ struct finf_k_call *finf_k_each_add(struct finf_k_build *b, enum finf_k_function
 	unsigned blocks = (n + THREADS - 1) / THREADS;
 
 	return finf_k_call_add(b, function, FINF_MAX(1u, FINF_MIN(blocks, BLOCKS_MAX)), THREADS);
+}
+
+struct finf_k_call *finf_k_fours_add(struct finf_k_build *b, enum finf_k_function function,
+				     unsigned n)
+{
+	b->flops = n;
+	return finf_k_each_add(b, function, (n + 3) / 4);
 }
 
 void finf_k_point(struct finf_k_call *call, const void *field, enum finf_k_source source,
@@ -353,4 +240,24 @@ void finf_k_broadcast(const struct finf_shape *from, const struct finf_shape *to
 		stride[i] = dim == 1 ? 0 : step;
 		step *= dim;
 	}
+}
+
+struct finf_k_walk finf_k_walk_in(const struct finf_k_build *b, uint32_t input)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	int64_t stride[FINF_RANK_MAX];
+	struct finf_k_box box = {0};
+
+	finf_k_broadcast(&finf_k_in(b, input)->shape, y, stride);
+	for (uint32_t i = 0; i < y->rank; i++)
+		finf_k_box_add(&box, y->dim[i], stride[i], 0);
+	return finf_k_box_walk(&box, 0);
+}
+
+unsigned finf_k_number(const char *name, const char *const *names, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (names[i] && !strcmp(names[i], name))
+			return i;
+	return n;
 }

@@ -5,7 +5,7 @@
 FINF_K(transpose)
 {
 	FINF_K_EACH (i, p.n)
-		move(p.y, i, p.x, (unsigned)walk_at(&p.at, i), p.each, p.act);
+		move(p.y, i, p.x, p.from + (unsigned)walk_at(&p.at, i), p.each, p.act);
 }
 
 FINF_K(rows)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kernels: an output depends on some elements - pools, means, rows that sum to one. */
+/* kernels: an output depends on some elements - windows. */
 #include "device/cuda/kernels/kernel.cuh"
 
 /* ---- pools ------------------------------------------------------------------------------ */
@@ -63,46 +63,5 @@ FINF_K(pool)
 		float v = p.average ? window_mean(&p, x, row, col) : window_max(&p, x, row, col);
 
 		p.y[i] = activate(v, p.act);
-	}
-}
-
-/* ---- means ---------------------------------------------------------------------------------- */
-
-FINF_K_BLOCK(mean)
-{
-	const float *x = p.x + walk_at(&p.outer, FINF_K_GROUP);
-	float sum = 0;
-
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N)
-		sum += x[walk_at(&p.inner, i)];
-	sum = block_sum(sum);
-	if (!FINF_K_THREAD)
-		p.y[FINF_K_GROUP] = activate(sum / (float)p.count, p.act);
-}
-
-/* ---- softmax ----------------------------------------------------------------------- */
-
-/* The largest element is taken off first, so that no exponential overflows. */
-FINF_K_BLOCK(softmax)
-{
-	unsigned outer = FINF_K_GROUP, in = split(&outer, p.step);
-	unsigned long long from = (unsigned long long)outer * p.count * p.step.by + in;
-	const float *x = p.x + from;
-	float *y = p.y + from;
-	float largest = -from_bits(0x7f800000u), sum = 0;
-
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N) {
-		float v = x[(unsigned long long)i * p.step.by];
-
-		largest = largest > v ? largest : v;
-	}
-	largest = block_max(largest);
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N)
-		sum += exponential(x[(unsigned long long)i * p.step.by] - largest);
-	sum = block_sum(sum);
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N) {
-		unsigned long long at = (unsigned long long)i * p.step.by;
-
-		y[at] = activate(exponential(x[at] - largest) / sum, p.act);
 	}
 }
