@@ -58,7 +58,7 @@ static const struct {
 #define TEXT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
 	{"root", "DIR", "where models are kept", TEXT(root)},
 	{"socket", "PATH", "Unix socket to listen on", TEXT(socket)},
-	{"pool", "BYTES", "size of the pool: K, M, G, or % of the device's free memory (" POOL_DEFAULT ")",
+	{"pool", "BYTES", "size of the pool: K, M, G, or % of the device's memory (" POOL_DEFAULT ")",
 	 TEXT(pool)},
 	{"prefetch", "BYTES", "loaded ahead and not used yet, at most: bytes, % of the pool ("
 		 PREFETCH_DEFAULT "), or off",
@@ -488,7 +488,8 @@ int main(int argc, char **argv)
 	err = parse_options(argc, argv, &fid.set, &rc);
 	if (err)
 		return rc;
-	if (set_log(fid.set.log) || core_opts(&fid.set, available_bytes(), &opts) || http_opts(&fid.set, &http))
+	if (set_log(fid.set.log) || core_opts(&fid.set, available_bytes(), &opts) ||
+	    http_opts(&fid.set, &http))
 		return 2;
 	if (!fid.set.socket[0] && finf_wire_socket_path(fid.set.socket, sizeof(fid.set.socket))) {
 		fputs("fid: no socket path: give --socket PATH\n", stderr);

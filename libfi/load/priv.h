@@ -110,7 +110,7 @@ struct load_block {
 	uint32_t tries;
 	int err;      /* for good; told in its turn */
 	bool arrived; /* all of it, or err */
-	uint32_t publishes; /* segments that are whole once it is on the device; 0: no more than before */
+	uint32_t publishes; /* segments that are whole once it has landed; 0: none more */
 };
 
 /* load.c */

@@ -71,7 +71,8 @@ static void print_status(const json_t *s)
 	putchar('\n');
 	printf("pool      %s (%s, %s%s): weights %s, activations %s, free %s, largest hole %s\n",
 	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
-	       json_text(pool, "pages"), strcmp(json_text(pool, "pages"), "device") ? " pages" : " memory",
+	       json_text(pool, "pages"),
+	       strcmp(json_text(pool, "pages"), "device") ? " pages" : " memory",
 	       bytes_text(json_number(pool, "weights")),
 	       bytes_text(json_number(pool, "arena")), bytes_text(json_number(pool, "free")),
 	       bytes_text(json_number(pool, "largest_hole")));

@@ -294,7 +294,8 @@ int finf_cuda_pool_new(struct finf_device *dev, uint64_t bytes, const char *mode
 			finf_log("cuda: pool mode %s: %s", modes[i].name, why.text);
 	}
 	if (err && !said[0])
-		return finf_diag_set(diag, err, "pool mode %s: there are vmm, plain and managed", mode);
+		return finf_diag_set(diag, err, "pool mode %s: there are vmm, plain and managed",
+				     mode);
 	return err ? finf_diag_set(diag, err, "%s", said) : 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The CUDA device on fakecuda: pools, copies, uploads, faults. Each test is a process of its own. */
+/* The CUDA device on fakecuda: pools, copies, uploads, faults. Each test is its own process. */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
