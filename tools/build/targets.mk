@@ -80,7 +80,8 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	install -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	install -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(sysconfdir)/fusedinf
-	sed 's|@bindir@|$(bindir)|' tools/deploy/fid.service.in > $(DESTDIR)$(unitdir)/fid.service
+	for unit in fid $(if $(bpf_PROGRAM),fid-probe); do sed 's|@bindir@|$(bindir)|g;s|@libdir@|$(libdir)|g' \
+		tools/deploy/$$unit.service.in > $(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
 	install -m 644 tools/deploy/fusedinf.sysusers $(DESTDIR)$(sysusersdir)/fusedinf.conf
 	test -e $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf || \
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
@@ -91,7 +92,8 @@ uninstall:
 		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
 		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \
 		$(MAN8:Documentation/man/%=$(DESTDIR)$(mandir)/man8/%)
-	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(sysusersdir)/fusedinf.conf
+	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(unitdir)/fid-probe.service \
+		$(DESTDIR)$(sysusersdir)/fusedinf.conf
 	rm -rf $(DESTDIR)$(includedir)/fusedinf
 
 ALL_SRCS := $(shell find libfi daemon tools tests bpf/include -name '*.[ch]' 2>/dev/null)
