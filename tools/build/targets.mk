@@ -82,6 +82,9 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(sysconfdir)/fusedinf
 	for unit in fid $(if $(bpf_PROGRAM),fid-probe); do sed 's|@bindir@|$(bindir)|g;s|@libdir@|$(libdir)|g' \
 		tools/deploy/$$unit.service.in > $(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
+	install -d $(DESTDIR)$(datadir)
+	install -m 755 tools/bpftrace/*.bt $(DESTDIR)$(datadir)
+	install -m 644 tools/dashboards/* $(DESTDIR)$(datadir)
 	install -m 644 tools/deploy/fusedinf.sysusers $(DESTDIR)$(sysusersdir)/fusedinf.conf
 	test -e $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf || \
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
@@ -94,7 +97,7 @@ uninstall:
 		$(MAN8:Documentation/man/%=$(DESTDIR)$(mandir)/man8/%)
 	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(unitdir)/fid-probe.service \
 		$(DESTDIR)$(sysusersdir)/fusedinf.conf
-	rm -rf $(DESTDIR)$(includedir)/fusedinf
+	rm -rf $(DESTDIR)$(includedir)/fusedinf $(DESTDIR)$(datadir)
 
 ALL_SRCS := $(shell find libfi daemon tools tests bpf/include -name '*.[ch]' 2>/dev/null)
 compile_commands.json: Makefile
