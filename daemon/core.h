@@ -22,7 +22,7 @@ struct fid_core;
 
 struct fid_core_opts {
 	const char *root;   /* catalogue folder */
-	const char *device; /* "host" */
+	const char *device; /* "host", "cuda", "cuda:1" */
 	uint64_t pool_bytes;
 	uint64_t prefetch_bytes; /* loaded ahead and unused, at most; 0 = no prefetch */
 	const char *pool_mode; /* NULL = the device's choice */
@@ -133,6 +133,7 @@ struct fid_core_stats {
 	struct finf_mem_stats mem;
 	uint64_t policy_weight_bytes, policy_arena_bytes;
 	const char *device, *pool_mode, *pool_pages; /* static */
+	uint64_t device_free_bytes; /* what the driver still has; UINT64_MAX: not told */
 	char target[256];
 	char http[64]; /* ADDR:PORT, "" when there is no such door */
 	uint32_t threads;
