@@ -56,11 +56,13 @@ CFLAGS_tests_support_fakecuda_fiber := -fno-sanitize=thread
 $(fakecuda_KERNELS): libfi/device/cuda/kernels/kernels.cu
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -fno-sanitize=thread -Wno-unknown-pragmas -DFINF_K_CPU -x c -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -O3 -fno-sanitize=thread -Wno-unknown-pragmas -DFINF_K_CPU \
+		-include tests/support/fakecuda/kernels.h -x c -MMD -MP -c -o $@ $<
 $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c)) $(fakecuda_KERNELS)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
 $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
+$(BUILD)/tests/integration/test_cuda_tools: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
