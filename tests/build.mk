@@ -17,7 +17,7 @@ bundle_libs = $(foreach l,$(1),$(or $(if $(filter $(bundle_STATIC:%=-l%),$(l)),$
 	$(shell $(CC) -print-file-name=lib$(l:-l%=%).a))),$(l)))
 .PHONY: gpu-bundle
 gpu-bundle: $(GPU_BUNDLE)/run.sh
-$(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(FID_OBJS) $(FICTL_OBJS) $(BUILD)/libfi.a \
+$(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)/fictl $(BUILD)/libfi.a \
 		$(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
 	$(call say,BUNDLE,$(@D))
 	$(Q)rm -rf $(@D); mkdir -p $(@D)/lib
