@@ -16,6 +16,7 @@ includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 pkgconfigdir ?= $(libdir)/pkgconfig
 sysconfdir ?= /etc
+pkgdatadir ?= $(prefix)/share/fusedinf
 unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 DESTDIR ?=

@@ -8,6 +8,7 @@
 
 #include "daemon/core_priv.h"
 #include "daemon/log.h"
+#include "daemon/usdt.h"
 
 /* ---- numbers the policy knows requests and commands by ------------------- */
 
@@ -86,6 +87,7 @@ static void model_loaded(struct fid_job *job)
 			model->last_load.cached_bytes);
 		event.kind = FINF_EV_LOADED;
 	}
+	fid_usdt_load_done(label, model->last_load.bytes, model->last_load.ns, model->load_result);
 	fid_metrics_load(core->metrics, model->load_result, model->last_load.bytes,
 			 model->last_load.ns);
 	fid_step(core, event);
@@ -110,6 +112,7 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 	struct finf_event failed = {.model = action->model};
 	uint64_t bytes = finf_model_weight_bytes(model->model);
 	int err = finf_mem_arena_reserve(core->mem, action->a);
+	char label[144];
 
 	/* A model without weights still owns a place, so that there is one way to load. */
 	if (!err)
@@ -129,6 +132,9 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 		if (err) {
 			finf_mem_extent_give(core->mem, model->extent);
 			model->extent = NULL;
+		} else {
+			fid_model_label(model, label, sizeof(label));
+			fid_usdt_load_start(label, bytes);
 		}
 	}
 	if (err) {

@@ -9,6 +9,28 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 .PHONY: gpu-probe
 gpu-probe: $(BUILD)/tests/gpu/probe
 
+# A folder for a machine that has a driver and nothing else of ours: what is no
+# part of every system lies in lib/, where DT_RPATH finds it, also for libraries.
+GPU_BUNDLE := $(BUILD)/gpu-bundle
+bundle_STATIC := uring xxhash jansson protobuf-c inih
+bundle_libs = $(foreach l,$(1),$(or $(if $(filter $(bundle_STATIC:%=-l%),$(l)),$(wildcard \
+	$(shell $(CC) -print-file-name=lib$(l:-l%=%).a))),$(l)))
+.PHONY: gpu-bundle
+gpu-bundle: $(GPU_BUNDLE)/run.sh
+$(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)/fictl $(BUILD)/libfi.a \
+		$(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
+	$(call say,BUNDLE,$(@D))
+	$(Q)rm -rf $(@D); mkdir -p $(@D)/lib
+	$(Q)$(CC) -o $(@D)/fid $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
+		$(call bundle_libs,$(LIB_LIBS) $(fid_LIBS))
+	$(Q)$(CC) -o $(@D)/fictl $(FICTL_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
+		$(call bundle_libs,$(LIB_LIBS) $(fictl_LIBS))
+	$(Q)cp $(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx $(@D)
+	$(Q)tests/gpu/bundle.sh $(@D)
+	$(Q)cp tests/gpu/run.sh $@
+
+$(BUILD)/tests/integration/test_gpu_bundle: | $(GPU_BUNDLE)/run.sh $(FAKECUDA)
+
 # The zoo is part of fictl; its test writes networks itself.
 $(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
 

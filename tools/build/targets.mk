@@ -6,6 +6,7 @@
 ## make check-fast      unit tests and structure checks: under a minute, no root
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
 ## make check-bpf       the tests of the BPF programs and fid-probe, as root
+## make gpu-bundle      build/gpu-bundle, to run on a machine with an NVIDIA driver: run.sh there
 ## make bench           round trip and swap-ins against fio, as tables (minutes)
 ## make install         into $(DESTDIR)$(prefix); uninstall takes it away again
 ## make lint            shellcheck, cppcheck, clang-tidy where installed: a signal to look
@@ -80,7 +81,11 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	install -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	install -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(sysconfdir)/fusedinf
-	sed 's|@bindir@|$(bindir)|' tools/deploy/fid.service.in > $(DESTDIR)$(unitdir)/fid.service
+	for unit in fid $(if $(bpf_PROGRAM),fid-probe); do sed 's|@bindir@|$(bindir)|g;s|@libdir@|$(libdir)|g' \
+		tools/deploy/$$unit.service.in > $(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
+	install -d $(DESTDIR)$(pkgdatadir)
+	install -m 755 tools/bpftrace/*.bt $(DESTDIR)$(pkgdatadir)
+	install -m 644 tools/dashboards/* $(DESTDIR)$(pkgdatadir)
 	install -m 644 tools/deploy/fusedinf.sysusers $(DESTDIR)$(sysusersdir)/fusedinf.conf
 	test -e $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf || \
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
@@ -91,8 +96,9 @@ uninstall:
 		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
 		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \
 		$(MAN8:Documentation/man/%=$(DESTDIR)$(mandir)/man8/%)
-	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(sysusersdir)/fusedinf.conf
-	rm -rf $(DESTDIR)$(includedir)/fusedinf
+	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(unitdir)/fid-probe.service \
+		$(DESTDIR)$(sysusersdir)/fusedinf.conf
+	rm -rf $(DESTDIR)$(includedir)/fusedinf $(DESTDIR)$(pkgdatadir)
 
 ALL_SRCS := $(shell find libfi daemon tools tests bpf/include -name '*.[ch]' 2>/dev/null)
 compile_commands.json: Makefile

@@ -14,7 +14,7 @@
 #define TOP 5
 
 struct run_opts {
-	const char *model, *inputs, *outputs, *device;
+	const char *model, *inputs, *outputs, *device, *against;
 	uint64_t threads, repeat, batch;
 	bool exact, latency;
 };
@@ -172,6 +172,7 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 		{"--repeat", false, &repeat},	    {"--batch", false, &batch},
 		{local ? "--threads" : "", false, &threads},
 		{local ? "--device" : "", false, &opts->device},
+		{local ? "--against" : "", false, &opts->against},
 		{local ? "--exact" : "", true, &exact},
 		{local ? "--optimize" : "", false, &optimize},
 		{local ? "--root" : "", false, &root},
@@ -313,6 +314,87 @@ static int run_engine(struct fictl *ctl, const struct run_opts *opts, struct fin
 	return rc;
 }
 
+/* ---- run --against: the same inputs on two devices ------------------------------------------------ */
+
+#define AGAINST_MAX 1e-4 /* relative L2 that is still the same answer */
+
+static int answers_on(const struct run_opts *opts, const char *device, struct finf_tensor *ret,
+		      uint32_t *ret_n, struct finf_diag *diag)
+{
+	struct finf_engine_opts engine_opts = {.size = sizeof(engine_opts), .device = device,
+					       .threads = (uint32_t)opts->threads};
+	struct finf_port in[PORTS_MAX], out[PORTS_MAX];
+	uint32_t n_in = PORTS_MAX, n_out = PORTS_MAX;
+	struct tensor_file inputs = {0};
+	struct finf_engine *engine;
+	int err = finf_engine_open(&engine_opts, &engine, diag);
+
+	if (err)
+		return err;
+	err = finf_engine_add(engine, opts->model, "model", diag);
+	if (!err)
+		err = finf_engine_ports(engine, "model", in, &n_in, out, &n_out);
+	if (!err && (n_in > PORTS_MAX || n_out > PORTS_MAX))
+		err = finf_diag_set(diag, -EOPNOTSUPP, "more than %d inputs or outputs", PORTS_MAX);
+	if (!err)
+		err = get_inputs(opts, in, n_in, &inputs, diag);
+	if (!err) {
+		err = finf_engine_infer(engine, "model", inputs.tensors, inputs.n, ret, n_out, diag);
+		tensors_free(&inputs);
+		*ret_n = n_out;
+	}
+	finf_engine_close(engine);
+	return err;
+}
+
+/* ||a - b|| / ||b||; infinite when they differ in more than numbers, or hold what is none. */
+static double difference(const struct finf_tensor *a, const struct finf_tensor *b)
+{
+	const float *x = a->data, *y = b->data;
+	double off = 0, norm = 0;
+
+	if (a->dtype != b->dtype || a->bytes != b->bytes)
+		return INFINITY;
+	if (a->dtype != FINF_F32)
+		return memcmp(x, y, a->bytes) ? INFINITY : 0;
+	for (size_t i = 0; i < a->bytes / sizeof(float); i++) {
+		off += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
+		norm += (double)y[i] * y[i];
+	}
+	if (!isfinite(off) || !isfinite(norm))
+		return INFINITY;
+	return off > 0 ? sqrt(off / norm) : 0;
+}
+
+static int run_against(struct fictl *ctl, const struct run_opts *opts)
+{
+	struct finf_tensor a[PORTS_MAX] = {0}, b[PORTS_MAX] = {0};
+	const char *device = opts->device ? opts->device : "host";
+	struct finf_diag diag = {{0}};
+	uint32_t n_a = 0, n_b = 0;
+	double worst = 0;
+	int err = answers_on(opts, device, a, &n_a, &diag), rc = EXIT_DONE;
+
+	if (!err)
+		err = answers_on(opts, opts->against, b, &n_b, &diag);
+	for (uint32_t i = 0; !err && i < n_a; i++)
+		worst = fmax(worst, n_a == n_b ? difference(&a[i], &b[i]) : INFINITY);
+	if (err)
+		rc = failed(ctl, err, "%s", diag.text[0] ? diag.text : strerror(-err));
+	else if (!(worst <= AGAINST_MAX))
+		rc = failed(ctl, -EBADMSG, "%s on %s against %s: relative L2 %.3g, more than %g",
+			    opts->model, device, opts->against, worst, AGAINST_MAX);
+	else if (ctl->json)
+		rc = print_json(json_pack("{s:s, s:s, s:s, s:f}", "model", opts->model, "device", device,
+					  "against", opts->against, "relative_l2", worst));
+	else
+		printf("%s on %s against %s: relative L2 %.3g\n", opts->model, device, opts->against,
+		       worst);
+	free_outputs(a, PORTS_MAX);
+	free_outputs(b, PORTS_MAX);
+	return err == -ENODEV ? EXIT_CANNOT : rc;
+}
+
 static int cmd_run(struct fictl *ctl, int argc, char **argv)
 {
 	struct finf_engine_opts engine_opts = {.size = sizeof(engine_opts)};
@@ -323,6 +405,8 @@ static int cmd_run(struct fictl *ctl, int argc, char **argv)
 
 	if (rc != EXIT_DONE)
 		return rc;
+	if (opts.against)
+		return run_against(ctl, &opts);
 	engine_opts.device = opts.device;
 	engine_opts.threads = (uint32_t)opts.threads;
 	engine_opts.exact = opts.exact;
@@ -414,11 +498,13 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 const struct command commands_run[] = {
 	{"run",
 	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host|cuda[:N]]\n"
-	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]",
+	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]\n"
+	 "                 [--against DEVICE]",
 	 "run a model in this process, no daemon",
 	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
 	 "--optimize latency lets weights grow (Winograd's transform) where that was measured to be\n"
-	 "faster on this machine; memory, the default, never does.\n",
+	 "faster on this machine; memory, the default, never does.\n"
+	 "--against runs it once on each device and fails when the relative L2 is above 1e-4.\n",
 	 cmd_run},
 	{"infer", "NAME[:VERSION] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
 	 "one request to fid, which loads the model when it must", FILES_HELP, cmd_infer},
