@@ -31,7 +31,25 @@ FAKECUDA := $(BUILD)/tests/fakecuda/libcuda.so.1
 $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL)
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL)
 $(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_fakecuda \
 $(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
+
+# Programs that run under the preload library, which know nothing of it.
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup)
+$(BUILD)/tests/preload/app $(BUILD)/tests/preload/lookup: %: %.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
+$(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
+PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
+$(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
+		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+.PHONY: check-preload
+check-preload: $(PRELOAD_TESTS)
+	$(Q)tools/build/run-tests.sh $^
