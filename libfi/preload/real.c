@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -67,13 +68,16 @@ bool fip_off(void)
 /*
  * glibc has moved dlsym between libraries and given it other versions, and
  * dlvsym needs to be told one. So look where the loader would: the first object
- * after this one whose GNU hash table has the name, default version only.
+ * after this one whose GNU hash table has the name, default version only. The
+ * first call may come before any other library is ready, sanitizers' runtimes
+ * included, whose functions stand before libc's: nothing is called here.
  */
-struct search {
-	ElfW(Addr) self;
-	bool passed;
-	void *found;
-};
+static bool same(const char *a, const char *b)
+{
+	for (; *a && *a == *b; a++, b++)
+		;
+	return *a == *b;
+}
 
 static uint32_t gnu_hash(const char *name)
 {
@@ -92,14 +96,14 @@ struct tables {
 	const ElfW(Half) *versions;
 };
 
-static bool read_tables(const struct dl_phdr_info *info, const ElfW(Dyn) *dyn, struct tables *t)
+static bool read_tables(const struct link_map *map, struct tables *t)
 {
-	memset(t, 0, sizeof(*t));
-	for (; dyn->d_tag != DT_NULL; dyn++) {
+	*t = (struct tables){0};
+	for (const ElfW(Dyn) *dyn = map->l_ld; dyn->d_tag != DT_NULL; dyn++) {
 		ElfW(Addr) at = dyn->d_un.d_ptr;
 
-		if (at < info->dlpi_addr)
-			at += info->dlpi_addr;
+		if (at < map->l_addr)
+			at += map->l_addr;
 		if (dyn->d_tag == DT_SYMTAB)
 			t->symbols = (const void *)at;
 		else if (dyn->d_tag == DT_STRTAB)
@@ -112,48 +116,63 @@ static bool read_tables(const struct dl_phdr_info *info, const ElfW(Dyn) *dyn, s
 	return t->symbols && t->strings && t->hash;
 }
 
-static void *find_in(const struct dl_phdr_info *info, const struct tables *t, const char *name)
+static void *find_in(const struct link_map *map, const char *name)
 {
-	uint32_t buckets = t->hash[0], first = t->hash[1], bloom = t->hash[2];
-	const uint32_t *bucket = t->hash + 4 + bloom * (sizeof(ElfW(Addr)) / 4);
-	const uint32_t *chain = bucket + buckets;
-	uint32_t hash = gnu_hash(name), i = buckets ? bucket[hash % buckets] : 0;
+	const uint32_t *bucket, *chain;
+	uint32_t first, hash = gnu_hash(name), i;
+	struct tables t;
 
-	for (; i >= first && i; i++) {
-		const ElfW(Sym) *s = &t->symbols[i];
+	if (!read_tables(map, &t) || !t.hash[0])
+		return NULL;
+	first = t.hash[1];
+	bucket = t.hash + 4 + t.hash[2] * (sizeof(ElfW(Addr)) / 4); /* behind the Bloom filter */
+	chain = bucket + t.hash[0];
+	for (i = bucket[hash % t.hash[0]]; i && i >= first; i++) {
+		const ElfW(Sym) *s = &t.symbols[i];
 		uint32_t entry = chain[i - first];
-		bool is_default = !t->versions || !(t->versions[i] & 0x8000);
+		bool is_default = !t.versions || !(t.versions[i] & 0x8000);
 
 		if ((entry | 1) == (hash | 1) && s->st_shndx != SHN_UNDEF && is_default &&
-		    !strcmp(t->strings + s->st_name, name))
-			return (void *)(info->dlpi_addr + s->st_value);
+		    same(t.strings + s->st_name, name))
+			return (void *)(map->l_addr + s->st_value);
 		if (entry & 1)
 			break;
 	}
 	return NULL;
 }
 
-static int visit(struct dl_phdr_info *info, size_t bytes, void *ctx)
+/* The loader's list of objects, by way of the program's own dynamic section. */
+static const struct link_map *first_object(void)
 {
+	const ElfW(Phdr) *phdr = (const void *)getauxval(AT_PHDR);
+	size_t n = getauxval(AT_PHNUM);
 	const ElfW(Dyn) *dyn = NULL;
-	struct search *search = ctx;
-	struct tables tables;
-	bool self = false;
+	ElfW(Addr) base = 0;
 
-	(void)bytes;
-	for (int i = 0; i < info->dlpi_phnum; i++) {
-		const ElfW(Phdr) *p = &info->dlpi_phdr[i];
-		ElfW(Addr) from = info->dlpi_addr + p->p_vaddr;
+	for (size_t i = 0; i < n; i++)
+		if (phdr[i].p_type == PT_PHDR)
+			base = (ElfW(Addr))phdr - phdr[i].p_vaddr;
+	for (size_t i = 0; i < n; i++)
+		if (phdr[i].p_type == PT_DYNAMIC)
+			dyn = (const void *)(base + phdr[i].p_vaddr);
+	for (; dyn && dyn->d_tag != DT_NULL; dyn++)
+		if (dyn->d_tag == DT_DEBUG && dyn->d_un.d_ptr)
+			return ((const struct r_debug *)dyn->d_un.d_ptr)->r_map;
+	return NULL;
+}
 
-		if (p->p_type == PT_DYNAMIC)
-			dyn = (const void *)from;
-		if (p->p_type == PT_LOAD && search->self >= from && search->self < from + p->p_memsz)
-			self = true;
+static void *find_dlsym(void)
+{
+	const struct link_map *map = first_object();
+	void *at = NULL;
+
+	while (map && map->l_ld != _DYNAMIC) /* that of this object */
+		map = map->l_next;
+	while (map && !at) {
+		map = map->l_next;
+		at = map ? find_in(map, "dlsym") : NULL;
 	}
-	if (search->passed && dyn && read_tables(info, dyn, &tables))
-		search->found = find_in(info, &tables, "dlsym");
-	search->passed |= self;
-	return search->found != NULL;
+	return at;
 }
 
 void *(*fip_dlsym(void))(void *, const char *)
@@ -162,10 +181,7 @@ void *(*fip_dlsym(void))(void *, const char *)
 	void *at = atomic_load_explicit(&known, memory_order_relaxed);
 
 	if (!at) {
-		struct search search = {.self = (ElfW(Addr))fip_calls};
-
-		dl_iterate_phdr(visit, &search);
-		at = search.found;
+		at = find_dlsym();
 		atomic_store_explicit(&known, at, memory_order_relaxed);
 	}
 	return (void *(*)(void *, const char *))at;

@@ -419,6 +419,7 @@ START_TEST(test_hundred_cycles)
 		wait_app(&app, "state", "\"running\"");
 		ck_assert_uint_eq(app_free_bytes(&app), before);
 	}
+	ck_assert_str_eq(ASK(&app, "free %" PRIx64, at[2]), "0");
 	app_end(&app);
 }
 END_TEST
