@@ -145,7 +145,7 @@ int fid_app_join(struct fid_apps *apps, pid_t pid, uid_t uid,
 				.ctx = ctx, .info = {.pid = pid, .uid = uid}};
 	apps->first = app;
 	*ret_app = app;
-	fid_log(FID_INFO, "app=%d joined uid=%u", (int)pid, (unsigned)uid);
+	fid_log(FID_DEBUG, "app=%d joined uid=%u", (int)pid, (unsigned)uid);
 	return 0;
 }
 
@@ -184,7 +184,7 @@ int fid_app_report(struct fid_app *app, const struct finf_wire_app *said, int *f
 	clean_name(app->info.said.name);
 	keep_contents(app, fd);
 	if (before != said->state && before)
-		fid_log(FID_INFO, "app=%d state=%u bytes=%" PRIu64, (int)app->info.pid, said->state,
+		fid_log(FID_DEBUG, "app=%d state=%u bytes=%" PRIu64, (int)app->info.pid, said->state,
 			said->bytes);
 	if (said->done)
 		end_waiters(app, has_id, said->done, said->result);
@@ -205,7 +205,7 @@ void fid_app_leave(struct fid_app *app)
 	*link = app->next;
 	if (app->contents >= 0)
 		close(app->contents);
-	fid_log(FID_INFO, "app=%d left", (int)app->info.pid);
+	fid_log(FID_DEBUG, "app=%d left", (int)app->info.pid);
 	end_waiters(app, any, 0, -ESRCH);
 	free(app);
 }

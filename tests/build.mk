@@ -37,8 +37,8 @@ $(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
 # Programs that run under the preload library, which know nothing of it.
-PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup)
-$(BUILD)/tests/preload/app $(BUILD)/tests/preload/lookup: %: %.o
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup cost)
+$(addprefix $(BUILD)/tests/preload/,app lookup cost): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
 $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)

@@ -5,6 +5,7 @@
  * lease: without it nobody may keep the program paused, so it resumes.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +23,7 @@
 #define REPORT_MS    20	 /* changes of size are told this often at most */
 #define RETRY_MS     50	 /* between two tries to get memory back */
 #define ANSWER_NS    2000000000u /* fid has not said "resume" by then: it is not needed for that */
+#define HIGH_FD	     600
 #define TRIES	     20	 /* at a driver that fails for other reasons than memory */
 #define STACK_BYTES  ((size_t)1 << 20)
 
@@ -37,10 +39,22 @@ static struct {
 	enum finf_wire_app_state state;
 	uint64_t resume_id; /* of the command that is being carried out, 0 = none */
 	uint64_t asked_ns;  /* since when fid is asked to resume, 0 = not */
+	uint64_t dialled_ns, reported_ns;
 	unsigned failures;
 	uint8_t in[sizeof(struct finf_wire_header) + 64];
 	size_t n_in;
 } self = {.sock = -1, .state = FINF_WIRE_APP_RUNNING};
+
+/* Out of the way: some programs close or claim the low numbers they did not open. */
+static int move_up(int fd)
+{
+	int high = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+
+	if (high < 0)
+		return fd;
+	close(fd);
+	return high;
+}
 
 /* ---- the wire -------------------------------------------------------------------------- */
 
@@ -99,8 +113,10 @@ static void report(uint64_t done, int result)
 
 	if (!self.greeted)
 		return;
-	if (paused && fip_gate_wanted())
+	if (paused && fip_gate_wanted()) {
 		app.flags |= FINF_WIRE_APP_WANTS;
+		self.asked_ns = self.asked_ns ? self.asked_ns : fip_now_ns();
+	}
 	if (atomic_load(&fip_no_vmm))
 		app.flags |= FINF_WIRE_APP_NO_VMM;
 	snprintf(app.name, sizeof(app.name), "%s", program_invocation_short_name);
@@ -132,7 +148,7 @@ static void dial(void)
 
 	if (!socket_path(addr.sun_path, sizeof(addr.sun_path)))
 		return;
-	sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	sock = move_up(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
 	if (sock < 0)
 		return;
 	if (connect(sock, (const struct sockaddr *)&addr, sizeof(addr)) < 0) {
@@ -255,7 +271,6 @@ static void look_after_pause(void)
 	if (!self.greeted) {
 		begin_resume(0);
 	} else if (wanted && !self.asked_ns) {
-		self.asked_ns = fip_now_ns();
 		report(0, 0);
 	} else if (wanted && fip_now_ns() - self.asked_ns > ANSWER_NS) {
 		begin_resume(0);
@@ -340,44 +355,57 @@ static void receive(void)
 
 /* ---- the thread -------------------------------------------------------------------------------- */
 
-static int wait_ms(uint64_t reported_ns)
+static int wait_ms(void)
 {
+	if (wake_fd < 0)
+		return RETRY_MS;
 	if (self.state != FINF_WIRE_APP_RUNNING &&
 	    (self.state == FINF_WIRE_APP_RESUMING || !self.greeted || fip_gate_wanted()))
 		return RETRY_MS;
-	if (self.greeted && dirty && fip_now_ns() - reported_ns < REPORT_MS * 1000000u)
+	if (self.greeted && dirty)
 		return REPORT_MS;
 	return self.sock < 0 && !self.strangers ? RECONNECT_MS : -1;
 }
 
+static void redial(void)
+{
+	uint64_t now = fip_now_ns();
+
+	if (self.sock >= 0 || self.strangers ||
+	    (self.dialled_ns && now - self.dialled_ns < RECONNECT_MS * 1000000ull))
+		return;
+	self.dialled_ns = now;
+	dial();
+}
+
+static void wait_for_word(void)
+{
+	struct pollfd fds[2] = {{wake_fd, POLLIN, 0}, {self.sock, POLLIN, 0}};
+	uint64_t word;
+
+	if (poll(fds, 2, wait_ms()) <= 0)
+		return;
+	if (fds[0].revents & POLLNVAL)
+		wake_fd = -1; /* closed by the program: look now and then */
+	else if (fds[0].revents && read(wake_fd, &word, sizeof(word)) < 0)
+		return; /* nothing there after all */
+	if (fds[1].revents)
+		receive();
+}
+
 static void *run(void *unused)
 {
-	uint64_t reported_ns = 0, dialled_ns = 0, word;
-
-	(void)unused;
 	for (;;) {
-		struct pollfd fds[2] = {{wake_fd, POLLIN, 0}, {self.sock, POLLIN, 0}};
-		uint64_t now = fip_now_ns();
-
-		if (self.sock < 0 && !self.strangers &&
-		    (!dialled_ns || now - dialled_ns >= RECONNECT_MS * 1000000ull)) {
-			dialled_ns = now;
-			dial();
-			fds[1].fd = self.sock;
-		}
-		if (poll(fds, 2, wait_ms(reported_ns)) > 0) {
-			if (fds[0].revents && read(wake_fd, &word, sizeof(word)) < 0 && errno != EAGAIN)
-				return NULL;
-			if (fds[1].revents)
-				receive();
-		}
+		redial();
+		wait_for_word();
 		look_after_pause();
-		if (dirty && fip_now_ns() - reported_ns >= REPORT_MS * 1000000u) {
+		if (dirty && fip_now_ns() - self.reported_ns >= REPORT_MS * 1000000u) {
 			dirty = false;
-			reported_ns = fip_now_ns();
+			self.reported_ns = fip_now_ns();
 			report(0, 0);
 		}
 	}
+	return unused;
 }
 
 /* Whoever sees `dirty` set already knows that the thread has been woken. */
@@ -423,7 +451,7 @@ static void start(void)
 	pthread_attr_t attr;
 	pthread_t thread;
 
-	wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	wake_fd = move_up(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (wake_fd < 0)
 		return;
 	pthread_atfork(NULL, NULL, in_child);

@@ -16,11 +16,29 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "device/cuda/cu.h"
+#include "preload/preload.h"
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
 #define MIB ((uint64_t)1 << 20)
 #define WAIT_MS 60000
+
+/* The library's own declarations against those that are proven with the vendor's header. */
+#define SAME(ours, theirs) _Static_assert((long)(ours) == (long)(theirs), #ours)
+SAME(sizeof(struct fip_allocation), sizeof(struct finf_cu_allocation));
+SAME(offsetof(struct fip_allocation, handle_types),
+     offsetof(struct finf_cu_allocation, handle_types));
+SAME(offsetof(struct fip_allocation, location), offsetof(struct finf_cu_allocation, location));
+SAME(offsetof(struct fip_allocation, flags), offsetof(struct finf_cu_allocation, flags));
+SAME(sizeof(struct fip_access), sizeof(struct finf_cu_access));
+SAME(offsetof(struct fip_access, flags), offsetof(struct finf_cu_access, flags));
+SAME(FIP_PINNED, FINF_CU_ALLOCATION_PINNED);
+SAME(FIP_DEVICE, FINF_CU_LOCATION_DEVICE);
+SAME(FIP_POSIX_HANDLE, FINF_CU_HANDLE_POSIX);
+SAME(FIP_READ_WRITE, FINF_CU_ACCESS_READ_WRITE);
+SAME(FIP_ERROR_OUT_OF_MEMORY, FINF_CU_ERROR_OUT_OF_MEMORY);
+SAME(FIP_ERROR_NOT_FOUND, FINF_CU_ERROR_NOT_FOUND);
 
 static struct test_fid fid;
 
@@ -705,6 +723,32 @@ START_TEST(test_driver_fails_while_pausing)
 }
 END_TEST
 
+/* The first try to resume fails half-way: it is undone, and the next brings everything back. */
+START_TEST(test_driver_fails_while_resuming)
+{
+	static const char *const calls[] = {"cuMemCreate:5:2", "cuMemMap:5:1", "cuMemSetAccess:4:1",
+					    "cuMemcpyHtoD_v2:3:1"};
+	uint64_t at[2], sum[2], before;
+	struct app app;
+
+	setenv("FAKECUDA_FAIL", calls[_i], 1);
+	app = app_dlsym();
+	unsetenv("FAKECUDA_FAIL");
+	for (unsigned i = 0; i < 2; i++) {
+		at[i] = app_alloc(&app, 4 * MIB);
+		app_store(&app, at[i], 4 * MIB, i);
+		sum[i] = app_sum(&app, at[i], 4 * MIB);
+	}
+	before = app_free_bytes(&app);
+	app_pause(&app);
+	app_resume(&app);
+	for (unsigned i = 0; i < 2; i++)
+		ck_assert_uint_eq(app_sum(&app, at[i], 4 * MIB), sum[i]);
+	ck_assert_uint_eq(app_free_bytes(&app), before);
+	app_end(&app);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("preload");
@@ -733,6 +777,7 @@ Suite *test_suite(void)
 	tcase_add_test(under, test_fid_that_hangs);
 	tcase_add_test(under, test_without_fid);
 	tcase_add_loop_test(under, test_driver_fails_while_pausing, 0, 2);
+	tcase_add_loop_test(under, test_driver_fails_while_resuming, 0, 4);
 	suite_add_tcase(suite, under);
 	return suite;
 }
