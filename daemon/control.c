@@ -576,6 +576,92 @@ static void cmd_probes(struct fid_control *control, const json_t *request)
 			      "last_load_after_ns", NUMBER(counts.last_load_after_ns)));
 }
 
+/* ---- programs under the preload library ---------------------------------------------------------- */
+
+static void append_app(void *ctx, const struct fid_app_info *info)
+{
+	static const char *const names[] = {"new", "running", "pausing", "paused", "resuming"};
+	const struct finf_wire_app *said = &info->said;
+
+	json_array_append_new(ctx, json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:b}", "pid",
+					     NUMBER(info->pid), "uid", NUMBER(info->uid), "name",
+					     said->name, "state", names[said->state], "bytes",
+					     NUMBER(said->bytes), "pausable_bytes",
+					     NUMBER(said->pausable_bytes), "quota",
+					     NUMBER(said->quota_bytes), "vmm",
+					     !(said->flags & FINF_WIRE_APP_NO_VMM)));
+}
+
+static void cmd_apps(struct fid_control *control, const json_t *request)
+{
+	json_t *apps = json_array();
+
+	(void)request;
+	fid_apps_list(control->apps, append_app, apps);
+	answer_json(control, 0, json_pack("{s:o}", "apps", apps));
+}
+
+static const char *app_error(int result)
+{
+	switch (result) {
+	case -ENOENT:
+		return "no program with that pid is under libfi-preload.so";
+	case -ESRCH:
+		return "the program has ended";
+	case -ETIME:
+		return "the program has not finished in time; it goes on trying";
+	case -EBUSY:
+		return "the program does not come to rest: a call or a stream capture goes on";
+	case -EOPNOTSUPP:
+		return "nothing of the program's memory can be taken away";
+	case -ECANCELED:
+		return "given up: the program needed its memory, or another command came";
+	default:
+		return strerror(-result);
+	}
+}
+
+static void app_done(void *ctx, int result)
+{
+	struct fid_control *control = ctx;
+
+	if (result)
+		refuse(control, result, "%s", app_error(result));
+	else
+		answer_json(control, 0, json_object());
+}
+
+static void order_app(struct fid_control *control, const json_t *request,
+		      enum finf_wire_app_order order, uint64_t bytes)
+{
+	json_int_t pid = json_integer_value(json_object_get(request, "pid"));
+
+	if (pid < 1 || pid > INT32_MAX)
+		refuse(control, -EINVAL, "the command needs \"pid\"");
+	else
+		fid_app_order(control->apps, (pid_t)pid, order, bytes, app_done, control);
+}
+
+static void cmd_app_pause(struct fid_control *control, const json_t *request)
+{
+	order_app(control, request, FINF_WIRE_APP_PAUSE, 0);
+}
+
+static void cmd_app_resume(struct fid_control *control, const json_t *request)
+{
+	order_app(control, request, FINF_WIRE_APP_RESUME, 0);
+}
+
+static void cmd_app_quota(struct fid_control *control, const json_t *request)
+{
+	const json_t *bytes = json_object_get(request, "bytes");
+
+	if (!json_is_integer(bytes) || json_integer_value(bytes) < 0)
+		refuse(control, -EINVAL, "the command needs \"bytes\", 0 for no quota");
+	else
+		order_app(control, request, FINF_WIRE_APP_QUOTA, (uint64_t)json_integer_value(bytes));
+}
+
 static const struct {
 	const char *name;
 	bool admin;
@@ -585,7 +671,9 @@ static const struct {
 	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
 	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
 	{"remove", true, cmd_remove},  {"probes", false, cmd_probes}, {"probe-add", true, cmd_probe_add},
-	{"probe-rm", true, cmd_probe_rm},
+	{"probe-rm", true, cmd_probe_rm}, {"apps", false, cmd_apps},
+	{"app-pause", true, cmd_app_pause}, {"app-resume", true, cmd_app_resume},
+	{"app-quota", true, cmd_app_quota},
 };
 
 void fid_control(struct fid_control *control, const char *text, size_t len)

@@ -61,8 +61,26 @@ $(fakecuda_KERNELS): libfi/device/cuda/kernels/kernels.cu
 $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c)) $(fakecuda_KERNELS)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL) -lm
 $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
 $(BUILD)/tests/integration/test_cuda_tools: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
+
+# Programs that run under the preload library, which know nothing of it.
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup cost)
+$(addprefix $(BUILD)/tests/preload/,app lookup cost): %: %.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
+$(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
+PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
+$(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
+		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+.PHONY: check-preload
+check-preload: $(PRELOAD_TESTS)
+	$(Q)tools/build/run-tests.sh $^

@@ -5,6 +5,7 @@
 ## make check           install what is missing, build, and run every test this machine can run
 ## make check-fast      unit tests and structure checks: under a minute, no root
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
+## make check-preload  the tests of the preload library
 ## make check-bpf       the tests of the BPF programs and fid-probe, as root
 ## make gpu-bundle      build/gpu-bundle, to run on a machine with an NVIDIA driver: run.sh there
 ## make bench           round trip and swap-ins against fio, as tables (minutes)
@@ -39,9 +40,9 @@ demo: deps-demo
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory check-all
 
-check-structure: $(BUILD)/libfi.so
+check-structure: $(BUILD)/libfi.so $(BUILD)/libfi-preload.so
 	$(Q)tools/build/check-layers.sh
-	$(Q)tools/build/check-exports.sh $(BUILD)/libfi.so
+	$(Q)tools/build/check-exports.sh $(BUILD)/libfi.so $(BUILD)/libfi-preload.so
 	$(Q)tools/build/check-headers.sh $(CC) $(filter -std=% -D% -I%,$(CFLAGS_ALL)) -Wall -Wextra
 
 check-fast: check-structure $(UNIT_TESTS)
@@ -53,7 +54,8 @@ SANITIZED := build/sanitize
 check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
-		$(bpf_TESTS) $(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%)
+		$(PRELOAD_TESTS) $(bpf_TESTS) $(UNIT_SRCS:%.c=$(SANITIZED)/%) \
+		$(INTEGRATION_SRCS:%.c=$(SANITIZED)/%) $(PRELOAD_TESTS:$(BUILD)/%=$(SANITIZED)/%)
 
 .PHONY: check-bpf
 check-bpf: all $(bpf_TESTS)
@@ -75,6 +77,7 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	install -m 755 $(BUILD)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION)
 	ln -sf libfi.so.$(VERSION) $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR)
 	ln -sf libfi.so.$(VERSION_MAJOR) $(DESTDIR)$(libdir)/libfi.so
+	install -m 755 $(BUILD)/libfi-preload.so $(DESTDIR)$(libdir)
 	install -m 644 $(BUILD)/libfi.a $(DESTDIR)$(libdir)
 	install -m 644 $(HEADERS) $(DESTDIR)$(includedir)/fusedinf
 	install -m 644 $(BUILD)/fusedinf.pc $(DESTDIR)$(pkgconfigdir)
@@ -91,7 +94,7 @@ install: all # the configuration is left alone when it is there, also by uninsta
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/fid $(DESTDIR)$(bindir)/fictl $(DESTDIR)$(bindir)/fid-probe \
-		$(DESTDIR)$(libdir)/libfi.a \
+		$(DESTDIR)$(libdir)/libfi.a $(DESTDIR)$(libdir)/libfi-preload.so \
 		$(DESTDIR)$(libdir)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR) \
 		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
 		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \

@@ -205,6 +205,7 @@ static void start(void)
 	fake.delay_us = setting("FAKECUDA_DELAY_US", 200);
 	for (unsigned i = 0; i < MAX_DEVICES; i++)
 		fake.ctx[i].device = i;
+	memory_share(getenv("FAKECUDA_SHARED"));
 	read_failures();
 	fake.pid = getpid();
 }
