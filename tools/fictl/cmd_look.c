@@ -66,6 +66,11 @@ static void print_status(const json_t *s)
 	       json_is_true(json_object_get(s, "draining")) ? ", draining" : "");
 	printf("device    %s, %" PRIu64 " threads, %s\n", json_text(s, "device"),
 	       json_number(s, "threads"), json_text(s, "target"));
+	if (json_number(s, "device_resets") || strcmp(json_text(s, "device_state"), "ok"))
+		printf("          %s after %" PRIu64 " resets%s%s\n", json_text(s, "device_state"),
+		       json_number(s, "device_resets"),
+		       json_object_get(s, "device_error") ? ": " : "",
+		       json_text(s, "device_error"));
 	printf("pool      %s (%s, %s pages): weights %s, activations %s, free %s, largest hole %s\n",
 	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
 	       json_text(pool, "pages"), bytes_text(json_number(pool, "weights")),
