@@ -210,21 +210,23 @@ static Onnx__ValueInfoProto *port(struct zoo *z, const char *name, size_t rank,
 
 struct zoo_map zoo_input(struct zoo *z, uint32_t channels, uint32_t size)
 {
-	const uint32_t dims[] = {1, channels, size, size};
+	const uint32_t side = z->side ? z->side : size;
+	const uint32_t dims[] = {1, channels, side, side};
 
 	push(z, &z->graph.n_input, &z->graph.input, port(z, "input", 4, dims));
-	return (struct zoo_map){"input", channels, size};
+	return (struct zoo_map){"input", channels, side};
 }
 
 struct zoo_map zoo_conv(struct zoo *z, struct zoo_map x, const char *name, struct zoo_conv conv)
 {
 	uint32_t groups = conv.groups ? conv.groups : 1;
-	const uint32_t dims[] = {conv.channels, x.channels / groups, conv.kernel, conv.kernel};
+	const uint32_t channels = z->narrow ? conv.channels / z->narrow : conv.channels;
+	const uint32_t dims[] = {channels, x.channels / groups, conv.kernel, conv.kernel};
 	size_t fan_in = (size_t)dims[1] * conv.kernel * conv.kernel;
 	Onnx__NodeProto *n = node(z, "Conv", &x);
 	struct param p = param(z, name, "weight", 4, dims);
 
-	weights_filters(p.data, conv.channels, fan_in, conv.gain, p.seed);
+	weights_filters(p.data, channels, fan_in, conv.gain, p.seed);
 	add_input(z, n, p.name);
 	if (conv.bias) {
 		p = param(z, name, "bias", 1, dims);
@@ -236,7 +238,7 @@ struct zoo_map zoo_conv(struct zoo *z, struct zoo_map x, const char *name, struc
 	attr_ints(z, n, "kernel_shape", 2, conv.kernel);
 	attr_ints(z, n, "pads", 4, conv.pad);
 	attr_ints(z, n, "strides", 2, conv.stride);
-	x.channels = conv.channels;
+	x.channels = channels;
 	x.size = (x.size + 2 * conv.pad - conv.kernel) / conv.stride + 1;
 	return x;
 }
