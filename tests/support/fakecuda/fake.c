@@ -170,6 +170,9 @@ enum finf_cu_result fake_enter(const char *name, unsigned needs)
 		if (is_sticky(code) && fake_current())
 			fake_current()->sticky = code;
 	}
+	/* Who is told of a fault may unmap what a copy was reading: nothing runs on. */
+	if (result && fake_current() && fake_current()->sticky && !fake_in_host_function)
+		context_drain(fake_current());
 	if (result)
 		pthread_mutex_unlock(&fake.lock);
 	return result;
@@ -348,6 +351,7 @@ enum finf_cu_result cuDeviceGetAttribute(int *ret, enum finf_cu_attribute which,
 		{FINF_CU_REGISTERED_HOST_POINTER, 1},
 		{FINF_CU_SHARED_PER_BLOCK_OPTIN, 65536},
 		{FINF_CU_VMM_SUPPORTED, 1},
+		{FINF_CU_POSIX_HANDLE_SUPPORTED, 1},
 	};
 	enum finf_cu_result result = enter_device(__func__, device);
 

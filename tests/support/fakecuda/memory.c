@@ -176,7 +176,7 @@ static void memory_free(struct memory *m)
 	memory_remove(m);
 }
 
-/* Mappings do not belong to a context and stay. */
+/* Mappings do not belong to a context and stay. After a fault nothing could be freed. */
 void memory_destroy(struct finf_cu_ctx *ctx)
 {
 	struct memory *m = fake.memory;
@@ -185,8 +185,9 @@ void memory_destroy(struct finf_cu_ctx *ctx)
 		struct memory *next = m->next;
 
 		if (m->ctx == ctx && m->kind != MAPPED) {
-			fake_violate("context destroyed: %zu bytes at %#llx were left behind",
-				     m->bytes, (unsigned long long)m->at);
+			if (!ctx->sticky)
+				fake_violate("context destroyed: %zu bytes at %#llx were left behind",
+					     m->bytes, (unsigned long long)m->at);
 			memory_free(m);
 		}
 		m = next;
