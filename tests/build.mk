@@ -39,6 +39,6 @@ $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
-$(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_cuda_kernels $(BUILD)/tests/unit/device/test_fakecuda \
-$(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
+$(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
+	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
