@@ -9,8 +9,9 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 .PHONY: gpu-probe
 gpu-probe: $(BUILD)/tests/gpu/probe
 
-# The zoo is part of fictl; its test writes networks itself.
-$(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
+# The zoo is part of fictl; these tests write networks themselves.
+$(BUILD)/tests/integration/test_zoo $(BUILD)/tests/integration/test_cuda \
+$(BUILD)/tests/integration/test_cuda_fid: $(zoo_OBJS)
 
 # The example is compiled against the shared library by its test.
 $(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.pc
@@ -41,4 +42,5 @@ $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
 $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
+$(BUILD)/tests/integration/test_cuda $(BUILD)/tests/integration/test_cuda_fid: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
