@@ -207,12 +207,17 @@ static void cmd_inspect(struct fid_control *control, const json_t *request)
 
 static json_t *pool_json(const struct fid_core_stats *s)
 {
-	return json_pack("{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes",
-			 NUMBER(s->mem.pool_bytes), "mode", s->pool_mode, "pages", s->pool_pages,
-			 "weights", NUMBER(s->mem.extent_bytes), "arena", NUMBER(s->mem.arena_bytes),
-			 "free", NUMBER(s->mem.free_bytes), "largest_hole",
-			 NUMBER(s->mem.largest_hole_bytes), "extents", NUMBER(s->mem.n_extents), "moves",
-			 NUMBER(s->mem.moves), "moved_bytes", NUMBER(s->mem.moved_bytes));
+	json_t *pool = json_pack(
+		"{s:I, s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "bytes",
+		NUMBER(s->mem.pool_bytes), "mode", s->pool_mode, "pages", s->pool_pages, "weights",
+		NUMBER(s->mem.extent_bytes), "arena", NUMBER(s->mem.arena_bytes), "free",
+		NUMBER(s->mem.free_bytes), "largest_hole", NUMBER(s->mem.largest_hole_bytes),
+		"extents", NUMBER(s->mem.n_extents), "moves", NUMBER(s->mem.moves), "moved_bytes",
+		NUMBER(s->mem.moved_bytes));
+
+	if (s->device_free_bytes != UINT64_MAX)
+		json_object_set_new(pool, "device_free", json_integer((json_int_t)s->device_free_bytes));
+	return pool;
 }
 
 static json_t *prefetch_json(const struct fid_core_stats *s)

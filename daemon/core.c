@@ -258,6 +258,10 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.prefetch_budget_bytes = core->prefetch_bytes,
 	};
 	memcpy(ret->http, core->http, sizeof(ret->http));
+	/* A device that is being reset is the exec thread's. */
+	if (core->fault.state != FID_DEVICE_OK ||
+	    finf_device_free_bytes(core->dev, &ret->device_free_bytes))
+		ret->device_free_bytes = UINT64_MAX;
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
 	finf_policy_prefetch(core->policy, &ret->prefetch);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))

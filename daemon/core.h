@@ -22,7 +22,7 @@ struct fid_core;
 
 struct fid_core_opts {
 	const char *root;   /* catalogue folder */
-	const char *device; /* "host" */
+	const char *device; /* "host", "cuda", "cuda:1" */
 	uint64_t pool_bytes;
 	uint64_t prefetch_bytes; /* loaded ahead and unused, at most; 0 = no prefetch */
 	const char *pool_mode; /* NULL = the device's choice */
@@ -138,6 +138,7 @@ struct fid_core_stats {
 	enum fid_device_state device_state;
 	uint32_t device_resets;
 	char device_error[256]; /* when it is gone */
+	uint64_t device_free_bytes; /* what the driver still has; UINT64_MAX: not told */
 	char target[256];
 	char http[64]; /* ADDR:PORT, "" when there is no such door */
 	uint32_t threads;

@@ -31,11 +31,14 @@ static uint64_t available_bytes(void)
 		   : (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t default_pool_bytes(void)
+/* A device that counts its own memory does not take the host's. */
+static uint64_t default_pool_bytes(struct finf_device *dev)
 {
-	uint64_t half = available_bytes() / 2;
+	uint64_t bytes;
 
-	return FINF_MIN(half, DEFAULT_POOL_MAX_BYTES) & ~(uint64_t)4095;
+	if (finf_device_free_bytes(dev, &bytes))
+		bytes = available_bytes();
+	return FINF_MIN(bytes / 2, DEFAULT_POOL_MAX_BYTES) & ~(uint64_t)4095;
 }
 
 static uint32_t default_threads(void)
@@ -65,8 +68,6 @@ static int take_opts(const struct finf_engine_opts *given, struct finf_engine_op
 	}
 	if (!ret->device)
 		ret->device = "host";
-	if (!ret->pool_bytes)
-		ret->pool_bytes = default_pool_bytes();
 	if (!ret->threads)
 		ret->threads = default_threads();
 	return 0;
@@ -76,10 +77,13 @@ static int open_parts(struct finf_engine *engine, const struct finf_engine_opts 
 		      struct finf_diag *diag)
 {
 	int err = finf_device_open(opts->device, &engine->dev, diag);
+	uint64_t pool_bytes = opts->pool_bytes;
 
-	if (!err)
-		err = finf_device_pool_new(engine->dev, opts->pool_bytes, NULL, &engine->pool,
-					   diag);
+	if (err)
+		return err;
+	if (!pool_bytes)
+		pool_bytes = default_pool_bytes(engine->dev);
+	err = finf_device_pool_new(engine->dev, pool_bytes, NULL, &engine->pool, diag);
 	if (err)
 		return err;
 	err = finf_mem_new(engine->dev, &engine->pool, &engine->mem);

@@ -64,16 +64,20 @@ static void print_status(const json_t *s)
 	printf("fid %s, pid %" PRIu64 ", up %s%s\n", json_text(s, "version"), json_number(s, "pid"),
 	       ns_text(json_number(s, "uptime_ns")),
 	       json_is_true(json_object_get(s, "draining")) ? ", draining" : "");
-	printf("device    %s, %" PRIu64 " threads, %s\n", json_text(s, "device"),
+	printf("device    %s, %" PRIu64 " threads, %s", json_text(s, "device"),
 	       json_number(s, "threads"), json_text(s, "target"));
+	if (json_object_get(pool, "device_free"))
+		printf(", %s free", bytes_text(json_number(pool, "device_free")));
+	putchar('\n');
 	if (json_number(s, "device_resets") || strcmp(json_text(s, "device_state"), "ok"))
 		printf("          %s after %" PRIu64 " resets%s%s\n", json_text(s, "device_state"),
 		       json_number(s, "device_resets"),
 		       json_object_get(s, "device_error") ? ": " : "",
 		       json_text(s, "device_error"));
-	printf("pool      %s (%s, %s pages): weights %s, activations %s, free %s, largest hole %s\n",
+	printf("pool      %s (%s, %s%s): weights %s, activations %s, free %s, largest hole %s\n",
 	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
-	       json_text(pool, "pages"), bytes_text(json_number(pool, "weights")),
+	       json_text(pool, "pages"), strcmp(json_text(pool, "pages"), "device") ? " pages" : " memory",
+	       bytes_text(json_number(pool, "weights")),
 	       bytes_text(json_number(pool, "arena")), bytes_text(json_number(pool, "free")),
 	       bytes_text(json_number(pool, "largest_hole")));
 	printf("models    %" PRIu64 " known, %" PRIu64 " resident, %" PRIu64 " loading\n",

@@ -407,7 +407,7 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 
 const struct command commands_run[] = {
 	{"run",
-	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
+	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host|cuda[:N]]\n"
 	 "                 [--repeat N] [--batch N] [--exact]",
 	 "run a model in this process, no daemon",
 	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n",
