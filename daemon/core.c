@@ -82,6 +82,7 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	core->loop = loop;
 	core->record_fd = -1;
 	pthread_mutex_init(&core->fault.device_lock, NULL);
+	pthread_mutex_init(&core->fault.close_lock, NULL);
 	core->metrics = opts->metrics;
 	core->started_ns = finf_now_ns();
 	err = alloc_tables(core);
@@ -157,6 +158,7 @@ void fid_core_free(struct fid_core *core)
 	if (core->record_fd >= 0)
 		close(core->record_fd);
 	finf_set_log(NULL, NULL);
+	pthread_mutex_destroy(&core->fault.close_lock);
 	pthread_mutex_destroy(&core->fault.device_lock);
 	free(core->events);
 	free(core->deferred);

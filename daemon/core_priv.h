@@ -63,6 +63,7 @@ struct fid_fault {
 	enum fid_device_state state;
 	uint32_t resets;
 	pthread_mutex_t device_lock; /* the background thread's use of the device against a reset */
+	pthread_mutex_t close_lock;  /* the loop's closing of models against a reset */
 	struct fid_op *held;	     /* preparations that wait for it */
 	/* of the job */
 	struct finf_loader *loader;
@@ -161,6 +162,8 @@ void fid_fault_begin(struct fid_core *core);
 void fid_fault_check(struct fid_core *core, int result);
 /** Was a preparation spoilt by a fault? Then it is kept, and begins again. */
 bool fid_fault_hold(struct fid_core *core, struct fid_op *op);
+/** finf_model_close(): what was captured for it is the device's. */
+void fid_model_close(struct fid_core *core, struct finf_model *model);
 void fid_fault_release(struct fid_core *core); /* those that were kept */
 
 /* step.c: events in, actions carried out */

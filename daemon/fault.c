@@ -27,9 +27,18 @@ static void reset_work(struct fid_job *job)
 	fault->loader = NULL;
 	pthread_mutex_lock(&fault->device_lock);
 	/* A copy that failed half way leaves a device that works. */
+	pthread_mutex_lock(&fault->close_lock);
 	if (finf_device_faulted(core->dev))
 		fault->result = finf_device_reset(core->dev, &fault->pool, &fault->diag);
+	pthread_mutex_unlock(&fault->close_lock);
 	pthread_mutex_unlock(&fault->device_lock);
+}
+
+void fid_model_close(struct fid_core *core, struct finf_model *model)
+{
+	pthread_mutex_lock(&core->fault.close_lock);
+	finf_model_close(model);
+	pthread_mutex_unlock(&core->fault.close_lock);
 }
 
 void fid_fault_release(struct fid_core *core)
@@ -104,7 +113,9 @@ void fid_fault_begin(struct fid_core *core)
 
 void fid_fault_check(struct fid_core *core, int result)
 {
-	if (result == -EREMOTEIO && finf_device_faulted(core->dev))
+	/* Known already: then the device is not asked, it may be in the middle of its reset. */
+	if (result == -EREMOTEIO &&
+	    (core->fault.state != FID_DEVICE_OK || finf_device_faulted(core->dev)))
 		fid_fault_begin(core);
 }
 

@@ -118,7 +118,7 @@ static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
-	finf_model_close(model->model);
+	fid_model_close(core, model->model);
 	fid_model_changed(core, model->name);
 	free(model);
 }
@@ -304,7 +304,7 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model)
 	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
 		return;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
-	finf_model_close(model->model);
+	fid_model_close(core, model->model);
 	model->model = NULL;
 	if (prepare(core, model)) {
 		model->state = FID_MODEL_FAILED;
