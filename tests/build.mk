@@ -35,7 +35,8 @@ CFLAGS_tests_support_fakecuda_fiber := -fno-sanitize=thread
 $(fakecuda_KERNELS): libfi/device/cuda/kernels/kernels.cu
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CFLAGS_ALL) -fno-sanitize=thread -Wno-unknown-pragmas -DFINF_K_CPU -x c -MMD -MP -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS_ALL) -O3 -fno-sanitize=thread -Wno-unknown-pragmas -DFINF_K_CPU \
+		-include tests/support/fakecuda/kernels.h -x c -MMD -MP -c -o $@ $<
 $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c)) $(fakecuda_KERNELS)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)

@@ -176,6 +176,29 @@ void finf_buffers_fini(struct finf_loader *loader)
 	loader->n_window = 0;
 }
 
+/* DIRECT: the pool is the only buffer. */
+static bool use_pool(struct finf_loader *loader, uint64_t lockable)
+{
+	int err = loader->visible ? finf_ring_register_pool(loader, lockable) : -EOPNOTSUPP;
+
+	if (err < 0)
+		finf_load_because(loader, "pool not registered: %s", strerror(-err));
+	return !err;
+}
+
+/* Without a ring a visible pool needs none. */
+static int use_staging(struct finf_loader *loader, uint64_t lockable)
+{
+	bool ring = loader->opts.mode != FINF_LOAD_PREAD;
+	int err = ring || !loader->visible ? make_staging(loader, lockable) : 0;
+
+	if (ring)
+		loader->opts.mode = FINF_LOAD_STAGING;
+	if (ring && !err)
+		finf_ring_register_staging(loader);
+	return err;
+}
+
 static int make_buffers(struct finf_loader *loader)
 {
 	enum finf_load_mode *mode = &loader->opts.mode;
@@ -184,23 +207,12 @@ static int make_buffers(struct finf_loader *loader)
 
 	if (*mode != FINF_LOAD_PREAD && finf_ring_init(loader) < 0)
 		*mode = FINF_LOAD_PREAD;
-	if (*mode == FINF_LOAD_DIRECT) {
-		err = loader->visible ? finf_ring_register_pool(loader, lockable) : -EOPNOTSUPP;
-		if (err < 0)
-			finf_load_because(loader, "pool not registered: %s", strerror(-err));
-		if (!err)
-			goto window;
-	}
-	if (*mode != FINF_LOAD_PREAD)
-		*mode = FINF_LOAD_STAGING;
-	if (*mode == FINF_LOAD_PREAD && loader->visible)
-		return 0;
-	err = make_staging(loader, lockable);
-	if (!err && *mode == FINF_LOAD_STAGING)
-		finf_ring_register_staging(loader);
-window:
-	loader->window = err ? NULL : calloc(loader->n_window, sizeof(*loader->window));
-	return err || loader->window ? err : -ENOMEM;
+	if (*mode != FINF_LOAD_DIRECT || !use_pool(loader, lockable))
+		err = use_staging(loader, lockable);
+	if (err || !loader->n_window)
+		return err;
+	loader->window = calloc(loader->n_window, sizeof(*loader->window));
+	return loader->window ? 0 : -ENOMEM;
 }
 
 /* A visible pool can always be read into without any buffers. */

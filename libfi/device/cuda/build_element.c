@@ -158,8 +158,9 @@ int finf_k_build_arith(struct finf_k_build *b)
 				     "the CUDA device divides no integers: it could not "
 				     "report a division by 0");
 	if (y->dtype != FINF_F32)
-		return broadcast(b, op, y->dtype == FINF_I32 ? FINF_K_FUNCTION_binary_i32
-							     : FINF_K_FUNCTION_binary_i64);
+		return broadcast(b, op,
+				 y->dtype == FINF_I32 ? FINF_K_FUNCTION_binary_i32
+						      : FINF_K_FUNCTION_binary_i64);
 	if (finf_k_count(left) == n && (finf_k_count(right) == n || finf_k_count(right) == 1))
 		return flat(b, op, n, finf_k_count(right) != n);
 	return broadcast(b, op, FINF_K_FUNCTION_binary);

@@ -4,12 +4,12 @@
 
 #include "device/cuda/node.h"
 
-#define DOT_ROWS_MAX 4	 /* up to here rows are multiplied one by one, at the speed of memory */
-#define DOT_WARPS    8	 /* of a block */
-#define FEW_CHANNELS 16	 /* a group with fewer outputs leaves most of a tile empty */
+#define DOT_ROWS_MAX  4	  /* up to here rows are multiplied one by one, at the speed of memory */
+#define DOT_WARPS     8	  /* of a block */
+#define FEW_CHANNELS  16  /* a group with fewer outputs leaves most of a tile empty */
 #define BLOCKS_WANTED 128 /* a product with fewer tiles is split along its sum */
-#define SPLIT_LEAST  128 /* steps of the sum that are worth a block */
-#define SPLITS_MAX   32
+#define SPLIT_LEAST   128 /* steps of the sum that are worth a block */
+#define SPLITS_MAX    32
 
 static unsigned tiles_of(unsigned n)
 {

@@ -8,7 +8,7 @@
 #include "device/cuda/node.h"
 
 #define THREADS	   256
-#define BLOCKS_MAX 4096 /* of a launch whose threads go round */
+#define BLOCKS_MAX 4096	     /* of a launch whose threads go round */
 #define WINDOW_MAX (1 << 28) /* so that sums of a few of them fit an int */
 
 static const struct {
@@ -210,9 +210,9 @@ struct finf_k_div finf_k_div(unsigned by)
 
 	while ((uint64_t)1 << div.shift < div.by)
 		div.shift++;
-	div.mul = (unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << div.shift) - div.by)) /
-				     div.by +
-			     1);
+	div.mul =
+		(unsigned)((((uint64_t)1 << 32) * (((uint64_t)1 << div.shift) - div.by)) / div.by +
+			   1);
 	return div;
 }
 

@@ -10,9 +10,9 @@
  * Prices of a small card (T4: 300 GB/s, 8 TFLOP/s of which these kernels reach
  * a third). Forms are compared with each other only, so the ratios matter.
  */
-#define START_NS   3000
-#define GBYTES	   250
-#define GFLOPS	   2500
+#define START_NS    3000
+#define GBYTES	    250
+#define GFLOPS	    2500
 #define COPY_GBYTES 200
 
 static uint64_t bytes_of(const struct finf_value *value)

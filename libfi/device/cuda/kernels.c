@@ -55,8 +55,8 @@ static int module_load(const struct finf_cuda_api *api, struct finf_cuda_kernels
 	void *values[] = {log, (void *)(uintptr_t)sizeof(log)};
 	enum finf_cu_result result;
 
-	result = api->cuModuleLoadDataEx(&kernels->module, finf_cuda_ptx,
-					 FINF_ARRAY_LEN(options), options, values);
+	result = api->cuModuleLoadDataEx(&kernels->module, finf_cuda_ptx, FINF_ARRAY_LEN(options),
+					 options, values);
 	if (!result)
 		return 0;
 	kernels->module = NULL;
@@ -142,9 +142,9 @@ static int call_launch(const struct finf_cuda_kernels *kernels, const struct fin
 
 		memcpy((char *)&full.args + call->pointers[i].at, &at, sizeof(at));
 	}
-	return finf_cuda_errno(api->cuLaunchKernel(kernels->functions[call->function],
-						   call->blocks, 1, 1, call->threads, 1, 1, 0,
-						   stream, params, NULL));
+	return finf_cuda_errno(api->cuLaunchKernel(kernels->functions[call->function], call->blocks,
+						   1, 1, call->threads, 1, 1, 0, stream, params,
+						   NULL));
 }
 
 int finf_cuda_kernel_launch(const struct finf_cuda_kernels *kernels,

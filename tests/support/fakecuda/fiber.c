@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fakecuda: kernels on the CPU - threads one after the other, or as fibers that meet at barriers. */
+/* fakecuda: kernels on the CPU - threads one after the other, or as fibers that meet at barriers.
+ */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -95,6 +96,7 @@ struct fiber {
 	enum state state;
 	uint8_t *stack;
 	void *asan;
+	unsigned swaps; /* exchanges so far */
 };
 
 struct block {
@@ -102,9 +104,9 @@ struct block {
 	const void *main_stack; /* for the address sanitizer */
 	size_t main_bytes;
 	struct fiber *fibers;
-	unsigned n, current;
+	unsigned n, n_slots, current;
 	bool backwards;
-	float *slots; /* per thread: what it offers to its warp */
+	float *slots; /* two per thread: what it offers to its warp, taking turns */
 	void (*thread)(const void *param);
 	const void *param;
 };
@@ -147,16 +149,18 @@ void fake_sync(void)
 	leave(AT_BLOCK);
 }
 
+/*
+ * One meeting is enough: who is a whole exchange ahead writes to the other
+ * slot, and cannot be two ahead before all have met once more.
+ */
 float fake_swap(float v, unsigned mask)
 {
 	unsigned i = fake_thread.thread;
-	float other;
+	float *slots = block->slots + (block->fibers[i].swaps++ & 1) * block->n_slots;
 
-	block->slots[i] = v;
+	slots[i] = v;
 	leave(AT_WARP);
-	other = block->slots[i ^ mask];
-	leave(AT_WARP);
-	return other;
+	return slots[i ^ mask];
 }
 
 static unsigned count(unsigned from, unsigned to, enum state state)
@@ -267,7 +271,8 @@ void fake_run_fibers(void (*thread)(const void *), const void *param,
 	uint8_t *stacks = aligned_alloc(64, n * STACK_BYTES);
 
 	own.fibers = fake_alloc(n * sizeof(*own.fibers));
-	own.slots = fake_alloc((n + WARP) * sizeof(*own.slots));
+	own.n_slots = n + WARP;
+	own.slots = fake_alloc(2 * own.n_slots * sizeof(*own.slots));
 	if (!stacks)
 		abort();
 	for (unsigned i = 0; i < n; i++)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fakecuda/kernels - the words of libfi/device/cuda/kernels/kernel.h for a C
+ * fakecuda/kernels - the words of libfi/device/cuda/kernels/kernel.cuh for a C
  * compiler: a kernel becomes a function that the fake runs once per thread.
  */
 #ifndef FI_TESTS_FAKECUDA_KERNELS_H
@@ -51,8 +51,8 @@ float fake_swap(float v, unsigned mask);
 	}                                                                                          \
 	__attribute__((constructor)) static void register_##name(void)                             \
 	{                                                                                          \
-		fakecuda_kernel("finf_" #name, launch_##name,                                      \
-				sizeof(struct finf_##name##_args), 0);                             \
+		fakecuda_kernel("finf_" #name, launch_##name, sizeof(struct finf_##name##_args),   \
+				0);                                                                \
 	}                                                                                          \
 	FINF_K_FN void body_##name(const struct finf_##name##_args p)
 

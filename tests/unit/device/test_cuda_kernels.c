@@ -6,6 +6,7 @@
 #include "device/cuda/kernels.h"
 #include "tests/support/fakedriver.h"
 #include "tests/unit/device/cases.h"
+#include "tests/unit/device/draw.h"
 
 /* ---- a device that is kernels and a stream --------------------------------------- */
 
@@ -88,8 +89,15 @@ static void bench_fini(struct bench *bench)
 
 #define OTHER(type, ...)                                                                           \
 	{                                                                                          \
-		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = { __VA_ARGS__ },        \
-		.dtype = FINF_##type, .ivalues = { 3, -70000, 5, 0, -1, 300 }                      \
+		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__},          \
+		.dtype = FINF_##type, .ivalues = {                                                 \
+			3,                                                                         \
+			-70000,                                                                    \
+			5,                                                                         \
+			0,                                                                         \
+			-1,                                                                        \
+			300                                                                        \
+		}                                                                                  \
 	}
 #define INDEX_IN(type, ...)                                                                        \
 	{                                                                                          \
@@ -237,6 +245,23 @@ START_TEST(nodes_equal_the_reference)
 }
 END_TEST
 
+START_TEST(random_nodes_equal_the_reference)
+{
+	struct bench bench;
+	struct drawn d;
+	char what[40];
+
+	bench_init(&bench);
+	for (uint64_t round = 0; round < 20; round++) {
+		draw_case(&d, (uint64_t)_i, round);
+		snprintf(what, sizeof(what), "draw %d, round %d", _i, (int)round);
+		d.row.what = what;
+		run_case(&bench, &d.row);
+	}
+	bench_fini(&bench);
+}
+END_TEST
+
 /* A constant that is all there is to fold stays an output: the only operator without a kernel. */
 START_TEST(every_operator_but_constant_runs)
 {
@@ -282,9 +307,8 @@ START_TEST(what_cannot_run_is_refused_by_name)
 
 	site_init(&site, row, 0);
 	finf_arena_init(&arena);
-	ck_assert_int_eq(
-		finf_cuda_describe(NULL, site.graph, 0, 1, NULL, 0, &arena, &list, &diag),
-		-EOPNOTSUPP);
+	ck_assert_int_eq(finf_cuda_describe(NULL, site.graph, 0, 1, NULL, 0, &arena, &list, &diag),
+			 -EOPNOTSUPP);
 	ck_assert_ptr_null(list.forms);
 	ck_assert_ptr_nonnull(strstr(diag.text, row->what));
 	ck_assert_ptr_nonnull(strstr(diag.text, row->op));
@@ -295,13 +319,8 @@ START_TEST(what_cannot_run_is_refused_by_name)
 END_TEST
 
 static const struct node_case conv = {
-	"conv",
-	"Conv",
-	11,
-	{ACT(1, 3, 5, 5), WEIGHT(20, 3, 3, 3), WEIGHT(20)},
-	3,
-	{{0}},
-	.want = WANT_ANY,
+	"conv", "Conv",		  11, {ACT(1, 3, 5, 5), WEIGHT(20, 3, 3, 3), WEIGHT(20)}, 3,
+	{{0}},	.want = WANT_ANY,
 };
 
 START_TEST(weights_in_other_layouts_are_refused)
@@ -370,8 +389,8 @@ END_TEST
 START_TEST(an_index_outside_yields_nan)
 {
 	static const struct node_case row = {
-		"gather", "Gather", 13, {ACT(5, 3), INDEX_IN(I64, 0, 1, 2, 3, 4, -5)}, 2, {{0}},
-		.want = WANT_ANY,
+		"gather", "Gather",	    13, {ACT(5, 3), INDEX_IN(I64, 0, 1, 2, 3, 4, -5)}, 2,
+		{{0}},	  .want = WANT_ANY,
 	};
 	int64_t index[6] = {4, 5, -6, 0, INT64_MIN, -5};
 	struct finf_form_table table;
@@ -426,8 +445,8 @@ START_TEST(a_kernel_outlives_its_module)
 		ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), 0);
 		ck_assert_mem_eq(x, y, sizeof(x));
 		finf_cuda_kernels_unload(bench.driver.api, bench.kernels, false);
-		ck_assert_int_eq(
-			finf_cuda_kernels_load(bench.driver.api, &bench.kernels, &diag), 0);
+		ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, &bench.kernels, &diag),
+				 0);
 	}
 	finf_cuda_kernel_free(kernel);
 	bench_fini(&bench);
@@ -531,7 +550,8 @@ START_TEST(the_fake_reads_ptx)
 
 		CU(f.api->cuModuleLoadDataEx(&module, images[i], 0, NULL, NULL));
 		if (i)
-			FAILS(NOT_FOUND, f.api->cuModuleGetFunction(&function, module, "finf_fill"));
+			FAILS(NOT_FOUND,
+			      f.api->cuModuleGetFunction(&function, module, "finf_fill"));
 		else
 			CU(f.api->cuModuleGetFunction(&function, module, "finf_fill"));
 		CU(f.api->cuModuleUnload(module));
@@ -548,6 +568,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, nodes_equal_the_reference, 0, (int)(rows + 15) / 16);
+	tcase_add_loop_test(tc, random_nodes_equal_the_reference, 0, 2 * FINF_ARRAY_LEN(draws));
 	tcase_add_test(tc, every_operator_but_constant_runs);
 	tcase_add_loop_test(tc, what_cannot_run_is_refused_by_name, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_test(tc, weights_in_other_layouts_are_refused);

@@ -135,6 +135,9 @@ START_TEST(an_upload_that_fails_fails_the_load)
 	f.fake.inject(rows[row].call, rows[row].nth, rows[row].code);
 	load = start_load(&f, &o);
 	ck_assert_int_eq(finf_load_wait(load, f.n, 0), -EREMOTEIO);
+	while (!atomic_load(&o.calls)) /* who waits may be first */
+		sched_yield();
+	ck_assert_int_eq(o.result, -EREMOTEIO);
 	ck_assert_uint_lt(finf_load_published(load), f.n);
 	finf_load_why(load, &diag);
 	ck_assert_msg(!strncmp(diag.text, "model: copying to the device, segment ", 38), "%s",

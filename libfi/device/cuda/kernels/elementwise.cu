@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels: an output depends on one element of each operand. */
-#include "device/cuda/kernels/kernel.h"
+#include "device/cuda/kernels/kernel.cuh"
 
 /* ---- activations, bounds ---------------------------------------------------------- */
 
@@ -13,7 +13,7 @@ FINF_K(unary)
 	first.kind = p.first.kind;
 	first.a = p.low ? *p.low : p.first.a;
 	first.b = p.high ? *p.high : p.first.b;
-	FINF_K_EACH(i, p.n / 4) {
+	FINF_K_EACH (i, p.n / 4) {
 		struct finf_k_four four = x[i];
 
 #pragma unroll
@@ -21,7 +21,7 @@ FINF_K(unary)
 			four.v[k] = activate(activate(four.v[k], first), p.act);
 		y[i] = four;
 	}
-	FINF_K_EACH(i, p.n % 4) {
+	FINF_K_EACH (i, p.n % 4) {
 		unsigned at = p.n / 4 * 4 + i;
 
 		p.y[at] = activate(activate(p.x[at], first), p.act);
@@ -35,7 +35,7 @@ FINF_K(unary)
 		const type *high = (const type *)p.high;                                           \
 		type *y = (type *)p.y;                                                             \
                                                                                                    \
-		FINF_K_EACH(i, p.n) {                                                              \
+		FINF_K_EACH (i, p.n) {                                                             \
 			type v = x[i];                                                             \
                                                                                                    \
 			v = low && v < *low ? *low : v;                                            \
@@ -69,7 +69,7 @@ FINF_K(flat)
 	struct finf_k_four *y = (struct finf_k_four *)p.y;
 	float one = p.b_is_one ? p.b[0] : 0;
 
-	FINF_K_EACH(i, p.n / 4) {
+	FINF_K_EACH (i, p.n / 4) {
 		struct finf_k_four left = a[i], right;
 
 		if (!p.b_is_one)
@@ -81,7 +81,7 @@ FINF_K(flat)
 			left.v[k] = activate(arith(left.v[k], right.v[k], p.op), p.act);
 		y[i] = left;
 	}
-	FINF_K_EACH(i, p.n % 4) {
+	FINF_K_EACH (i, p.n % 4) {
 		unsigned at = p.n / 4 * 4 + i;
 
 		p.y[at] = activate(arith(p.a[at], p.b_is_one ? one : p.b[at], p.op), p.act);
@@ -93,7 +93,7 @@ FINF_K(binary)
 	const float *a = (const float *)p.a, *b = (const float *)p.b;
 	float *y = (float *)p.y;
 
-	FINF_K_EACH(i, p.n)
+	FINF_K_EACH (i, p.n)
 		y[i] = activate(arith(a[walk_at(&p.at_a, i)], b[walk_at(&p.at_b, i)], p.op), p.act);
 }
 
@@ -104,7 +104,7 @@ FINF_K(binary)
 		const type *a = (const type *)p.a, *b = (const type *)p.b;                         \
 		type *y = (type *)p.y;                                                             \
                                                                                                    \
-		FINF_K_EACH(i, p.n) {                                                              \
+		FINF_K_EACH (i, p.n) {                                                             \
 			type left = a[walk_at(&p.at_a, i)], right = b[walk_at(&p.at_b, i)];        \
                                                                                                    \
 			y[i] = p.op == FINF_K_ADD   ? left + right                                 \
@@ -120,7 +120,7 @@ BINARY(unsigned long long, binary_i64)
 
 FINF_K(batchnorm)
 {
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned c = quotient(i, p.plane);
 		float factor;
 
@@ -199,7 +199,7 @@ FINF_K(cast)
 {
 	bool from_float = p.from == F32 || p.from == F64;
 
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		if (p.to == F32) /* not through double: one rounding */
 			((float *)p.y)[i] = from_float ? (float)load_float(p.x, p.from, i)
 						       : (float)load_int(p.x, p.from, i);

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels: elements go elsewhere. */
-#include "device/cuda/kernels/kernel.h"
+#include "device/cuda/kernels/kernel.cuh"
 
 FINF_K(transpose)
 {
-	FINF_K_EACH(i, p.n)
+	FINF_K_EACH (i, p.n)
 		move(p.y, i, p.x, (unsigned)walk_at(&p.at, i), p.each, p.act);
 }
 
 FINF_K(rows)
 {
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned row = i, at = split(&row, p.length);
 
 		move(p.y, row * p.pitch + at, p.x, i, p.each, p.act);
@@ -36,7 +36,7 @@ FINF_K(pad)
 	const long long bits = p.bits;
 	const void *cell = p.cell ? p.cell : &bits;
 
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned left = i;
 		bool inside = true;
 		int at = 0;
@@ -58,7 +58,7 @@ FINF_K(gather)
 {
 	const long long ones = -1;
 
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned outer = i, in = split(&outer, p.inner), which = split(&outer, p.indices);
 		long long at = p.wide ? ((const long long *)p.index)[which]
 				      : ((const int *)p.index)[which];
@@ -74,7 +74,7 @@ FINF_K(gather)
 
 FINF_K(fill)
 {
-	FINF_K_EACH(i, p.n)
+	FINF_K_EACH (i, p.n)
 #pragma unroll
 		for (unsigned k = 0; k < FINF_K_RANK; k++)
 			if (k == i)

@@ -11,7 +11,7 @@
  *
  * Each output is summed by one thread in the order of the inner index.
  */
-#include "device/cuda/kernels/kernel.h"
+#include "device/cuda/kernels/kernel.cuh"
 
 #define PART 4 /* rows and columns of a thread */
 
@@ -176,10 +176,9 @@ FINF_K_FN void conv_store(const struct finf_conv_args *p, unsigned share, unsign
 {
 	unsigned image = pixel, at = split(&image, p->out_plane);
 	unsigned channel = group * p->group_out + row;
-	unsigned long long y =
-		((unsigned long long)image * p->groups.by * p->group_out + channel) *
-			p->out_plane.by +
-		at;
+	unsigned long long y = ((unsigned long long)image * p->groups.by * p->group_out + channel) *
+				       p->out_plane.by +
+			       at;
 
 	if (p->partial)
 		p->partial[(unsigned long long)share * p->outputs + y] = sum;
@@ -205,8 +204,8 @@ FINF_K_BLOCK(conv)
 		load_factor(&left, w, row, p.group_out, (int)p.inner, k, last, 1);
 #pragma unroll
 		for (unsigned i = 0; i < FINF_K_DEPTH * FINF_K_TILE / FINF_K_THREADS; i++) {
-			unsigned d = FINF_K_THREAD / FINF_K_TILE +
-				     i * (FINF_K_THREADS / FINF_K_TILE);
+			unsigned d =
+				FINF_K_THREAD / FINF_K_TILE + i * (FINF_K_THREADS / FINF_K_TILE);
 
 			strip_put(&right, d, FINF_K_THREAD % FINF_K_TILE,
 				  k + d < last ? window_cell(&p, &pixel, k + d) : 0);
@@ -227,7 +226,7 @@ FINF_K_BLOCK(conv)
 
 FINF_K(conv_sum)
 {
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned channel = quotient(i, p.plane);
 		float sum = 0;
 
@@ -240,14 +239,14 @@ FINF_K(conv_sum)
 
 FINF_K(conv_direct)
 {
-	FINF_K_EACH(i, p.n) {
-		unsigned image = i, col = split(&image, p.out_cols), row = split(&image, p.out_rows);
+	FINF_K_EACH (i, p.n) {
+		unsigned image = i, col = split(&image, p.out_cols),
+			 row = split(&image, p.out_rows);
 		unsigned out = split(&image, p.out_channels), group = quotient(out, p.group_out);
 		const float *x = p.x + ((unsigned long long)image * p.channels +
 					(unsigned long long)group * p.group_in) *
 					       p.rows * p.cols;
-		const float *w =
-			p.w + (unsigned long long)out * p.group_in * p.taps[0] * p.taps[1];
+		const float *w = p.w + (unsigned long long)out * p.group_in * p.taps[0] * p.taps[1];
 		int row0 = (int)row * p.stride[0] - p.pad[0];
 		int col0 = (int)col * p.stride[1] - p.pad[1];
 		float sum = 0;

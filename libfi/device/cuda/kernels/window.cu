@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels: an output depends on some elements - pools, means, rows that sum to one. */
-#include "device/cuda/kernels/kernel.h"
+#include "device/cuda/kernels/kernel.cuh"
 
 /* ---- pools ------------------------------------------------------------------------------ */
 
@@ -46,7 +46,7 @@ FINF_K_FN float window_mean(const struct finf_pool_args *p, const float *x, int 
 
 FINF_K(pool)
 {
-	FINF_K_EACH(i, p.n) {
+	FINF_K_EACH (i, p.n) {
 		unsigned plane = i;
 		int col = (int)split(&plane, p.out_cols) * p.stride[1] - p.pad[1];
 		int row = (int)split(&plane, p.out_rows) * p.stride[0] - p.pad[0];
@@ -71,7 +71,7 @@ FINF_K_BLOCK(mean)
 		p.y[FINF_K_GROUP] = activate(sum / (float)p.count, p.act);
 }
 
-/* ---- softmax ---------------------------------------------------------------------------------- */
+/* ---- softmax ----------------------------------------------------------------------- */
 
 /* The largest element is taken off first, so that no exponential overflows. */
 FINF_K_BLOCK(softmax)

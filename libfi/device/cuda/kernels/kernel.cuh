@@ -1,43 +1,41 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * kernels/kernel - what the kernels are written in: CUDA C as far as it is C
- * too. One source, three compilers: clang without a toolkit (PTX), nvcc, and a
- * C compiler for tests (FINF_K_CPU, tests/support/fakecuda/kernels.h).
+ * too. One source, three compilers: clang without a toolkit (PTX), nvcc, and,
+ * with FINF_K_CPU, a C compiler that has read these words elsewhere before.
  *
  *   FINF_K(name)	a kernel without barriers; p is its struct finf_<name>_args
  *   FINF_K_BLOCK(name)	a kernel whose threads meet at FINF_K_SYNC() or in block_*();
  *			no thread of the block may leave before the last meeting
  */
-#ifndef FINF_CUDA_KERNELS_KERNEL_H
-#define FINF_CUDA_KERNELS_KERNEL_H
+#ifndef FINF_CUDA_KERNELS_KERNEL_CUH
+#define FINF_CUDA_KERNELS_KERNEL_CUH
 
 #include "device/cuda/kernels/args.h"
 
-#if defined(FINF_K_CPU)
-#include "tests/support/fakecuda/kernels.h"
-#else
+#if !defined(FINF_K_CPU)
 #if !defined(__NVCC__)
 /* clang without the toolkit's headers: the words of CUDA that are used. */
-#define __global__ __attribute__((global))
-#define __device__ __attribute__((device))
-#define __shared__ __attribute__((shared))
-#define FINF_K_THREAD  (unsigned)__nvvm_read_ptx_sreg_tid_x()
-#define FINF_K_BLOCK_N (unsigned)__nvvm_read_ptx_sreg_ntid_x()
-#define FINF_K_GROUP   (unsigned)__nvvm_read_ptx_sreg_ctaid_x()
-#define FINF_K_GROUP_N (unsigned)__nvvm_read_ptx_sreg_nctaid_x()
+#define __global__	     __attribute__((global))
+#define __device__	     __attribute__((device))
+#define __shared__	     __attribute__((shared))
+#define FINF_K_THREAD	     ((unsigned)__nvvm_read_ptx_sreg_tid_x())
+#define FINF_K_BLOCK_N	     ((unsigned)__nvvm_read_ptx_sreg_ntid_x())
+#define FINF_K_GROUP	     ((unsigned)__nvvm_read_ptx_sreg_ctaid_x())
+#define FINF_K_GROUP_N	     ((unsigned)__nvvm_read_ptx_sreg_nctaid_x())
 #define FINF_K_SWAP(v, mask) __nvvm_shfl_sync_bfly_f32(0xffffffffu, v, (int)(mask), 31)
 #else
-#define FINF_K_THREAD  threadIdx.x
-#define FINF_K_BLOCK_N blockDim.x
-#define FINF_K_GROUP   blockIdx.x
-#define FINF_K_GROUP_N gridDim.x
+#define FINF_K_THREAD	     threadIdx.x
+#define FINF_K_BLOCK_N	     blockDim.x
+#define FINF_K_GROUP	     blockIdx.x
+#define FINF_K_GROUP_N	     gridDim.x
 #define FINF_K_SWAP(v, mask) __shfl_xor_sync(0xffffffffu, v, (int)(mask))
 #endif
-#define FINF_K_SYNC()	   __syncthreads()
-#define FINF_K(name)	   extern "C" __global__ void finf_##name(const struct finf_##name##_args p)
-#define FINF_K_BLOCK(name) FINF_K(name)
-#define FINF_K_FN	   static __device__ inline __attribute__((always_inline))
-#define FINF_K_SHARED	   __shared__
+#define FINF_K_SYNC()	    __syncthreads()
+#define FINF_K(name)	    extern "C" __global__ void finf_##name(const struct finf_##name##_args p)
+#define FINF_K_BLOCK(name)  FINF_K(name)
+#define FINF_K_FN	    static __device__ inline __attribute__((always_inline))
+#define FINF_K_SHARED	    __shared__
 #define finf_k_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define finf_k_sqrt(x)	    __builtin_sqrtf(x)
 #endif
@@ -182,6 +180,8 @@ FINF_K_FN float block_sum(float v)
 	unsigned lane = FINF_K_THREAD & 31, warp = FINF_K_THREAD >> 5;
 
 	v = warp_sum(v);
+	if (FINF_K_BLOCK_N == 32)
+		return v;
 	FINF_K_SYNC(); /* part may still be read from the last time */
 	if (!lane)
 		part[warp] = v;
@@ -196,6 +196,8 @@ FINF_K_FN float block_max(float v)
 	unsigned lane = FINF_K_THREAD & 31, warp = FINF_K_THREAD >> 5;
 
 	v = warp_max(v);
+	if (FINF_K_BLOCK_N == 32)
+		return v;
 	FINF_K_SYNC();
 	if (!lane)
 		part[warp] = v;
