@@ -53,7 +53,7 @@ static char *ptx_names(const char *text)
 
 	*to++ = '\n';
 	while ((text = strstr(text, ".entry "))) {
-		const char *end = strpbrk(text, ")"), *open = end;
+		const char *end = strchr(text, ')'), *open = end;
 		size_t n;
 
 		text += strlen(".entry ");
