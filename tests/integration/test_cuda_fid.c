@@ -5,6 +5,7 @@
  * nothing else, and a device that does not come back.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include <fusedinf/engine.h>
 
 #include "base/base.h"
+#include "policy/record.h"
 #include "tests/support/fakedriver.h"
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
@@ -311,16 +313,36 @@ static void *ask_on(void *ctx)
 	return NULL;
 }
 
+/* What fid recorded, the fault in it, leads a fresh policy to the same actions. */
+static void replay(const char *path)
+{
+	struct finf_record_totals totals;
+	struct finf_diag diag = {""};
+	const void *data;
+	size_t bytes;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(finf_file_map(fd, &data, &bytes), 0);
+	close(fd);
+	ck_assert_msg(!finf_record_replay(data, bytes, &totals, &diag), "%s", diag.text);
+	ck_assert_uint_gt(totals.steps, 100);
+	finf_file_unmap(data, bytes);
+}
+
 /* In the middle of swapping: who waits for a load or for a turn never hears of the fault. */
 START_TEST(fault_among_many)
 {
+	char record[512];
+	const char *const args[] = {"--device", "cuda", "--record", record, NULL};
 	struct asker askers[ASKERS];
 	pthread_t threads[ASKERS];
 	struct test_fid fid;
 	int failed = 0;
 
 	setenv("FAKECUDA_FAIL", "KERNEL:300:700", 1);
-	fid_start(&fid, "many", "2M", cuda);
+	snprintf(record, sizeof(record), "%s", scratch_path("record"));
+	fid_start(&fid, "many", "2M", args);
 	import(&fid, crowd, FINF_ARRAY_LEN(crowd));
 	for (enum kind kind = DIGITS; kind < N_KINDS; kind++)
 		reference(kind); /* the threads only read */
@@ -335,6 +357,7 @@ START_TEST(fault_among_many)
 	ck_assert_int_eq(failed, 1);
 	ck_assert_int_eq(status_at(&fid, "device_resets"), 1);
 	fid_stop(&fid);
+	replay(record);
 	no_violations();
 }
 END_TEST
