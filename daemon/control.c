@@ -232,6 +232,13 @@ static json_t *prefetch_json(const struct fid_core_stats *s)
 			 (int)p->stopped);
 }
 
+static const char *const device_states[] = {
+	[FID_DEVICE_OK] = "ok",
+	[FID_DEVICE_LOST] = "faulted",
+	[FID_DEVICE_RESETTING] = "resetting",
+	[FID_DEVICE_GONE] = "lost",
+};
+
 static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 {
 	json_t *doc = json_pack("{s:s, s:I, s:I, s:s, s:I, s:s, s:b, s:o}", "version",
@@ -240,6 +247,10 @@ static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 				NUMBER(s->threads), "target", s->target, "draining", (int)s->draining,
 				"pool", pool_json(s));
 
+	json_object_set_new(doc, "device_state", json_string(device_states[s->device_state]));
+	json_object_set_new(doc, "device_resets", json_integer(s->device_resets));
+	if (s->device_error[0])
+		json_object_set_new(doc, "device_error", json_string(s->device_error));
 	json_object_set_new(doc, "models",
 			    json_pack("{s:I, s:I, s:I}", "known", NUMBER(s->known), "resident",
 				      NUMBER(s->resident), "loading", NUMBER(s->loading)));

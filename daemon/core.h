@@ -31,6 +31,8 @@ struct fid_core_opts {
 	struct fid_metrics *metrics; /* borrowed; for at least FID_MODELS_MAX models */
 };
 
+enum fid_device_state { FID_DEVICE_OK = 0, FID_DEVICE_LOST, FID_DEVICE_RESETTING, FID_DEVICE_GONE };
+
 enum fid_model_state { FID_MODEL_PREPARING = 0, FID_MODEL_READY, FID_MODEL_FAILED, FID_MODEL_GONE };
 
 /* What others may read about a model; the rest is in core.c. */
@@ -63,7 +65,7 @@ struct fid_request {
 	const struct finf_binding *binding;
 	struct finf_load *load; /* owned while running */
 	const void *weights;
-	void *arena;
+	char *zone_end; /* of the arena zone */
 
 	/* the caller fills these and keeps them alive until done() */
 	uint64_t deadline_ns;
@@ -134,6 +136,9 @@ struct fid_core_stats {
 	struct finf_mem_stats mem;
 	uint64_t policy_weight_bytes, policy_arena_bytes;
 	const char *device, *pool_mode, *pool_pages; /* static */
+	enum fid_device_state device_state;
+	uint32_t device_resets;
+	char device_error[256]; /* when it is gone */
 	uint64_t device_free_bytes; /* what the driver still has; UINT64_MAX: not told */
 	char target[256];
 	char http[64]; /* ADDR:PORT, "" when there is no such door */

@@ -120,7 +120,7 @@ static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
-	finf_model_close(model->model);
+	fid_model_close(core, model->model);
 	fid_model_changed(core, model->name);
 	free(model);
 }
@@ -234,9 +234,11 @@ static void prepare_work(struct fid_job *job)
 {
 	struct fid_op *op = op_of_job(job);
 
+	pthread_mutex_lock(&op->core->fault.device_lock);
 	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
 					   op->model->name, op->model->version, op->model->damaged,
 					   &op->opened, &op->file_bytes, &op->diag);
+	pthread_mutex_unlock(&op->core->fault.device_lock);
 }
 
 /* Nothing more is decided: whatever the job did or did not do, it ends here. */
@@ -254,7 +256,7 @@ static void prepare_finish(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_model *model = op->model;
 
-	if (stopped(op))
+	if (stopped(op) || fid_fault_hold(op->core, op))
 		return;
 	if (op->result) {
 		model->state = FID_MODEL_FAILED;
@@ -268,6 +270,17 @@ static void prepare_finish(struct fid_job *job)
 	fid_op_end(op, op->result, op->diag.text);
 }
 
+void fid_prepare_again(struct fid_op *op)
+{
+	if (stopped(op))
+		return;
+	op->resets = op->core->fault.resets;
+	op->diag.text[0] = 0;
+	op->job.work = prepare_work;
+	op->job.finish = prepare_finish;
+	fid_worker_add(op->core->background, &op->job);
+}
+
 static int prepare(struct fid_core *core, struct fid_model *model)
 {
 	struct fid_op *op = op_new(core, model, NULL, NULL);
@@ -275,9 +288,7 @@ static int prepare(struct fid_core *core, struct fid_model *model)
 	if (!op)
 		return -ENOMEM;
 	model->state = FID_MODEL_PREPARING;
-	op->job.work = prepare_work;
-	op->job.finish = prepare_finish;
-	fid_worker_add(core->background, &op->job);
+	fid_prepare_again(op);
 	return 0;
 }
 
@@ -295,7 +306,7 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model)
 	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
 		return;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
-	finf_model_close(model->model);
+	fid_model_close(core, model->model);
 	model->model = NULL;
 	if (prepare(core, model)) {
 		model->state = FID_MODEL_FAILED;
@@ -322,8 +333,10 @@ static void import_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_core *core = op->core;
 
+	pthread_mutex_lock(&core->fault.device_lock);
 	op->result = fid_catalogue_import(core->cat, core->dev, core->threads, op->fd,
 					  op->model->name, op->model->version, &op->diag);
+	pthread_mutex_unlock(&core->fault.device_lock);
 	if (op->result)
 		return;
 	prepare_work(job);
@@ -340,6 +353,7 @@ static void import_finish(struct fid_job *job)
 
 	if (stopped(op))
 		return;
+	fid_fault_check(core, op->result);
 	fid_log(op->result ? FID_WARNING : FID_INFO, "import model=%s:%" PRIu32 " result=\"%s\"",
 		model->name, model->version, op->result ? op->diag.text : "ok");
 	if (op->result) {

@@ -93,7 +93,6 @@ static void run_work(struct fid_job *job)
 	struct finf_run run = {
 		.size = sizeof(run),
 		.weights = request->weights,
-		.arena = request->arena,
 		.load = request->load,
 		.inputs = request->inputs,
 		.outputs = request->outputs,
@@ -106,8 +105,12 @@ static void run_work(struct fid_job *job)
 	request->result = bind_request(request);
 	if (!request->result && request->allocate)
 		request->result = allocate_outputs(request);
-	if (!request->result)
+	if (!request->result) {
+		/* Not the whole zone: where a shape has its arena must not hang on who else is there. */
+		run.arena = request->zone_end -
+			    fid_zone_bytes(finf_binding_arena_bytes(request->binding));
 		request->result = finf_binding_run(request->binding, &run, &request->diag);
+	}
 	request->done_ns = finf_now_ns();
 }
 
@@ -124,6 +127,7 @@ static void run_finish(struct fid_job *job)
 	request->running = false;
 	finf_load_unref(request->load);
 	request->load = NULL;
+	fid_fault_check(core, request->result);
 	fid_step(core, (struct finf_event){.kind = FINF_EV_RAN,
 					   .id = id,
 					   .model = model->index,
@@ -140,7 +144,7 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 
 	request->running = true;
 	request->weights = finf_mem_address(core->mem, model->extent);
-	request->arena = finf_mem_arena(core->mem, zone_bytes);
+	request->zone_end = (char *)finf_mem_arena(core->mem, zone_bytes) + zone_bytes;
 	request->load = model->load;
 	if (request->load) {
 		finf_load_ref(request->load);
@@ -196,6 +200,7 @@ static void bind_finish(struct fid_job *job)
 
 	request->running = false;
 	request->model->binds--;
+	fid_fault_check(core, request->result);
 	if (core->stopping)
 		fid_request_end(core, request, -ESHUTDOWN);
 	else if (request->cancelled)

@@ -84,6 +84,8 @@ static int make_room(struct finf_engine *engine, struct finf_entry *entry, uint6
 	}
 	if (err == -ENOBUFS)
 		return no_room(engine, entry, weight_bytes, zone, diag);
+	if (err == -EREMOTEIO)
+		finf_engine_drop_all(engine); /* what was being moved is nowhere whole */
 	if (err)
 		return finf_diag_set(diag, err, "no place for '%s' in the pool", entry->name);
 	entry->arena_bytes = FINF_MAX(entry->arena_bytes, arena_bytes);

@@ -43,7 +43,10 @@ struct finf_run {
 
 /**
  * finf_session_run - copy inputs in, launch every step, copy outputs out.
- * No allocation. One run at a time per arena; a session may be run by several
+ * Where the device captures, a run without @load and @on_step is launched as one
+ * piece, captured when weights or arena lie elsewhere than at the last such run; its
+ * deadline is checked before the launch. Everything has finished on return, also
+ * of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.
  * Return: 0; -EINVAL wrong tensor (diag names it); -ENOSPC an output has too little room;
  * -ETIME; -EREMOTEIO device fault; the load's error.

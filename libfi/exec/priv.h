@@ -42,6 +42,23 @@ struct finf_session {
 	void **out;
 	uint32_t n_steps, n_inputs, n_outputs;
 	uint64_t workspace_offset;
+
+	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
+	struct finf_captured *captured; /* owned */
+	const void *captured_weights;	/* the addresses it was captured with */
+	void *captured_arena;
+	bool never_capture; /* it failed once: steps are launched one by one */
 };
+
+/** finf_steps_launch - every step in order, each after the segments it needs. (run.c) */
+int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag);
+
+/** finf_graph_usable - does this run go as one piece? (graph.c) */
+bool finf_graph_usable(const struct finf_session *session, const struct finf_run *run);
+/** finf_graph_launch - captured where need be, then launched. 0; -EOPNOTSUPP it cannot be
+ * captured, nothing was launched; -EREMOTEIO. */
+int finf_graph_launch(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag);
 
 #endif

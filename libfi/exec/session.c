@@ -203,6 +203,7 @@ void finf_session_free(struct finf_session *session)
 {
 	if (!session)
 		return;
+	finf_device_captured_free(session->dev, session->captured);
 	for (uint32_t i = 0; i < session->n_steps; i++)
 		if (session->steps[i].kernel)
 			finf_device_kernel_free(session->dev, session->steps[i].kernel);

@@ -69,6 +69,11 @@ static void print_status(const json_t *s)
 	if (json_object_get(pool, "device_free"))
 		printf(", %s free", bytes_text(json_number(pool, "device_free")));
 	putchar('\n');
+	if (json_number(s, "device_resets") || strcmp(json_text(s, "device_state"), "ok"))
+		printf("          %s after %" PRIu64 " resets%s%s\n", json_text(s, "device_state"),
+		       json_number(s, "device_resets"),
+		       json_object_get(s, "device_error") ? ": " : "",
+		       json_text(s, "device_error"));
 	printf("pool      %s (%s, %s%s): weights %s, activations %s, free %s, largest hole %s\n",
 	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
 	       json_text(pool, "pages"),
