@@ -137,7 +137,10 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 		      bool exact, const struct finf_plan *fixed, struct finf_plan **ret_plan,
 		      struct finf_diag *diag)
 {
-	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = threads, .fixed = fixed};
+	struct finf_plan_opts opts = {.size = sizeof(opts),
+				      .threads = threads,
+				      .fixed = fixed,
+				      .optimize = bound->optimize};
 	struct finf_fixed_weights *nodes = NULL;
 	struct finf_form_table table;
 	struct finf_arena scratch;

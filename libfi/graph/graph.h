@@ -75,6 +75,29 @@ struct finf_node {
 	float act_a, act_b;
 };
 
+/* What a group's plan is made for: branches side by side, or one after the other. */
+enum finf_optimize { FINF_OPTIMIZE_LATENCY = 0, FINF_OPTIMIZE_MEMORY };
+
+#define FINF_MEMBERS_MAX 64
+#define FINF_MEMBER_PORTS_MAX 1024
+
+/* An input or output of a member: its place among the graph's, its name in the member. */
+struct finf_member_port {
+	uint32_t index;
+	const char *name;
+};
+
+/*
+ * One of the models that a group was made of. Inputs and outputs are places in
+ * the graph's interface, which no rewriting changes; its nodes are those that
+ * its outputs need, so a node may serve several members.
+ */
+struct finf_member {
+	const char *name;
+	uint32_t n_inputs, n_outputs;
+	struct finf_member_port *inputs, *outputs;
+};
+
 struct finf_graph {
 	struct finf_arena arena; /* owned: names, attributes, small constants */
 	const char *name;
@@ -85,6 +108,9 @@ struct finf_graph {
 	uint32_t *inputs, *outputs; /* owned: values, in the model's order */
 	uint32_t n_inputs, cap_inputs, n_outputs, cap_outputs;
 	struct finf_map by_name;
+	struct finf_member *members; /* in the arena; none = a single model */
+	uint32_t n_members;
+	enum finf_optimize optimize; /* of a group */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
 	void (*release)(void *foreign);
 	void *foreign;
@@ -124,7 +150,8 @@ int finf_graph_set_const(struct finf_graph *graph, uint32_t value, const void *d
  * finf_graph_fix_input - turn an input into a constant: the model specialised
  * for this value, when shapes depend on it. Later inputs move up; infer again.
  * @param data  the bytes of its dtype and static shape; copied
- * Return: 0; -EINVAL when it is not an input or not static; -ENOMEM.
+ * Return: 0; -EINVAL when it is not an input or not static, or the graph is a
+ * group's; -ENOMEM.
  */
 int finf_graph_fix_input(struct finf_graph *graph, uint32_t value, const void *data);
 
@@ -208,6 +235,32 @@ void finf_graph_write(const struct finf_graph *graph, struct finf_buf *buf);
 /** Return: 0; -EBADMSG damaged, with the place; -EOPNOTSUPP unknown operator; -ENOMEM. */
 int finf_graph_read(const void *data, size_t bytes, struct finf_graph **ret_graph,
 		    struct finf_diag *diag);
+
+/* ---- groups (Documentation/internals/fuse.md) ---------------------------- */
+
+/**
+ * finf_graph_add_member - the graph serves one more member. All is copied.
+ * Return: 0; -EINVAL not a name, a port that does not exist, too many members or ports;
+ * -EEXIST there is a member of that name; -ENOMEM.
+ */
+int finf_graph_add_member(struct finf_graph *graph, const struct finf_member *member);
+
+/** finf_graph_member_find - by name; FINF_NONE. */
+uint32_t finf_graph_member_find(const struct finf_graph *graph, const char *name);
+
+/**
+ * finf_graph_serves - which members need each node: bit m for member m.
+ * @param ret_masks  n_nodes of them, written
+ * @graph is sorted.
+ */
+int finf_graph_serves(const struct finf_graph *graph, uint64_t *ret_masks);
+
+/**
+ * finf_graph_member_only - a member alone, as a graph without members. Values
+ * keep their names in the group. Constants stay borrowed from @graph.
+ */
+int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
+			   struct finf_graph **ret_graph);
 
 /* ---- attributes -------------------------------------------------------- */
 

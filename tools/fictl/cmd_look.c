@@ -435,32 +435,39 @@ static int open_graph(const char *path, struct finf_graph **ret_graph, struct fi
 static json_t *step_json(const struct finf_graph *bound, const struct finf_plan *plan,
 			 const struct finf_step *step)
 {
+	json_t *deps = json_array();
+
 	const struct finf_node *node = step->node == FINF_NONE ? NULL : &bound->nodes[step->node];
 	const struct finf_plan_buffer *out =
 		step->n_out && step->out[0].kind == FINF_OPERAND_BUFFER
 			? &plan->buffers[step->out[0].index] : NULL;
 	char shape[128] = "";
 
+	for (uint32_t i = 0; i < step->n_deps; i++)
+		json_array_append_new(deps, json_integer(step->deps[i]));
 	if (out)
 		finf_shape_text(&bound->values[out->value].shape, shape, sizeof(shape));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I}", "node",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I, s:i, s:o}", "node",
 			 node ? node->name : "(reorder)", "op", node ? node->op->name : "Reorder",
 			 "form", step->form.name ? step->form.name : "", "shape", shape, "offset",
 			 (json_int_t)(out ? out->offset : 0), "bytes", (json_int_t)(out ? out->bytes : 0),
 			 "need_segments", (int)step->need_segments, "est_ns",
-			 (json_int_t)step->form.est_ns);
+			 (json_int_t)step->form.est_ns, "branch", (int)step->branch, "deps", deps);
 }
 
 static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan)
 {
 	json_t *steps = json_array();
+	uint64_t workspace_bytes = 0;
 
+	for (uint32_t b = 0; b < plan->n_branches; b++)
+		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
+	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
 			 (json_int_t)plan->weight_bytes, "arena_bytes", (json_int_t)plan->arena_bytes,
-			 "workspace_bytes", (json_int_t)plan->workspace_bytes, "segments",
-			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
+			 "workspace_bytes", (json_int_t)workspace_bytes, "branches",
+			 (int)plan->n_branches, "segments", (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
 			 (int)plan->threads, "est_ns", (json_int_t)plan->est_ns, "steps", steps);
 }
 

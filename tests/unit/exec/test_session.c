@@ -234,6 +234,9 @@ static void make_graph(void)
 		buffers[i].offset = (i + 1) % 2 * BYTES;
 }
 
+static struct finf_plan_branch branch = {.workspace_offset = 2 * BYTES,
+					 .workspace_bytes = WORKSPACE};
+
 static void make_plan(void)
 {
 	add_step(0, FINF_NONE, FINF_NONE);
@@ -264,8 +267,8 @@ static void make_plan(void)
 		.n_outputs = 1,
 		.weight_bytes = sizeof(extent),
 		.arena_bytes = sizeof(activations),
-		.workspace_offset = 2 * BYTES,
-		.workspace_bytes = WORKSPACE,
+		.branches = &branch,
+		.n_branches = 1,
 		.threads = 1,
 	};
 }
@@ -333,7 +336,7 @@ START_TEST(runs_and_fills_the_output)
 	ck_assert_uint_eq(wanted.bytes, BYTES);
 	ck_assert_uint_eq(wanted.shape.rank, 2);
 	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
-	ck_assert_ptr_eq(fake.workspace, activations + plan.workspace_offset);
+	ck_assert_ptr_eq(fake.workspace, activations + branch.workspace_offset);
 	finf_session_free(session);
 }
 END_TEST
