@@ -55,6 +55,15 @@ static json_t *load_json(const struct finf_load_report *load)
 			 (int)load->direct);
 }
 
+static json_t *members_json(const struct finf_graph *graph)
+{
+	json_t *names = json_array();
+
+	for (uint32_t i = 0; i < graph->n_members; i++)
+		json_array_append_new(names, json_string(graph->members[i].name));
+	return names;
+}
+
 static json_t *model_json(const struct fid_model_info *info)
 {
 	const struct finf_policy_model *p = &info->policy;
@@ -70,6 +79,8 @@ static json_t *model_json(const struct fid_model_info *info)
 	json_object_set_new(doc, "prefetch",
 			    json_pack("{s:I, s:I, s:I}", "hits", NUMBER(p->prefetch_hits), "late",
 				      NUMBER(p->prefetch_late), "wasted", NUMBER(p->prefetch_wasted)));
+	if (info->model && finf_model_graph(info->model)->n_members)
+		json_object_set_new(doc, "members", members_json(finf_model_graph(info->model)));
 	if (info->state == FID_MODEL_FAILED)
 		json_object_set_new(doc, "error", json_string(info->error));
 	if (info->last_load.ns)
@@ -489,6 +500,17 @@ static void cmd_remove(struct fid_control *control, const json_t *request)
 	issue(control, request, FID_REMOVE);
 }
 
+/* The descriptor travels with the answer. */
+static void cmd_export(struct fid_control *control, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "model"));
+
+	if (!name)
+		refuse(control, -EINVAL, "the command needs \"model\"");
+	else
+		fid_core_export(control->core, name, &control->fd, command_done, control);
+}
+
 /* ---- probes ---------------------------------------------------------------------------------- */
 
 static bool port_of(struct fid_control *control, const json_t *request, uint16_t *ret)
@@ -579,7 +601,7 @@ static const struct {
 	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
 	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
 	{"remove", true, cmd_remove},  {"probes", false, cmd_probes}, {"probe-add", true, cmd_probe_add},
-	{"probe-rm", true, cmd_probe_rm},
+	{"probe-rm", true, cmd_probe_rm}, {"export", true, cmd_export},
 };
 
 void fid_control(struct fid_control *control, const char *text, size_t len)

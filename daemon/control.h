@@ -16,6 +16,7 @@ struct fid_control {
 	uint32_t clients;  /* for `status` */
 	struct fid_observe *observe;
 	bool follow;	   /* set when the client asked to follow events */
+	int fd;		   /* goes with the answer, borrowed; -1 = none. Preset by the door */
 	/** answer - exactly once, maybe before fid_control() returns. @json is borrowed. */
 	void (*answer)(struct fid_control *control, int status, const char *json);
 };

@@ -108,6 +108,13 @@ void fid_core_import(struct fid_core *core, const char *name, int fd, fid_comman
 		     void *ctx);
 
 /**
+ * fid_core_export - the master of a model, open for reading.
+ * @param ret_fd  when @done is called without error: the descriptor, ours, until it returns
+ */
+void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_command_fn done,
+		     void *ctx);
+
+/**
  * fid_core_arrival - somebody saw a request coming for the newest version of a name.
  * @param name_hash  finf_hash64() of the name. Return: 0; -ENOENT.
  */

@@ -46,7 +46,8 @@ struct fid_op {
 	struct fid_model *model;
 	fid_command_fn done; /* NULL for preparing at start */
 	void *ctx;
-	int fd; /* owned: import */
+	int fd; /* owned: import, export */
+	int *ret_fd; /* export: where the owner of ctx looks for it */
 	int result;
 	struct finf_diag diag;
 	struct finf_model *opened; /* owned: what a background job made */

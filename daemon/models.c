@@ -233,7 +233,7 @@ static void prepare_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 
 	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
-					   op->model->name, op->model->version, op->model->damaged,
+					   op->core->pool.bytes, op->model->name, op->model->version, op->model->damaged,
 					   &op->opened, &op->file_bytes, &op->diag);
 }
 
@@ -320,8 +320,8 @@ static void import_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_core *core = op->core;
 
-	op->result = fid_catalogue_import(core->cat, core->dev, core->threads, op->fd,
-					  op->model->name, op->model->version, &op->diag);
+	op->result = fid_catalogue_import(core->cat, core->dev, core->threads,
+					  core->pool.bytes, op->fd, op->model->name, op->model->version, &op->diag);
 	if (op->result)
 		return;
 	prepare_work(job);
@@ -385,6 +385,48 @@ void fid_core_import(struct fid_core *core, const char *name, int fd, fid_comman
 	op->fd = fd;
 	op->job.work = import_work;
 	op->job.finish = import_finish;
+	fid_worker_add(core->background, &op->job);
+}
+
+/* ---- export ------------------------------------------------------------------------ */
+
+static void export_work(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+
+	op->result = fid_catalogue_export(op->core->cat, op->model->name, op->model->version,
+					  &op->fd, &op->diag);
+}
+
+/* A removal of the model is behind us in the same worker's queue, so it is still there. */
+static void export_finish(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+
+	if (stopped(op))
+		return;
+	if (!op->result)
+		*op->ret_fd = op->fd;
+	fid_op_end(op, op->result, op->diag.text);
+}
+
+void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_command_fn done,
+		     void *ctx)
+{
+	int err;
+	struct fid_model *model = fid_model_find(core, name, &err);
+	struct fid_op *op = model ? op_new(core, model, done, ctx) : NULL;
+
+	if (!op) {
+		done(ctx, model ? -ENOMEM : err, name,
+		     model		? "out of memory"
+		     : err == -ENOENT ? "no such model"
+				      : "not a model name");
+		return;
+	}
+	op->ret_fd = ret_fd;
+	op->job.work = export_work;
+	op->job.finish = export_finish;
 	fid_worker_add(core->background, &op->job);
 }
 

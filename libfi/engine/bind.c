@@ -58,8 +58,8 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
 	for (uint32_t i = 0; i < model->graph->n_inputs; i++)
 		shapes[i] = inputs[i].shape;
-	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->exact,
-			       finf_model_plan(model), &bound, &plan, diag);
+	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->bytes,
+			       model->exact, finf_model_plan(model), &bound, &plan, diag);
 	free(shapes);
 	if (err)
 		return err;

@@ -24,6 +24,7 @@
  * finf_engine_plan - bind a graph to input shapes, ask the device, plan, check.
  * @param shapes  NULL = the model's, with 1 for each FINF_DIM_ANY
  * @param fixed   plan whose weights are what lies in the extent; NULL = free
+ * @param bytes   of the pool, for weights and arena of a group; 0 = no bound (plan.h)
  * @param exact   reference kernels only
  * @param ret_bound, ret_plan  yours: finf_graph_free(), finf_plan_free(). @graph must
  *                outlive the bound one, which borrows its constants.
@@ -31,7 +32,7 @@
  * when @fixed holds a constant that other input shapes would change.
  */
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, bool exact,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, bool exact,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag);
 
@@ -43,7 +44,7 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
  * Return: 0; errors of planning, reading and writing. Blocks for seconds.
  */
 int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32_t threads,
-		     int dirfd, const char *name, struct finf_diag *diag);
+		     uint64_t bytes, int dirfd, const char *name, struct finf_diag *diag);
 
 /* ---- a model ------------------------------------------------------------ */
 
@@ -56,19 +57,21 @@ struct finf_model;
 /**
  * finf_model_open - from a tuned pack whose target matches the device.
  * @param pack  taken over on success
- * Return: 0; -EKEYREJECTED the pack is for another target (retune); -EBADMSG; -ENOMEM.
+ * @param bytes  of the pool: plans of a group keep to it when they can; 0 = no bound
+ * Return: 0; -EKEYREJECTED the pack is for another target, or a group planned side by
+ * side for a larger pool (retune); -EBADMSG; -ENOMEM.
  */
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-		    struct finf_model **ret_model, struct finf_diag *diag);
+		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag);
 /** From a portable pack, without a tuned one beside it: weights are brought into their
  * layouts at every load. The whole pack is verified here. In-process use. @pack is taken over
  * on success. */
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     bool exact, struct finf_model **ret_model, struct finf_diag *diag);
+			     uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag);
 /** From a graph in memory (constants with data): in-process use and tests.
  * @graph is taken over on success. */
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  bool exact, struct finf_model **ret_model, struct finf_diag *diag);
+			  uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
 
 /** The unbound graph, which is the interface; and the plan of the default shapes. */

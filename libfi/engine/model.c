@@ -56,8 +56,8 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 	if (model->tuned)
 		err = default_from_pack(model, &bound, diag);
 	else
-		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->exact,
-				       NULL, &bound, &own, diag);
+		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
+				       model->exact, NULL, &bound, &own, diag);
 	if (err)
 		return err;
 	plan = model->tuned ? model->pack->plan : own;
@@ -88,8 +88,18 @@ static int model_new(const struct finf_model *from, struct finf_model **ret_mode
 	return 0;
 }
 
+/* Side by side in a pool that has no room for that: it can be planned otherwise. */
+static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
+{
+	if (plan->n_branches == 1 || !bytes || plan->weight_bytes + plan->arena_bytes <= bytes)
+		return 0;
+	return finf_diag_set(diag, -EKEYREJECTED,
+			     "the group is planned side by side for more than %llu bytes",
+			     (unsigned long long)bytes);
+}
+
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-		    struct finf_model **ret_model, struct finf_diag *diag)
+		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
@@ -97,14 +107,17 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 		.pack = pack,
 		.tuned = true,
 		.threads = threads,
+		.bytes = bytes,
 	};
 	int err = check_target(dev, pack, threads, diag);
 
+	if (!err)
+		err = check_bytes(pack->plan, bytes, diag);
 	return err ? err : model_new(&from, ret_model, diag);
 }
 
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			     uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
@@ -112,6 +125,7 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 		.pack = pack,
 		.exact = exact,
 		.threads = threads,
+		.bytes = bytes,
 	};
 	/* Loads read weights piece by piece, where no checksum would catch a wrong bit. */
 	int err = finf_pack_verify(pack, diag);
@@ -120,13 +134,14 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			  uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = graph,
 		.exact = exact,
 		.threads = threads,
+		.bytes = bytes,
 	};
 
 	return model_new(&from, ret_model, diag);

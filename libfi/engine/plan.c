@@ -134,13 +134,14 @@ static int check_fixed(const struct finf_graph *graph, const struct finf_plan *p
 }
 
 static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
-		      bool exact, const struct finf_plan *fixed, struct finf_plan **ret_plan,
+		      uint64_t bytes, bool exact, const struct finf_plan *fixed, struct finf_plan **ret_plan,
 		      struct finf_diag *diag)
 {
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = threads,
 				      .fixed = fixed,
-				      .optimize = bound->optimize};
+				      .optimize = bound->optimize,
+				      .bytes = bytes};
 	struct finf_fixed_weights *nodes = NULL;
 	struct finf_form_table table;
 	struct finf_arena scratch;
@@ -164,7 +165,7 @@ out:
 }
 
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, bool exact,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, bool exact,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag)
 {
@@ -173,7 +174,7 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 	int err = finf_engine_bind(graph, shapes, &bound, diag);
 
 	if (!err)
-		err = plan_bound(dev, bound, threads, exact, fixed, &plan, diag);
+		err = plan_bound(dev, bound, threads, bytes, exact, fixed, &plan, diag);
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
 	if (!err && fixed)

@@ -51,6 +51,7 @@ struct finf_model {
 	bool tuned;		  /* the pack's segments are the extent as it is */
 	bool exact;
 	uint32_t threads;
+	uint64_t bytes; /* of the pool, 0 = no bound */
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
 };

@@ -50,7 +50,7 @@ static int tune(struct swap *s, int dir, struct finf_diag *diag)
 	close(fd);
 	if (err)
 		return err;
-	err = finf_engine_tune(s->dev, portable, threads, dir, "tuned.fim", diag);
+	err = finf_engine_tune(s->dev, portable, threads, 0, dir, "tuned.fim", diag);
 	finf_pack_close(portable);
 	return err;
 }

@@ -21,47 +21,6 @@ struct run_opts {
 
 /* ---- inputs ---------------------------------------------------------------------- */
 
-/* splitmix64 (Steele, Lea, Flood 2014): the same made-up input everywhere. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-/* Uniform in [-1, 1) for floats; zeros for everything else. */
-static int make_up_inputs(const struct finf_port *ports, uint32_t n, uint64_t batch,
-			  struct tensor_file *ret)
-{
-	uint64_t seed = 0;
-
-	*ret = (struct tensor_file){.tensors = calloc(FINF_MAX(n, 1u), sizeof(*ret->tensors)), .n = n};
-	if (!ret->tensors)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		struct finf_tensor *tensor = &ret->tensors[i];
-
-		tensor->name = strdup(ports[i].name);
-		tensor->dtype = ports[i].dtype;
-		tensor->shape = ports[i].shape;
-		for (uint32_t d = 0; d < tensor->shape.rank; d++)
-			if (tensor->shape.dim[d] == FINF_DIM_ANY)
-				tensor->shape.dim[d] = (int64_t)batch;
-		if (finf_tensor_bytes(tensor->dtype, &tensor->shape, &tensor->bytes))
-			return -EINVAL;
-		tensor->data = calloc(1, FINF_MAX(tensor->bytes, (size_t)1));
-		if (!tensor->name || !tensor->data)
-			return -ENOMEM;
-		if (tensor->dtype == FINF_F32)
-			for (size_t k = 0; k < tensor->bytes / sizeof(float); k++)
-				((float *)tensor->data)[k] =
-					(float)(next_random(&seed) >> 40) / (float)(1 << 23) - 1.0f;
-	}
-	return 0;
-}
-
 static int get_inputs(const struct run_opts *opts, const struct finf_port *ports, uint32_t n,
 		      struct tensor_file *ret, struct finf_diag *diag)
 {
@@ -69,11 +28,9 @@ static int get_inputs(const struct run_opts *opts, const struct finf_port *ports
 
 	if (opts->inputs)
 		return tensors_read(opts->inputs, ret, diag);
-	err = make_up_inputs(ports, n, opts->batch, ret);
-	if (err) {
-		tensors_free(ret);
+	err = tensors_make_up(ports, n, opts->batch, ret);
+	if (err)
 		finf_diag_set(diag, err, "cannot make inputs: %s", strerror(-err));
-	}
 	return err;
 }
 

@@ -10,7 +10,7 @@
 #include "tools/fictl/fictl.h"
 
 static const struct command *const tables[] = {
-	commands_run, commands_model, commands_look, commands_probe, commands_doctor, commands_replay,
+	commands_run, commands_model, commands_fuse, commands_look, commands_probe, commands_doctor, commands_replay,
 	commands_bench, commands_zoo,
 };
 
