@@ -152,19 +152,65 @@ static json_t *ports_json(const struct finf_graph *graph, const uint32_t *values
 	return ports;
 }
 
-static bool find(struct fid_control *control, const json_t *request, struct fid_model_info *ret)
+static bool find_named(struct fid_control *control, const char *name, struct fid_model_info *ret)
 {
-	const char *name = json_string_value(json_object_get(request, "model"));
-	int err;
+	int err = fid_core_find(control->core, name, ret);
 
-	if (!name) {
-		refuse(control, -EINVAL, "the command needs \"model\"");
-		return false;
-	}
-	err = fid_core_find(control->core, name, ret);
 	if (err)
 		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s", name);
 	return !err;
+}
+
+static bool exists(struct fid_control *control, const char *name)
+{
+	struct fid_model_info info;
+
+	return find_named(control, name, &info);
+}
+
+static bool find(struct fid_control *control, const json_t *request, struct fid_model_info *ret)
+{
+	const char *name = json_string_value(json_object_get(request, "model"));
+
+	if (!name)
+		refuse(control, -EINVAL, "the command needs \"model\"");
+	return name && find_named(control, name, ret);
+}
+
+/* One member's interface, by the names it has for it. */
+static json_t *member_ports_json(const struct finf_graph *graph, const uint32_t *values,
+				 const struct finf_member_port *ports, uint32_t n)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		json_t *port = ports_json(graph, &values[ports[i].index], 1);
+
+		json_object_set_new(json_array_get(port, 0), "name", json_string(ports[i].name));
+		json_array_extend(list, port);
+		json_decref(port);
+	}
+	return list;
+}
+
+static void inspect_member(struct fid_control *control, const struct fid_model_info *info)
+{
+	const struct finf_graph *graph = finf_model_graph(info->model);
+	uint32_t at = finf_graph_member_find(graph, control->member);
+	const struct finf_member *member;
+
+	if (at == FINF_NONE) {
+		refuse(control, -ENOENT, "%s has no member %s", info->name, control->member);
+		return;
+	}
+	member = &graph->members[at];
+	answer_json(control, 0,
+		    json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", info->name, "version",
+			      NUMBER(info->version), "member", member->name, "inputs",
+			      member_ports_json(graph, graph->inputs, member->inputs, member->n_inputs),
+			      "outputs",
+			      member_ports_json(graph, graph->outputs, member->outputs,
+						member->n_outputs)));
 }
 
 static void inspect(struct fid_control *control, const struct fid_model_info *info)
@@ -199,6 +245,8 @@ static void inspect_prepared(void *ctx, int result, const char *model, const cha
 		result = fid_core_find(control->core, model, &info);
 	if (result)
 		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+	else if (*control->member)
+		inspect_member(control, &info);
 	else
 		inspect(control, &info);
 }
@@ -206,12 +254,19 @@ static void inspect_prepared(void *ctx, int result, const char *model, const cha
 /* At start-up a model may still be on its way: who asks for it waits. */
 static void cmd_inspect(struct fid_control *control, const json_t *request)
 {
-	struct fid_model_info info;
+	const char *name = json_string_value(json_object_get(request, "model"));
+	char model[160];
+	size_t len;
 
-	if (find(control, request, &info))
-		fid_core_command(control->core, FID_AWAIT,
-				 json_string_value(json_object_get(request, "model")),
-				 inspect_prepared, control);
+	if (!name || !finf_target_ok(name, &len) || len >= sizeof(model)) {
+		refuse(control, -EINVAL, name ? "not a model name: %s" : "the command needs \"model\"",
+		       name);
+		return;
+	}
+	snprintf(model, sizeof(model), "%.*s", (int)len, name);
+	snprintf(control->member, sizeof(control->member), "%s", name[len] ? name + len + 1 : "");
+	if (exists(control, model))
+		fid_core_command(control->core, FID_AWAIT, model, inspect_prepared, control);
 }
 
 /* ---- status -------------------------------------------------------------------------- */

@@ -17,6 +17,7 @@ struct fid_control {
 	struct fid_observe *observe;
 	bool follow;	   /* set when the client asked to follow events */
 	int fd;		   /* goes with the answer, borrowed; -1 = none. Preset by the door */
+	char member[132];  /* control's: of the group that is looked at, "" = all of it */
 	/** answer - exactly once, maybe before fid_control() returns. @json is borrowed. */
 	void (*answer)(struct fid_control *control, int status, const char *json);
 };

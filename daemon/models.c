@@ -108,6 +108,35 @@ static int fid_model_add(struct fid_core *core, const char *name, uint32_t versi
 	return 0;
 }
 
+void fid_members_close(struct fid_model *model)
+{
+	for (uint32_t i = 0; i < model->n_members; i++)
+		finf_model_close(model->members[i].model);
+	free(model->members);
+	model->members = NULL;
+	model->n_members = 0;
+	model->first = NULL;
+}
+
+/* Only graphs: what it takes to run a member is made when one is asked for. */
+static int open_members(struct fid_model *model)
+{
+	uint32_t n = finf_model_graph(model->model)->n_members;
+	int err = 0;
+
+	model->members = n ? calloc(n, sizeof(*model->members)) : NULL;
+	if (n && !model->members)
+		return -ENOMEM;
+	while (!err && model->n_members < n) {
+		err = finf_model_member(model->model, model->n_members,
+					&model->members[model->n_members].model);
+		model->n_members += !err;
+	}
+	if (err)
+		fid_members_close(model);
+	return err;
+}
+
 static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 {
 	struct fid_model **at = bucket_of(core, model->name, strlen(model->name));
@@ -118,6 +147,7 @@ static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
+	fid_members_close(model);
 	finf_model_close(model->model);
 	fid_model_changed(core, model->name);
 	free(model);
@@ -190,6 +220,9 @@ static void fid_model_ready(struct fid_core *core, struct fid_model *model,
 			    struct finf_model *opened, uint64_t file_bytes)
 {
 	model->model = opened;
+	if (open_members(model)) /* the whole group can be asked for, at least */
+		fid_log(FID_WARNING, "prepare model=%s:%" PRIu32 " members=\"out of memory\"",
+			model->name, model->version);
 	model->damaged = false;
 	model->file_bytes = file_bytes;
 	model->state = FID_MODEL_READY;
@@ -293,6 +326,7 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model)
 	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
 		return;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
+	fid_members_close(model);
 	finf_model_close(model->model);
 	model->model = NULL;
 	if (prepare(core, model)) {

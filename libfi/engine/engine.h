@@ -74,6 +74,14 @@ int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uin
 			  uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
 
+/**
+ * finf_model_member - one member of a group, run alone over the weights in the
+ * group's extent, by sessions of its own. Bound, matched and run like any model;
+ * not loaded. Its default session is made by the first finf_model_bind().
+ * Close it before the group. Return: 0; -ENOMEM.
+ */
+int finf_model_member(struct finf_model *group, uint32_t member, struct finf_model **ret_model);
+
 /** The unbound graph, which is the interface; and the plan of the default shapes. */
 const struct finf_graph *finf_model_graph(const struct finf_model *model);
 const struct finf_plan *finf_model_plan(const struct finf_model *model);
@@ -84,10 +92,12 @@ uint64_t finf_model_arena_bytes(const struct finf_model *model); /* of the defau
  * finf_model_load - weights into an extent at @address.
  * From a tuned pack: queued at @loader, done is called on its thread. From a graph or a
  * portable pack: packed at once, done called (load NULL) before return, *ret_load NULL.
+ * @param first  a member whose segments come first, the rest at low priority; NULL = in order
  * Return: 0, and done tells the outcome; -ENOMEM, -EINVAL: done is not called.
  */
 int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
-		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load);
+		    const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		    struct finf_load **ret_load);
 
 /**
  * finf_model_bind - the session for these input shapes; made on first use and

@@ -80,12 +80,39 @@ static int model_new(const struct finf_model *from, struct finf_model **ret_mode
 		return finf_diag_set(diag, -ENOMEM, "no memory for a model");
 	*model = *from;
 	err = model_init(model, diag);
+	if (!err && model->pack && model->pack->n_segments) {
+		model->rank = calloc(model->pack->n_segments, sizeof(*model->rank));
+		if (!model->rank) {
+			finf_binding_free(model, model->bindings[0]);
+			err = finf_diag_set(diag, -ENOMEM, "no memory for a model");
+		}
+	}
 	if (err) {
 		free(model);
 		return err;
 	}
 	*ret_model = model;
 	return 0;
+}
+
+int finf_model_member(struct finf_model *group, uint32_t member, struct finf_model **ret_model)
+{
+	struct finf_model *model = calloc(1, sizeof(*model));
+	int err;
+
+	if (!model)
+		return -ENOMEM;
+	model->dev = group->dev;
+	model->group = group;
+	model->exact = group->exact;
+	model->threads = group->threads;
+	model->bytes = group->bytes;
+	err = finf_graph_member_only(group->graph, member, &model->graph);
+	if (err)
+		free(model);
+	else
+		*ret_model = model;
+	return err;
 }
 
 /* Side by side in a pool that has no room for that: it can be planned otherwise. */
@@ -156,6 +183,7 @@ void finf_model_close(struct finf_model *model)
 	if (!model->pack)
 		finf_graph_free(model->graph);
 	finf_pack_close(model->pack);
+	free(model->rank);
 	free(model);
 }
 
@@ -181,30 +209,63 @@ uint64_t finf_model_arena_bytes(const struct finf_model *model)
 
 /* ---- loading ------------------------------------------------------------------ */
 
+/* When each segment comes: those with a weight of @first before the others. Returns how many. */
+static uint32_t rank_segments(struct finf_model *model, const struct finf_model *first)
+{
+	const struct finf_plan *plan = model->pack->plan;
+	uint32_t n = 0, at = 0;
+
+	for (uint32_t i = 0; i < plan->n_segments; i++)
+		model->rank[i] = FINF_NONE;
+	for (uint32_t w = 0; w < plan->n_weights; w++) {
+		const struct finf_plan_weight *weight = &plan->weights[w];
+		uint64_t end = weight->offset + weight->form.bytes;
+
+		while (at < plan->n_segments &&
+		       plan->segments[at].offset + plan->segments[at].bytes <= weight->offset)
+			at++;
+		if (!finf_graph_find(first->graph, weight->name, NULL))
+			continue;
+		for (uint32_t i = at; i < plan->n_segments && plan->segments[i].offset < end; i++)
+			if (model->rank[i] == FINF_NONE)
+				model->rank[i] = n++;
+	}
+	for (uint32_t i = 0, last = n; i < plan->n_segments; i++)
+		if (model->rank[i] == FINF_NONE)
+			model->rank[i] = last++;
+	return n;
+}
+
 static int load_tuned(struct finf_model *model, struct finf_loader *loader, char *address,
-		      finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+		      const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		      struct finf_load **ret_load)
 {
 	const struct finf_pack *pack = model->pack;
 	struct finf_load_segment *segments = calloc(pack->n_segments + 1, sizeof(*segments));
+	uint32_t urgent = pack->n_segments;
 	int err;
 
 	if (!segments)
 		return -ENOMEM;
+	model->ranked = first != NULL;
+	if (first)
+		urgent = rank_segments(model, first);
 	for (uint32_t i = 0; i < pack->n_segments; i++)
-		segments[i] = (struct finf_load_segment){
+		segments[first ? model->rank[i] : i] = (struct finf_load_segment){
 			.file_offset = pack->segments[i].file_offset,
 			.bytes = pack->segments[i].bytes,
 			.xxh3 = pack->segments[i].xxh3,
 			.to = address + pack->segments[i].offset,
 		};
 	err = finf_load_start(loader, pack->fd, model->graph->name, segments, pack->n_segments,
-			      done, ctx, ret_load);
+			      urgent, done, ctx, ret_load);
 	free(segments);
 	return err;
 }
 
 int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
-		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+		    const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		    struct finf_load **ret_load)
 {
 	const struct finf_binding *binding = model->bindings[0];
 	struct finf_weight_source source = {binding->bound, model->pack};
@@ -212,7 +273,7 @@ int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *
 	int err;
 
 	if (model->tuned && model->pack->n_segments)
-		return load_tuned(model, loader, address, done, ctx, ret_load);
+		return load_tuned(model, loader, address, first, done, ctx, ret_load);
 	err = finf_weights_place(model->dev, &source, binding->plan, address, &diag);
 	*ret_load = NULL;
 	done(ctx, NULL, err, &diag);

@@ -177,7 +177,7 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 		err = plan_bound(dev, bound, threads, bytes, exact, fixed, &plan, diag);
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
-	if (!err && fixed)
+	if (!err && fixed && shapes) /* the default ones are those it was made for */
 		err = check_fixed(graph, plan, diag);
 	if (err) {
 		finf_plan_free(plan);

@@ -256,8 +256,9 @@ uint32_t finf_graph_member_find(const struct finf_graph *graph, const char *name
 int finf_graph_serves(const struct finf_graph *graph, uint64_t *ret_masks);
 
 /**
- * finf_graph_member_only - a member alone, as a graph without members. Values
- * keep their names in the group. Constants stay borrowed from @graph.
+ * finf_graph_member_only - a member alone, as a graph without members. Inputs
+ * and outputs have the member's names for them again, other values those of the
+ * group. Constants stay borrowed from @graph.
  */
 int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 			   struct finf_graph **ret_graph);

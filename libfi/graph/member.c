@@ -101,6 +101,26 @@ static void take_ports(uint32_t *values, uint32_t *n_values, const struct finf_m
 	*n_values = n;
 }
 
+/* The names a member's interface has in the member, where nothing else is named so. */
+static int rename_ports(struct finf_graph *alone, const struct finf_member_port *ports, uint32_t n,
+			const uint32_t *values)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		struct finf_value *v = &alone->values[values[k]];
+		int err;
+
+		if (v->is_const) /* its bytes are found by its name */
+			continue;
+		if (finf_map_find(&alone->by_name, ports[k].name, NULL))
+			continue;
+		v->name = finf_arena_str(&alone->arena, ports[k].name);
+		err = v->name ? finf_map_put(&alone->by_name, v->name, values[k]) : -ENOMEM;
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
 int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 			   struct finf_graph **ret_graph)
 {
@@ -118,7 +138,11 @@ int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 	take_ports(alone->outputs, &alone->n_outputs, m->outputs, m->n_outputs, graph->outputs);
 	for (uint32_t i = 0; i < alone->n_inputs; i++)
 		alone->values[alone->inputs[i]].is_input = true;
-	err = finf_graph_prune(alone, NULL);
+	err = rename_ports(alone, m->inputs, m->n_inputs, alone->inputs);
+	if (!err)
+		err = rename_ports(alone, m->outputs, m->n_outputs, alone->outputs);
+	if (!err)
+		err = finf_graph_prune(alone, NULL); /* and with it the map of names is made anew */
 	if (err)
 		finf_graph_free(alone);
 	else

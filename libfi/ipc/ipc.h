@@ -56,7 +56,7 @@ int finf_conn_flush(struct finf_conn *conn);
 /**
  * finf_wire_parse_infer - check an INFER payload; nothing points outside it.
  * @param arena_bytes  size of the connection's arena; 0 = none attached
- * Names are free of control characters, the model's is one of finf_name_ok(),
+ * Names are free of control characters, the model's is one of finf_target_ok(),
  * inputs have exactly the bytes of their dtype and shape, arena ranges lie
  * inside the arena on FINF_WIRE_ARENA_ALIGN. Whether the model has such tensors
  * is for others to say. Return: 0; -EPROTO with diag.

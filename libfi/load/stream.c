@@ -16,7 +16,7 @@
 
 bool finf_stream_done(const struct load_stream *st)
 {
-	return st->segment == st->load->n_segments;
+	return st->segment == st->load->upto;
 }
 
 bool finf_stream_canceled(const struct load_stream *st)
@@ -71,7 +71,7 @@ static int publish_segment(struct load_stream *st)
 				     (unsigned long long)(segment->file_offset + segment->bytes));
 	st->segment++;
 	st->at = 0;
-	if (finf_stream_done(st))
+	if (st->segment == load->n_segments)
 		fill_report(st); /* who sees the last segment published may read it */
 	finf_load_publish(load, st->segment);
 	return 0;
@@ -167,7 +167,11 @@ static int read_direct(struct load_stream *st)
 
 int finf_load_run(struct finf_loader *loader, struct finf_load *load)
 {
-	struct load_stream st = {.loader = loader, .load = load, .direct_fd = -1};
+	struct load_stream st = {.loader = loader,
+				 .load = load,
+				 .segment = finf_load_published(load),
+				 .cached_bytes = load->cached_bytes,
+				 .direct_fd = -1};
 	int err = finf_read_cached(&st);
 
 	if (!err && !finf_stream_done(&st))
@@ -176,6 +180,7 @@ int finf_load_run(struct finf_loader *loader, struct finf_load *load)
 		err = finf_read_plain(&st, load->fd);
 	if (st.direct_fd >= 0)
 		close(st.direct_fd);
+	load->cached_bytes = st.cached_bytes;
 	if (err < 0 || !load->n_segments)
 		fill_report(&st);
 	return err;

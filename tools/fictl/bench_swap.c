@@ -169,7 +169,8 @@ static int load_once(struct swap *s, double *ret_rate, struct finf_diag *diag)
 		s->segments[i].to = (uint8_t *)s->pool.base + s->at + s->pack->segments[i].offset;
 	s->at += finf_align_up(bytes, FINF_EXTENT_ALIGN);
 	start = finf_now_ns();
-	err = finf_load_start(s->loader, s->pack->fd, "bench", s->segments, s->pack->n_segments, NULL,
+	err = finf_load_start(s->loader, s->pack->fd, "bench", s->segments, s->pack->n_segments, 0,
+			      NULL,
 			      NULL, &load);
 	if (err)
 		return err;

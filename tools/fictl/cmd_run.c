@@ -369,7 +369,8 @@ const struct command commands_run[] = {
 	 "run a model in this process, no daemon",
 	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n",
 	 cmd_run},
-	{"infer", "NAME[:VERSION] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
-	 "one request to fid, which loads the model when it must", FILES_HELP, cmd_infer},
+	{"infer", "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
+	 "one request to fid, which loads the model when it must",
+	 FILES_HELP "Of a group all members run, or with /MEMBER one of them alone.\n", cmd_infer},
 	{0},
 };

@@ -276,7 +276,7 @@ START_TEST(tuned_extent_is_the_placed_extent)
 	placed = calloc(1, tuned->weight_bytes);
 	ck_assert(streamed && placed);
 	read_segments(tuned, streamed);
-	ck_assert_int_eq(finf_model_load(model, NULL, placed, count_done, &n_done, &load), 0);
+	ck_assert_int_eq(finf_model_load(model, NULL, placed, NULL, count_done, &n_done, &load), 0);
 	ck_assert_uint_eq(n_done, 1);
 	ck_assert_ptr_null(load);
 	ck_assert_uint_gt(tuned->plan->n_weights, 0);

@@ -682,7 +682,7 @@ static void stream_start(struct stream *stream, uint32_t damaged)
 		};
 	ck_assert_int_eq(
 		finf_loader_new(&fake_device, &stream->pool, &opts, &stream->loader, &diag), 0);
-	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS,
+	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS, 0,
 					 load_done, &stream->gate, &stream->gate.load),
 			 0);
 }

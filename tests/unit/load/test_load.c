@@ -235,10 +235,10 @@ START_TEST(refuses_segments_that_do_not_fit)
 		struct finf_load_segment s = rows[i]; /* its address is an offset in the pool */
 
 		s.to = (void *)((uintptr_t)f.pool.base + (uintptr_t)s.to);
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, NULL, NULL, &load),
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, 0, NULL, NULL, &load),
 				 -EINVAL);
 	}
-	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, NULL, NULL, &load),
+	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, 0, NULL, NULL, &load),
 			 -EBADF);
 	ck_assert_ptr_null(load);
 	ck_assert_int_eq(open_descriptors(), before);
@@ -253,7 +253,7 @@ START_TEST(a_load_of_nothing_is_done)
 	struct fixture f = {0};
 
 	set_up(&f, 0, _i);
-	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, on_done, &o, &load), 0);
+	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, 0, on_done, &o, &load), 0);
 	ck_assert_int_eq(finf_load_wait(load, 5, 0), 0);
 	finf_loader_free(f.loader);
 	finf_load_unref(load);
@@ -449,7 +449,7 @@ START_TEST(runs_loads_in_order)
 	set_up(&f, 2, 0);
 	for (unsigned i = 0; i < 32; i++) {
 		tickets[i] = (struct ticket){&order, i};
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n, 0,
 						 on_done_in_order, &tickets[i], &loads[i]), 0);
 	}
 	for (unsigned i = 32; i-- > 0;)
