@@ -324,8 +324,7 @@ static int add_output(struct merger *m, uint32_t v)
 {
 	const struct finf_value *from = &m->member->graph->values[v];
 	const struct finf_op *identity = finf_op_find("Identity");
-	const char *name =
-		finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
+	const char *name = finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
 	uint32_t named;
 	int err;
 
@@ -345,8 +344,7 @@ static int add_interface(struct merger *m)
 {
 	const struct finf_graph *from = m->member->graph;
 	struct finf_member member = {.name = m->member->name,
-				     .n_inputs = from->n_inputs,
-				     .n_outputs = from->n_outputs};
+				     .n_inputs = from->n_inputs};
 
 	member.inputs = finf_arena_array(&m->scratch, from->n_inputs, sizeof(*member.inputs));
 	member.outputs = finf_arena_array(&m->scratch, from->n_outputs, sizeof(*member.outputs));
@@ -357,11 +355,14 @@ static int add_interface(struct merger *m)
 			place_of(m->graph->inputs, m->graph->n_inputs, m->number[from->inputs[i]]),
 			from->values[from->inputs[i]].name};
 	for (uint32_t i = 0; i < from->n_outputs; i++) {
-		int err = add_output(m, from->outputs[i]);
+		int err;
 
+		if (place_of(from->outputs, i, from->outputs[i]) < i)
+			continue; /* one that is named twice is there once */
+		err = add_output(m, from->outputs[i]);
 		if (err)
 			return err;
-		member.outputs[i] = (struct finf_member_port){
+		member.outputs[member.n_outputs++] = (struct finf_member_port){
 			m->graph->n_outputs - 1, from->values[from->outputs[i]].name};
 	}
 	return finf_graph_add_member(m->graph, &member);

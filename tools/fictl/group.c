@@ -19,7 +19,9 @@ static bool ends_with(const char *text, const char *tail)
 
 bool is_file(const char *text)
 {
-	return strchr(text, '/') || ends_with(text, ".fim") || ends_with(text, ".onnx");
+	if (ends_with(text, ".fim") || ends_with(text, ".onnx"))
+		return true;
+	return strchr(text, '/') && !finf_target_ok(text, NULL);
 }
 
 /* ---- one model as a portable pack ------------------------------------------------ */

@@ -23,7 +23,7 @@ struct group {
 	struct finf_merge_report report;
 };
 
-/** is_file - does this name a file rather than a model of fid's? */
+/** is_file - does this name a file rather than a model, or GROUP/MEMBER, of fid's? */
 bool is_file(const char *text);
 
 /**
