@@ -3,6 +3,7 @@
  * Groups as their user sees them: made of what fid has or of files, asked for
  * whole or one member at a time, and every way in which they cannot be made.
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
