@@ -13,6 +13,7 @@
 #include <fusedinf/version.h>
 
 #include "daemon/control.h"
+#include "graph/member.h"
 
 #define NUMBER(x) ((json_int_t)(x))
 

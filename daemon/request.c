@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "daemon/core_priv.h"
+#include "graph/member.h"
 
 /* Waking two threads takes longer than that, above all on virtual machines that idle. */
 #define BRIEF_RUN_NS 10000u

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/priv.h"
+#include "graph/member.h"
 
 static int check_target(struct finf_device *dev, const struct finf_pack *pack, uint32_t threads,
 			struct finf_diag *diag)

@@ -8,7 +8,7 @@
 #ifndef FINF_FUSE_H
 #define FINF_FUSE_H
 
-#include "graph/graph.h"
+#include "graph/member.h"
 #include "graph/op.h"
 
 struct finf_fuse_pass {

@@ -78,25 +78,7 @@ struct finf_node {
 /* What a group's plan is made for: branches side by side, or one after the other. */
 enum finf_optimize { FINF_OPTIMIZE_LATENCY = 0, FINF_OPTIMIZE_MEMORY };
 
-#define FINF_MEMBERS_MAX 64
-#define FINF_MEMBER_PORTS_MAX 1024
-
-/* An input or output of a member: its place among the graph's, its name in the member. */
-struct finf_member_port {
-	uint32_t index;
-	const char *name;
-};
-
-/*
- * One of the models that a group was made of. Inputs and outputs are places in
- * the graph's interface, which no rewriting changes; its nodes are those that
- * its outputs need, so a node may serve several members.
- */
-struct finf_member {
-	const char *name;
-	uint32_t n_inputs, n_outputs;
-	struct finf_member_port *inputs, *outputs;
-};
+struct finf_member;
 
 struct finf_graph {
 	struct finf_arena arena; /* owned: names, attributes, small constants */
@@ -108,7 +90,7 @@ struct finf_graph {
 	uint32_t *inputs, *outputs; /* owned: values, in the model's order */
 	uint32_t n_inputs, cap_inputs, n_outputs, cap_outputs;
 	struct finf_map by_name;
-	struct finf_member *members; /* in the arena; none = a single model */
+	struct finf_member *members; /* member.h; in the arena; none = a single model */
 	uint32_t n_members;
 	enum finf_optimize optimize; /* of a group */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
@@ -235,33 +217,6 @@ void finf_graph_write(const struct finf_graph *graph, struct finf_buf *buf);
 /** Return: 0; -EBADMSG damaged, with the place; -EOPNOTSUPP unknown operator; -ENOMEM. */
 int finf_graph_read(const void *data, size_t bytes, struct finf_graph **ret_graph,
 		    struct finf_diag *diag);
-
-/* ---- groups (Documentation/internals/fuse.md) ---------------------------- */
-
-/**
- * finf_graph_add_member - the graph serves one more member. All is copied.
- * Return: 0; -EINVAL not a name, a port that does not exist, too many members or ports;
- * -EEXIST there is a member of that name; -ENOMEM.
- */
-int finf_graph_add_member(struct finf_graph *graph, const struct finf_member *member);
-
-/** finf_graph_member_find - by name; FINF_NONE. */
-uint32_t finf_graph_member_find(const struct finf_graph *graph, const char *name);
-
-/**
- * finf_graph_serves - which members need each node: bit m for member m.
- * @param ret_masks  n_nodes of them, written
- * @graph is sorted.
- */
-int finf_graph_serves(const struct finf_graph *graph, uint64_t *ret_masks);
-
-/**
- * finf_graph_member_only - a member alone, as a graph without members. Inputs
- * and outputs have the member's names for them again, other values those of the
- * group. Constants stay borrowed from @graph.
- */
-int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
-			   struct finf_graph **ret_graph);
 
 /* ---- attributes -------------------------------------------------------- */
 

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "graph/member.h"
 #include "graph/op.h"
 
 #define GRAPH_MAGIC   0x52474946u /* "FIGR" */

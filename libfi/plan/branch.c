@@ -8,6 +8,7 @@
  */
 #include <errno.h>
 
+#include "graph/member.h"
 #include "plan/internal.h"
 
 /* The first member that a node serves; branch numbers are then closed up. */

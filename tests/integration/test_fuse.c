@@ -47,6 +47,18 @@ static void import_both(const struct test_fid *fid)
 	fictl_ok(fid, "import", network(B), "--name", "b", NULL);
 }
 
+static bool same_files(const char *a, const char *b)
+{
+	const char *const argv[] = {"/usr/bin/cmp", a, b, NULL};
+	struct test_output output;
+	bool same;
+
+	run_program(&output, argv);
+	same = output.status == 0;
+	test_output_free(&output);
+	return same;
+}
+
 /* ---- in process --------------------------------------------------------------------- */
 
 static struct finf_engine *open_engine(bool exact)
@@ -163,24 +175,27 @@ START_TEST(verdict_is_given)
 }
 END_TEST
 
+/* The same, without a file in between. */
+START_TEST(several_files_run_as_one)
+{
+	const char *file = scratch_path("pair.fim"), *one = scratch_path("pair1.npz");
+	const char *two = scratch_path("pair2.npz");
+
+	fictl_ok(NULL, "fuse", member("a", A), member("b", B), "-o", file, "--no-verdict", NULL);
+	fictl_ok(NULL, "run", file, "--outputs", one, NULL);
+	fictl_ok(NULL, "run", member("a", A), member("b", B), "--outputs", two, NULL);
+	ck_assert(same_files(one, two));
+	fictl_fails(NULL, 1, "would both be model", "run", network(A), network(B), NULL);
+	fictl_fails(NULL, 1, "neither .onnx nor .fim", "run", network(A), "b", NULL);
+}
+END_TEST
+
 /* ---- through fid ------------------------------------------------------------------------ */
 
 static void infer_into(const struct test_fid *fid, const char *model, const char *file)
 {
 	unlink(file);
 	fictl_ok(fid, "infer", model, "--outputs", file, NULL);
-}
-
-static bool same_files(const char *a, const char *b)
-{
-	const char *const argv[] = {"/usr/bin/cmp", a, b, NULL};
-	struct test_output output;
-	bool same;
-
-	run_program(&output, argv);
-	same = output.status == 0;
-	test_output_free(&output);
-	return same;
 }
 
 /* One member of the cold group, the other, the whole, another batch: each right. */
@@ -323,6 +338,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, fused_equals_separate, 0, 4);
 	tcase_add_test(tc, planner_keeps_to_its_bytes);
 	tcase_add_test(tc, verdict_is_given);
+	tcase_add_test(tc, several_files_run_as_one);
 	tcase_add_test(tc, whole_and_members);
 	tcase_add_test(tc, exported_packs);
 	tcase_add_test(tc, bad_groups);

@@ -2,18 +2,22 @@
 /* fictl: run (in this process) and infer (through fid). */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fusedinf/engine.h>
 
-#include "tools/fictl/fictl.h"
+#include "tools/fictl/group.h"
 
 #define PORTS_MAX 64
 #define TOP 5
 
 struct run_opts {
+	const char *sources[FINF_MEMBERS_MAX]; /* run: several are fused */
+	uint32_t n_sources;
+	bool share_inputs;
 	const char *model, *inputs, *outputs, *device;
 	uint64_t threads, repeat, batch;
 	bool exact;
@@ -122,25 +126,26 @@ static int by_value(const void *a, const void *b)
 
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
-	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *root = NULL;
+	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *share = NULL;
 	const struct option_spec all[] = {
 		{"--inputs", false, &opts->inputs}, {"--outputs", false, &opts->outputs},
 		{"--repeat", false, &repeat},	    {"--batch", false, &batch},
 		{local ? "--threads" : "", false, &threads},
 		{local ? "--device" : "", false, &opts->device},
 		{local ? "--exact" : "", true, &exact},
-		{local ? "--root" : "", false, &root},
+		{local ? "--share-input" : "", true, &share},
 		{0}};
 	int n;
 
 	*opts = (struct run_opts){.repeat = 1, .batch = 1};
-	n = parse(ctl, argc, argv, all, &opts->model, 1);
+	n = parse(ctl, argc, argv, all, opts->sources, local ? FINF_MEMBERS_MAX : 1);
 	if (n < 0)
 		return EXIT_USAGE;
 	if (!n)
 		return usage(ctl, local ? "which model file?" : "which model?");
-	if (root)
-		return usage(ctl, "--root is for groups, which this version cannot fuse yet");
+	opts->model = opts->sources[0];
+	opts->n_sources = (uint32_t)n;
+	opts->share_inputs = share != NULL;
 	if (threads && !parse_number(ctl, "--threads", threads, 1, 1024, &opts->threads))
 		return EXIT_USAGE;
 	if (repeat && !parse_number(ctl, "--repeat", repeat, 1, 1000000, &opts->repeat))
@@ -243,6 +248,33 @@ static int run_through(struct fictl *ctl, const struct run_opts *opts, struct do
 
 /* ---- run -------------------------------------------------------------------------------------- */
 
+/* Several files are fused first; the pack's name is needed only until it is open. */
+static int add_model(struct finf_engine *engine, const struct run_opts *opts,
+		     struct finf_diag *diag)
+{
+	struct finf_merge_opts merge = {.size = sizeof(merge), .share_inputs = opts->share_inputs};
+	char dir[PATH_MAX], path[PATH_MAX + sizeof(PACK_FILE) + 1];
+	struct group *group;
+	int err;
+
+	if (opts->n_sources == 1)
+		return finf_engine_add(engine, opts->model, "model", diag);
+	group = malloc(sizeof(*group));
+	if (!group)
+		return -ENOMEM;
+	err = group_open(group, NULL, "group", opts->sources, opts->n_sources, &merge, diag);
+	if (!err)
+		err = pack_graph_in(group->graph, dir, diag);
+	group_close(group);
+	free(group);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/" PACK_FILE, dir);
+	err = finf_engine_add(engine, path, "model", diag);
+	pack_drop(dir);
+	return err;
+}
+
 static int run_engine(struct fictl *ctl, const struct run_opts *opts, struct finf_engine *engine)
 {
 	struct door door = {.infer = infer_engine, .engine = engine};
@@ -250,7 +282,7 @@ static int run_engine(struct fictl *ctl, const struct run_opts *opts, struct fin
 	uint32_t n_in = PORTS_MAX, n_out = PORTS_MAX;
 	struct finf_diag diag = {{0}};
 	struct tensor_file inputs;
-	int err = finf_engine_add(engine, opts->model, "model", &diag), rc;
+	int err = add_model(engine, opts, &diag), rc;
 
 	if (!err)
 		err = finf_engine_ports(engine, "model", in, &n_in, out, &n_out);
@@ -364,10 +396,12 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 
 const struct command commands_run[] = {
 	{"run",
-	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
-	 "                 [--repeat N] [--batch N] [--exact]",
+	 "MODEL.onnx|MODEL.fim... [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
+	 "                 [--repeat N] [--batch N] [--exact] [--share-input]",
 	 "run a model in this process, no daemon",
-	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n",
+	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
+	 "Several files are fused and run as one; MEMBER=FILE names one, --share-input makes one\n"
+	 "input of those that are alike.\n",
 	 cmd_run},
 	{"infer", "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
 	 "one request to fid, which loads the model when it must",

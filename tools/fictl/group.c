@@ -26,31 +26,47 @@ bool is_file(const char *text)
 
 /* ---- one model as a portable pack ------------------------------------------------ */
 
-int pack_graph(const struct finf_graph *graph, int *ret_fd, struct finf_diag *diag)
+int pack_graph_in(const struct finf_graph *graph, char *ret_dir, struct finf_diag *diag)
 {
 	const char *base = getenv("TMPDIR");
-	char dir[PATH_MAX];
-	int dirfd, fd = -1, err;
+	int dirfd, err;
 
-	snprintf(dir, sizeof(dir), "%s/fictl-XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(dir))
-		return finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		err = finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
-	else
-		err = finf_pack_write_portable(dirfd, "model.fim", graph, diag);
-	if (!err) {
-		fd = openat(dirfd, "model.fim", O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			err = finf_diag_set(diag, -errno, "%s/model.fim: %s", dir, strerror(errno));
-	}
-	/* Who gets the open file needs the name no more. */
-	if (dirfd >= 0) {
-		unlinkat(dirfd, "model.fim", 0);
+	snprintf(ret_dir, PATH_MAX, "%s/fictl-XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(ret_dir))
+		return finf_diag_set(diag, -errno, "%s: %s", ret_dir, strerror(errno));
+	dirfd = open(ret_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0) {
+		err = finf_diag_set(diag, -errno, "%s: %s", ret_dir, strerror(errno));
+	} else {
+		err = finf_pack_write_portable(dirfd, PACK_FILE, graph, diag);
 		close(dirfd);
 	}
+	if (err)
+		rmdir(ret_dir);
+	return err;
+}
+
+void pack_drop(const char *dir)
+{
+	char path[PATH_MAX + sizeof(PACK_FILE) + 1];
+
+	snprintf(path, sizeof(path), "%s/" PACK_FILE, dir);
+	unlink(path);
 	rmdir(dir);
+}
+
+int pack_graph(const struct finf_graph *graph, int *ret_fd, struct finf_diag *diag)
+{
+	char dir[PATH_MAX], path[PATH_MAX + sizeof(PACK_FILE) + 1];
+	int fd, err = pack_graph_in(graph, dir, diag);
+
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/" PACK_FILE, dir);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		err = finf_diag_set(diag, -errno, "%s: %s", path, strerror(errno));
+	pack_drop(dir); /* who gets the open file needs the name no more */
 	if (!err)
 		*ret_fd = fd;
 	return err;

@@ -41,6 +41,14 @@ int file_open(const char *path, int *ret_fd, struct finf_diag *diag);
 int pack_graph(const struct finf_graph *graph, int *ret_fd, struct finf_diag *diag);
 
 /**
+ * pack_graph_in - the same with a name: PACK_FILE in a new folder; pack_drop() removes both.
+ * @param ret_dir  PATH_MAX bytes
+ */
+#define PACK_FILE "model.fim"
+int pack_graph_in(const struct finf_graph *graph, char *ret_dir, struct finf_diag *diag);
+void pack_drop(const char *dir);
+
+/**
  * group_open - "NAME", "FILE" or "MEMBER=..." each, merged.
  * Return: 0; -EEXIST, -EINVAL two that cannot be told apart; errors of opening and merging.
  * group_close() in every case.

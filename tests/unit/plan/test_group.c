@@ -4,6 +4,7 @@
  * must be proven, and must survive being run in any order their dependencies
  * allow; plans whose dependencies were spoilt must be refused.
  */
+#include "graph/member.h"
 #include "tests/unit/plan/fake.h"
 
 #define SEEDS 200
