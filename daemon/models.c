@@ -219,10 +219,13 @@ static void release_waiting(struct fid_core *core, struct fid_model *model)
 static void fid_model_ready(struct fid_core *core, struct fid_model *model,
 			    struct finf_model *opened, uint64_t file_bytes)
 {
+	int err;
+
 	model->model = opened;
-	if (open_members(model)) /* the whole group can be asked for, at least */
-		fid_log(FID_WARNING, "prepare model=%s:%" PRIu32 " members=\"out of memory\"",
-			model->name, model->version);
+	err = open_members(model);
+	if (err) /* the whole group can be asked for, at least */
+		fid_log(FID_WARNING, "prepare model=%s:%" PRIu32 " members=\"%s\"", model->name,
+			model->version, strerror(-err));
 	model->damaged = false;
 	model->file_bytes = file_bytes;
 	model->state = FID_MODEL_READY;

@@ -275,10 +275,10 @@ static int find_target(struct fid_request *request)
 		request->target = model->members[at].model;
 	if (at < model->n_members)
 		return 0;
-	return finf_diag_set(&request->diag, at == FINF_NONE ? -ENOENT : -ENOMEM,
+	return finf_diag_set(&request->diag, at == FINF_NONE ? -ENOENT : -EOPNOTSUPP,
 			     !graph->n_members ? "%s is no group, it has no member %s"
 			     : at == FINF_NONE ? "%s has no member %s"
-					       : "%s: no memory for its member %s",
+					       : "%s: its member %s cannot be run alone",
 			     model->name, request->member);
 }
 

@@ -78,7 +78,7 @@ void finf_model_close(struct finf_model *model);
  * finf_model_member - one member of a group, run alone over the weights in the
  * group's extent, by sessions of its own. Bound, matched and run like any model;
  * not loaded. Its default session is made by the first finf_model_bind().
- * Close it before the group. Return: 0; -ENOMEM.
+ * Close it before the group. Return: 0; -EINVAL not to be run alone; -ENOMEM.
  */
 int finf_model_member(struct finf_model *group, uint32_t member, struct finf_model **ret_model);
 

@@ -143,6 +143,8 @@ int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 		err = rename_ports(alone, m->outputs, m->n_outputs, alone->outputs);
 	if (!err)
 		err = finf_graph_prune(alone, NULL); /* and with it the map of names is made anew */
+	if (!err)
+		err = finf_graph_verify(alone, NULL); /* a file may leave inputs out */
 	if (err)
 		finf_graph_free(alone);
 	else

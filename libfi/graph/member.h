@@ -50,6 +50,7 @@ int finf_graph_serves(const struct finf_graph *graph, uint64_t *ret_masks);
  * finf_graph_member_only - a member alone, as a graph without members. Inputs
  * and outputs have the member's names for them again, other values those of the
  * group. Constants stay borrowed from @graph.
+ * Return: 0; -EINVAL its nodes read inputs that are not its own; -ENOMEM.
  */
 int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 			   struct finf_graph **ret_graph);

@@ -29,7 +29,7 @@ static int assign(struct finf_planner *p)
 	p->plan->n_branches = 0;
 	for (uint32_t m = 0; m < FINF_MEMBERS_MAX; m++) {
 		number[m] = p->plan->n_branches;
-		p->plan->n_branches += used >> m & 1;
+		p->plan->n_branches += (uint32_t)(used >> m & 1);
 	}
 	p->plan->n_branches = FINF_MAX(p->plan->n_branches, 1u);
 	for (uint32_t i = 0; i < graph->n_nodes; i++)
