@@ -181,13 +181,29 @@ static void print_report(const struct group *group, const json_t *doc)
 		puts("nothing was made");
 }
 
+/* Measuring takes room for group and members together: where there is none, the group is
+ * made unmeasured. */
+static int judge(const struct group *group, const struct fuse_opts *opts, json_t *doc,
+		 struct finf_diag *diag)
+{
+	int err = verdict_add(group, opts->threads, doc, diag);
+	char text[600];
+
+	if (!err || opts->dry_run)
+		return err;
+	snprintf(text, sizeof(text), "not measured: %.500s", diag->text);
+	diag->text[0] = 0;
+	json_object_set_new(doc, "verdict", json_pack("{s:s, s:[s]}", "words", text, "text", text));
+	return 0;
+}
+
 static int make_group(struct finf_client *client, const struct group *group,
 		      const struct fuse_opts *opts, json_t *doc, struct finf_diag *diag)
 {
 	int err = check_ports(group->graph, diag);
 
 	if (!err && opts->verdict)
-		err = verdict_add(group, opts->threads, doc, diag);
+		err = judge(group, opts, doc, diag);
 	if (err || opts->dry_run)
 		return err;
 	if (!opts->output)
