@@ -323,8 +323,9 @@ static int publish(struct fid_catalogue *cat, const char *tmp, const char *name,
 			     strerror(-err));
 }
 
-int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads, uint64_t bytes,
-			 int fd, const char *name, uint32_t version, struct finf_diag *diag)
+int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			 uint64_t bytes, int fd, const char *name, uint32_t version,
+			 struct finf_diag *diag)
 {
 	char tmp[32];
 	int dir = -1, err;
@@ -358,9 +359,9 @@ static int open_version(struct fid_catalogue *cat, const char *name, uint32_t ve
 	return 0;
 }
 
-static int open_model(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir, const char *tuned,
-		      const char *what, struct finf_model **ret_model, uint64_t *ret_file_bytes,
-		      struct finf_diag *diag)
+static int open_model(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir,
+		      const char *tuned, const char *what, struct finf_model **ret_model,
+		      uint64_t *ret_file_bytes, struct finf_diag *diag)
 {
 	struct finf_pack *pack;
 	uint64_t file_bytes;
@@ -390,8 +391,8 @@ static void sweep(int at)
 		closedir(dir);
 }
 
-static int retune(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir, const char *tuned,
-		  const char *what, struct finf_diag *diag)
+static int retune(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir,
+		  const char *tuned, const char *what, struct finf_diag *diag)
 {
 	struct finf_pack *portable;
 	int err = open_pack(dir, PORTABLE, what, &portable, diag);
@@ -407,8 +408,8 @@ static int retune(struct finf_device *dev, uint32_t threads, uint64_t bytes, int
 	return err;
 }
 
-int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads, uint64_t bytes,
-			  const char *name, uint32_t version, bool fresh,
+int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			  uint64_t bytes, const char *name, uint32_t version, bool fresh,
 			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
 			  struct finf_diag *diag)
 {
@@ -425,21 +426,22 @@ int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, ui
 	if (fresh)
 		err = finf_diag_set(diag, -EBADMSG, "a segment is damaged");
 	else
-		err = open_model(dev, threads, bytes, dir, tuned, what, ret_model, ret_file_bytes, diag);
+		err = open_model(dev, threads, bytes, dir, tuned, what, ret_model, ret_file_bytes,
+				 diag);
 	/* Absent, damaged, for another target or of another format: a cache, so make it again. */
 	if (err && err != -ENOMEM) {
 		finf_log("tuning model=%s because=\"%s\"", what, diag ? diag->text : "");
 		err = retune(dev, threads, bytes, dir, tuned, what, diag);
 		if (!err)
-			err = open_model(dev, threads, bytes, dir, tuned, what, ret_model, ret_file_bytes,
-					 diag);
+			err = open_model(dev, threads, bytes, dir, tuned, what, ret_model,
+					 ret_file_bytes, diag);
 	}
 	close(dir);
 	return err;
 }
 
-int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version,
-			 int *ret_fd, struct finf_diag *diag)
+int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,
+			 struct finf_diag *diag)
 {
 	int dir, fd, err = open_version(cat, name, version, &dir, diag);
 

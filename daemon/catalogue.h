@@ -36,22 +36,23 @@ int fid_catalogue_scan(struct fid_catalogue *cat,
  * Return: 0; -EBADMSG not a portable pack or damaged; -ENOSPC; -EIO; what
  * planning says. Nothing is left behind on failure.
  */
-int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads, uint64_t bytes,
-			 int fd, const char *name, uint32_t version, struct finf_diag *diag);
+int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			 uint64_t bytes, int fd, const char *name, uint32_t version,
+			 struct finf_diag *diag);
 
 /**
  * fid_catalogue_prepare - open a model, tuning it first when no tuned pack fits
  * this target (other CPU, library or threads) or the cache is damaged.
  * @param fresh  the cache is known to be damaged: make it again, from a verified master
  */
-int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads, uint64_t bytes,
-			  const char *name, uint32_t version, bool fresh,
+int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			  uint64_t bytes, const char *name, uint32_t version, bool fresh,
 			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
 			  struct finf_diag *diag);
 
 /** fid_catalogue_export - the master of a version, open for reading. 0; -errno. */
-int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version,
-			 int *ret_fd, struct finf_diag *diag);
+int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,
+			 struct finf_diag *diag);
 
 /** fid_catalogue_remove - delete one version, and NAME's folder with the last one. */
 int fid_catalogue_remove(struct fid_catalogue *cat, const char *name, uint32_t version,

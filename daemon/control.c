@@ -158,7 +158,8 @@ static bool find_named(struct fid_control *control, const char *name, struct fid
 	int err = fid_core_find(control->core, name, ret);
 
 	if (err)
-		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s", name);
+		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s",
+		       name);
 	return !err;
 }
 
@@ -205,13 +206,14 @@ static void inspect_member(struct fid_control *control, const struct fid_model_i
 		return;
 	}
 	member = &graph->members[at];
-	answer_json(control, 0,
-		    json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", info->name, "version",
-			      NUMBER(info->version), "member", member->name, "inputs",
-			      member_ports_json(graph, graph->inputs, member->inputs, member->n_inputs),
-			      "outputs",
-			      member_ports_json(graph, graph->outputs, member->outputs,
-						member->n_outputs)));
+	answer_json(
+		control, 0,
+		json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", info->name, "version",
+			  NUMBER(info->version), "member", member->name, "inputs",
+			  member_ports_json(graph, graph->inputs, member->inputs, member->n_inputs),
+			  "outputs",
+			  member_ports_json(graph, graph->outputs, member->outputs,
+					    member->n_outputs)));
 }
 
 static void inspect(struct fid_control *control, const struct fid_model_info *info)
@@ -260,8 +262,8 @@ static void cmd_inspect(struct fid_control *control, const json_t *request)
 	size_t len;
 
 	if (!name || !finf_target_ok(name, &len) || len >= sizeof(model)) {
-		refuse(control, -EINVAL, name ? "not a model name: %s" : "the command needs \"model\"",
-		       name);
+		refuse(control, -EINVAL,
+		       name ? "not a model name: %s" : "the command needs \"model\"", name);
 		return;
 	}
 	snprintf(model, sizeof(model), "%.*s", (int)len, name);
@@ -653,10 +655,12 @@ static const struct {
 	bool admin;
 	void (*run)(struct fid_control *control, const json_t *request);
 } commands[] = {
-	{"models", false, cmd_models}, {"status", false, cmd_status}, {"inspect", false, cmd_inspect},
-	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
-	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
-	{"remove", true, cmd_remove},  {"probes", false, cmd_probes}, {"probe-add", true, cmd_probe_add},
+	{"models", false, cmd_models},	  {"status", false, cmd_status},
+	{"inspect", false, cmd_inspect},  {"events", false, cmd_events},
+	{"why", false, cmd_why},	  {"load", true, cmd_load},
+	{"unload", true, cmd_unload},	  {"pin", true, cmd_pin},
+	{"unpin", true, cmd_unpin},	  {"remove", true, cmd_remove},
+	{"probes", false, cmd_probes},	  {"probe-add", true, cmd_probe_add},
 	{"probe-rm", true, cmd_probe_rm}, {"export", true, cmd_export},
 };
 

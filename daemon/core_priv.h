@@ -25,7 +25,7 @@ struct fid_model {
 	struct fid_member {
 		struct finf_model *model;
 		bool bound; /* its default session is there: the loop may look at its plan */
-	} *members;
+	} * members;
 	uint32_t n_members;
 	const struct finf_model *first; /* who asked for the cold group; its segments come first */
 
@@ -53,7 +53,7 @@ struct fid_op {
 	struct fid_model *model;
 	fid_command_fn done; /* NULL for preparing at start */
 	void *ctx;
-	int fd; /* owned: import, export */
+	int fd;	     /* owned: import, export */
 	int *ret_fd; /* export: where the owner of ctx looks for it */
 	int result;
 	struct finf_diag diag;

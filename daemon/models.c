@@ -268,9 +268,10 @@ static void prepare_work(struct fid_job *job)
 {
 	struct fid_op *op = op_of_job(job);
 
-	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
-					   op->core->pool.bytes, op->model->name, op->model->version, op->model->damaged,
-					   &op->opened, &op->file_bytes, &op->diag);
+	op->result =
+		fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
+				      op->core->pool.bytes, op->model->name, op->model->version,
+				      op->model->damaged, &op->opened, &op->file_bytes, &op->diag);
 }
 
 /* Nothing more is decided: whatever the job did or did not do, it ends here. */
@@ -357,8 +358,8 @@ static void import_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_core *core = op->core;
 
-	op->result = fid_catalogue_import(core->cat, core->dev, core->threads,
-					  core->pool.bytes, op->fd, op->model->name, op->model->version, &op->diag);
+	op->result = fid_catalogue_import(core->cat, core->dev, core->threads, core->pool.bytes,
+					  op->fd, op->model->name, op->model->version, &op->diag);
 	if (op->result)
 		return;
 	prepare_work(job);
@@ -456,7 +457,7 @@ void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_c
 
 	if (!op) {
 		done(ctx, model ? -ENOMEM : err, name,
-		     model		? "out of memory"
+		     model	      ? "out of memory"
 		     : err == -ENOENT ? "no such model"
 				      : "not a model name");
 		return;

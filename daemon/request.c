@@ -150,8 +150,8 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	}
 	request->job.work = run_work;
 	request->job.finish = run_finish;
-	request->job.brief = !request->load &&
-			     finf_model_plan(request->target)->est_ns <= BRIEF_RUN_NS;
+	request->job.brief =
+		!request->load && finf_model_plan(request->target)->est_ns <= BRIEF_RUN_NS;
 	fid_worker_add(core->exec, &request->job);
 }
 

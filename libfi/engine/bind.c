@@ -189,8 +189,8 @@ static uint32_t need_of(const struct finf_plan *plan, uint32_t s, const uint32_t
 int finf_binding_run(const struct finf_binding *binding, const struct finf_run *run,
 		     struct finf_diag *diag)
 {
-	const struct finf_model *model = binding->model->group ? binding->model->group
-							       : binding->model;
+	const struct finf_model *model =
+		binding->model->group ? binding->model->group : binding->model;
 	struct finf_run ranked = *run;
 
 	if (!run->load || !model->ranked)

@@ -159,9 +159,8 @@ static int open_onnx(const struct finf_engine *engine, const char *path,
 		return err; /* names the file itself */
 	err = finf_fuse_run(graph, &report, diag);
 	if (!err)
-		err = finf_model_open_graph(engine->dev, graph, engine->threads,
-					    engine->pool.bytes, engine->exact,
-					    ret_model, diag);
+		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->pool.bytes,
+					    engine->exact, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_graph_free(graph);

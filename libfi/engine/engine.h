@@ -67,11 +67,13 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
  * layouts at every load. The whole pack is verified here. In-process use. @pack is taken over
  * on success. */
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag);
+			     uint64_t bytes, bool exact, struct finf_model **ret_model,
+			     struct finf_diag *diag);
 /** From a graph in memory (constants with data): in-process use and tests.
  * @graph is taken over on success. */
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag);
+			  uint64_t bytes, bool exact, struct finf_model **ret_model,
+			  struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
 
 /**

@@ -145,7 +145,8 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 }
 
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			     uint64_t bytes, bool exact, struct finf_model **ret_model,
+			     struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
@@ -162,7 +163,8 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  uint64_t bytes, bool exact, struct finf_model **ret_model, struct finf_diag *diag)
+			  uint64_t bytes, bool exact, struct finf_model **ret_model,
+			  struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,

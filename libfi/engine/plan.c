@@ -134,8 +134,8 @@ static int check_fixed(const struct finf_graph *graph, const struct finf_plan *p
 }
 
 static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
-		      uint64_t bytes, bool exact, const struct finf_plan *fixed, struct finf_plan **ret_plan,
-		      struct finf_diag *diag)
+		      uint64_t bytes, bool exact, const struct finf_plan *fixed,
+		      struct finf_plan **ret_plan, struct finf_diag *diag)
 {
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = threads,

@@ -41,7 +41,7 @@ struct finf_binding {
 	struct finf_graph *bound;     /* owned */
 	const struct finf_plan *plan; /* owned unless it is the pack's */
 	struct finf_session *session; /* owned */
-	uint32_t *need; /* owned; per step, of a load in another order */
+	uint32_t *need;		      /* owned; per step, of a load in another order */
 	const struct finf_model *model; /* whose it is */
 	uint64_t used;		      /* the model's clock at the last bind */
 };

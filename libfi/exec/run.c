@@ -119,8 +119,8 @@ static int run_steps(struct finf_session *session, const struct finf_run *run,
 			return finf_diag_set(diag, -ETIME,
 					     "deadline passed before '%s', step %u of %u",
 					     step->name, i, session->n_steps);
-		err = wait_segments(run, run->need ? run->need[i] : step->need_segments,
-				    &published, diag);
+		err = wait_segments(run, run->need ? run->need[i] : step->need_segments, &published,
+				    diag);
 		if (err)
 			return err;
 		if (run->on_step)

@@ -41,7 +41,7 @@ int finf_fuse_run(struct finf_graph *graph, struct finf_fuse_report *ret_report,
 /* ---- many models, one graph ------------------------------------------------ */
 
 struct finf_fuse_member {
-	const char *name; /* [A-Za-z0-9][A-Za-z0-9._-]{0,127} */
+	const char *name;		/* [A-Za-z0-9][A-Za-z0-9._-]{0,127} */
 	const struct finf_graph *graph; /* sorted, inferred, every constant with its bytes */
 };
 

@@ -10,12 +10,13 @@
 
 #include "fuse/internal.h"
 
-/* Things in a group by the hash of what they are: which of them are equal is the caller's to say. */
+/* Things in a group by the hash of what they are: which of them are equal is the caller's to say.
+ */
 struct table {
 	struct entry {
 		uint64_t hash;
 		uint32_t index; /* plus 1; 0 = empty */
-	} *entries;
+	} * entries;
 	uint32_t mask;
 };
 
@@ -71,13 +72,12 @@ static void table_put(struct table *table, uint64_t hash, uint32_t index)
 
 static int add_value(struct merger *m, const struct finf_value *from, uint32_t *ret)
 {
-	const char *name =
-		finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
+	const char *name = finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
 
 	if (!name)
 		return -ENOMEM;
-	return finf_graph_value(m->graph, name, from->dtype,
-				from->has_shape ? &from->shape : NULL, ret);
+	return finf_graph_value(m->graph, name, from->dtype, from->has_shape ? &from->shape : NULL,
+				ret);
 }
 
 static int add_constant(struct merger *m, const struct finf_value *from, uint32_t *ret)
@@ -249,8 +249,7 @@ static void reuse_node(struct merger *m, const struct finf_node *from, uint32_t 
 static int new_node(struct merger *m, const struct finf_node *from, const struct finf_node *mapped,
 		    uint64_t hash)
 {
-	const char *name =
-		finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
+	const char *name = finf_arena_printf(&m->scratch, "%s/%s", m->member->name, from->name);
 	uint32_t index;
 	int err = name ? 0 : -ENOMEM;
 
@@ -262,9 +261,8 @@ static int new_node(struct merger *m, const struct finf_node *from, const struct
 		m->number[from->out[k]] = mapped->out[k];
 	}
 	if (!err)
-		err = finf_graph_node(m->graph, from->op, from->opset, name, mapped->in,
-				      from->n_in, mapped->out, from->n_out, from->attrs,
-				      from->n_attrs, &index);
+		err = finf_graph_node(m->graph, from->op, from->opset, name, mapped->in, from->n_in,
+				      mapped->out, from->n_out, from->attrs, from->n_attrs, &index);
 	if (err)
 		return err;
 	m->graph->nodes[index].act = from->act;
@@ -343,8 +341,7 @@ static int add_output(struct merger *m, uint32_t v)
 static int add_interface(struct merger *m)
 {
 	const struct finf_graph *from = m->member->graph;
-	struct finf_member member = {.name = m->member->name,
-				     .n_inputs = from->n_inputs};
+	struct finf_member member = {.name = m->member->name, .n_inputs = from->n_inputs};
 
 	member.inputs = finf_arena_array(&m->scratch, from->n_inputs, sizeof(*member.inputs));
 	member.outputs = finf_arena_array(&m->scratch, from->n_outputs, sizeof(*member.outputs));
@@ -399,8 +396,7 @@ static int64_t fixed_batch(const struct finf_graph *graph)
 	return v->shape.dim[0];
 }
 
-static int check_members(const struct finf_fuse_member *members, uint32_t n,
-			 struct finf_diag *diag)
+static int check_members(const struct finf_fuse_member *members, uint32_t n, struct finf_diag *diag)
 {
 	uint32_t fixed = FINF_NONE;
 

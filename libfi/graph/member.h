@@ -9,7 +9,7 @@
 
 #include "graph/graph.h"
 
-#define FINF_MEMBERS_MAX 64
+#define FINF_MEMBERS_MAX      64
 #define FINF_MEMBER_PORTS_MAX 1024
 
 /* An input or output of a member: its place among the graph's, its name in the member. */

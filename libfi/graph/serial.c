@@ -8,8 +8,8 @@
 #include "graph/op.h"
 
 #define GRAPH_MAGIC   0x52474946u /* "FIGR" */
-#define GRAPH_VERSION 1	/* a single model */
-#define GROUP_VERSION 2 /* the same, and what the members are */
+#define GRAPH_VERSION 1		  /* a single model */
+#define GROUP_VERSION 2		  /* the same, and what the members are */
 
 enum { VALUE_SHAPE = 1, VALUE_CONST = 2, VALUE_INLINE = 4 };
 

@@ -36,8 +36,8 @@ struct finf_load {
 	const char *name;	/* behind the segments */
 	uint64_t bytes;		/* of all segments */
 	uint32_t n_segments;
-	uint32_t upto; /* segments to read in this turn: the urgent ones, then all */
-	uint32_t overtaken; /* loads that went before the rest of this one */
+	uint32_t upto;	       /* segments to read in this turn: the urgent ones, then all */
+	uint32_t overtaken;    /* loads that went before the rest of this one */
 	uint64_t cached_bytes; /* of earlier turns */
 	struct finf_load_segment segments[];
 };

@@ -98,8 +98,9 @@ static int merge_by_start(struct finf_planner *p)
 			return finf_diag_set(p->diag, -EINVAL, "a node is used before it is there");
 		p->order[at] = next[best];
 		/* One less than "never", so that a price of "never" does not stop the list. */
-		free_at[best] = FINF_MIN(finf_plan_add_ns(best_ns, least_ns(
-					&p->forms->nodes[next[best]])), UINT64_MAX - 1);
+		free_at[best] =
+			FINF_MIN(finf_plan_add_ns(best_ns, least_ns(&p->forms->nodes[next[best]])),
+				 UINT64_MAX - 1);
 		end_ns[next[best]++] = free_at[best];
 	}
 	return 0;
@@ -124,16 +125,16 @@ int finf_planner_branches(struct finf_planner *p, bool side_by_side)
 			p->order[i] = i;
 	if (err)
 		return err;
-	p->plan->branches = finf_arena_array(&p->plan->arena, p->plan->n_branches,
-					     sizeof(*p->plan->branches));
+	p->plan->branches =
+		finf_arena_array(&p->plan->arena, p->plan->n_branches, sizeof(*p->plan->branches));
 	return p->plan->branches ? 0 : -ENOMEM;
 }
 
 /* ---- dependencies ------------------------------------------------------------------ */
 
 struct waits {
-	uint32_t *writer; /* per buffer: step, or FINF_NONE for the caller's */
-	uint32_t *nth;	  /* per step: its number in its branch, from 1 */
+	uint32_t *writer;		  /* per buffer: step, or FINF_NONE for the caller's */
+	uint32_t *nth;			  /* per step: its number in its branch, from 1 */
 	uint32_t last[FINF_BRANCHES_MAX]; /* last step so far, plus 1 */
 };
 
@@ -160,7 +161,7 @@ static int depend(struct finf_planner *p, struct waits *w, uint32_t s)
 		join(p, w, s, w->last[step->branch] - 1);
 	for (uint32_t k = 0; k < step->n_in; k++) {
 		uint32_t d = step->in[k].kind == FINF_OPERAND_BUFFER ? w->writer[step->in[k].index]
-								      : FINF_NONE;
+								     : FINF_NONE;
 
 		if (d != FINF_NONE)
 			need[plan->steps[d].branch] = FINF_MAX(need[plan->steps[d].branch], d + 1);

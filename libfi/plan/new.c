@@ -175,8 +175,7 @@ static void find_needs(struct finf_plan *plan)
 	}
 }
 
-static int plan_stages(struct finf_planner *p, const struct finf_plan_opts *opts,
-		       bool side_by_side)
+static int plan_stages(struct finf_planner *p, const struct finf_plan_opts *opts, bool side_by_side)
 {
 	int err = init_values(p);
 

@@ -105,7 +105,8 @@ static void find_writers(const struct order *o)
 static int check_read(const struct order *o, uint32_t s, uint32_t b)
 {
 	if (o->writer[b] != BEFORE_ALL && !is_over(o, o->writer[b], s))
-		return no(o, "step %u reads buffer %u and does not wait for step %u, which writes it",
+		return no(o,
+			  "step %u reads buffer %u and does not wait for step %u, which writes it",
 			  s, b, o->writer[b]);
 	return 0;
 }
@@ -118,8 +119,10 @@ static int check_write(const struct order *o, uint32_t s, uint32_t b)
 
 	for (uint32_t c = 0; c < o->plan->n_branches; c++)
 		if (c != own && thing->last[c] > over_at(o, s)[c])
-			return no(o, "step %u writes buffer %u while branch %u may still use its bytes",
-				  s, b, c);
+			return no(
+				o,
+				"step %u writes buffer %u while branch %u may still use its bytes",
+				s, b, c);
 	return 0;
 }
 
@@ -188,12 +191,14 @@ static int check_bytes(struct order *o)
 			sorted[used++] = &o->things[i];
 	qsort(sorted, used, sizeof(*sorted), by_offset);
 	for (uint32_t i = 0; i < used; i++)
-		for (uint32_t j = i + 1; j < used && sorted[j]->offset - sorted[i]->offset <
-							 sorted[i]->bytes; j++)
+		for (uint32_t j = i + 1;
+		     j < used && sorted[j]->offset - sorted[i]->offset < sorted[i]->bytes; j++)
 			if (!over_before(o, sorted[i], sorted[j]) &&
 			    !over_before(o, sorted[j], sorted[i]))
-				return no(o, "steps that may run side by side share the bytes at %llu "
-					  "of the arena", (unsigned long long)sorted[j]->offset);
+				return no(o,
+					  "steps that may run side by side share the bytes at %llu "
+					  "of the arena",
+					  (unsigned long long)sorted[j]->offset);
 	return 0;
 }
 

@@ -126,8 +126,8 @@ static int init_groups(struct finf_planner *p, struct group *groups)
 }
 
 /* Input 0's bytes may be written over when this step is the last to use any of them. */
-static bool in_place_possible(const struct finf_planner *p, const struct group *groups,
-			      uint32_t s, uint32_t nth)
+static bool in_place_possible(const struct finf_planner *p, const struct group *groups, uint32_t s,
+			      uint32_t nth)
 {
 	const struct finf_plan *plan = p->plan;
 	const struct finf_step *step = &plan->steps[s];
@@ -190,8 +190,8 @@ static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint
 {
 	struct finf_plan *plan = p->plan;
 	uint32_t count[FINF_BRANCHES_MAX] = {0}, at[FINF_BRANCHES_MAX];
-	uint32_t *over = finf_arena_array(&p->scratch,
-					  (size_t)plan->n_branches * plan->n_branches, sizeof(*over));
+	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_branches * plan->n_branches,
+					  sizeof(*over));
 
 	if (!over)
 		return -ENOMEM;
@@ -206,7 +206,8 @@ static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint
 			at[b] = (*n)++;
 			blocks[at[b]] = (struct block){.writer = s,
 						       .over = over + (size_t)b * plan->n_branches,
-						       .buffer = FINF_NONE, .branch = b};
+						       .buffer = FINF_NONE,
+						       .branch = b};
 		}
 		branch->workspace_bytes = FINF_MAX(branch->workspace_bytes, bytes);
 		blocks[at[b]].bytes = branch->workspace_bytes;
@@ -225,11 +226,12 @@ static int collect_blocks(struct finf_planner *p, const struct group *groups, st
 
 	for (uint32_t b = 0; b < plan->n_buffers; b++)
 		if (groups[b].parent == b)
-			blocks[n++] = (struct block){.bytes = plan->buffers[b].bytes,
-						     .writer = groups[b].has_input
-								       ? BY_CALLER
-								       : plan->buffers[b].first_step,
-						     .over = groups[b].over, .buffer = b};
+			blocks[n++] = (struct block){
+				.bytes = plan->buffers[b].bytes,
+				.writer = groups[b].has_input ? BY_CALLER
+							      : plan->buffers[b].first_step,
+				.over = groups[b].over,
+				.buffer = b};
 	err = collect_workspaces(p, blocks, &n);
 	if (err)
 		return err;
@@ -275,8 +277,8 @@ static void find_offset(const struct finf_planner *p, struct block *block,
 		block->offset = at;
 }
 
-static void place_blocks(const struct finf_planner *p, struct block *blocks,
-			 struct block **placed, uint32_t n)
+static void place_blocks(const struct finf_planner *p, struct block *blocks, struct block **placed,
+			 uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = i;

@@ -6,7 +6,7 @@
 #include "plan/internal.h"
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
-#define VERSION 2
+#define VERSION		   2
 #define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)

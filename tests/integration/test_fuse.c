@@ -90,8 +90,14 @@ static void infer(struct finf_engine *engine, const char *name, const struct fin
 
 static float x_a[3 * 32 * 32], x_b[3 * 16 * 16];
 
-#define IN_A {NULL, FINF_F32, {4, {1, 3, 32, 32}}, x_a, sizeof(x_a)}
-#define IN_B {NULL, FINF_F32, {4, {1, 3, 16, 16}}, x_b, sizeof(x_b)}
+#define IN_A                                                                                       \
+	{                                                                                          \
+		NULL, FINF_F32, {4, {1, 3, 32, 32}}, x_a, sizeof(x_a)                              \
+	}
+#define IN_B                                                                                       \
+	{                                                                                          \
+		NULL, FINF_F32, {4, {1, 3, 16, 16}}, x_b, sizeof(x_b)                              \
+	}
 
 static void check_same(const struct finf_tensor *got, const struct finf_tensor *want, bool exact)
 {
@@ -165,8 +171,8 @@ END_TEST
 
 START_TEST(verdict_is_given)
 {
-	const char *out = fictl_ok(NULL, "fuse", member("a", A), member("b", B), "--dry-run",
-				   "--json", NULL);
+	const char *out =
+		fictl_ok(NULL, "fuse", member("a", A), member("b", B), "--dry-run", "--json", NULL);
 
 	ck_assert_int_gt(json_at(out, "verdict.fused_ns"), 0);
 	ck_assert_int_gt(json_at(out, "verdict.separate_ns"), 0);
@@ -301,16 +307,17 @@ START_TEST(bad_groups)
 	fictl_ok(&fid, "fuse", "a", "b", "--name", "g", "--no-verdict", NULL);
 	fictl_fails(&fid, 1, "cannot be fused with itself: a and a are the same", "fuse", "a", "a",
 		    "--name", "h", NULL);
-	fictl_fails(&fid, 1, "cannot be fused with itself: a and a:1", "fuse", "a", "x=a:1", "--name",
+	fictl_fails(&fid, 1, "cannot be fused with itself: a and a:1", "fuse", "a", "x=a:1",
+		    "--name", "h", NULL);
+	fictl_fails(&fid, 1, "would both be a: name one", "fuse", "a", member("a", B), "--name",
 		    "h", NULL);
-	fictl_fails(&fid, 1, "would both be a: name one", "fuse", "a", member("a", B), "--name", "h",
+	fictl_fails(&fid, 1, "member nobody: nobody: no such model", "fuse", "a", "nobody",
+		    "--name", "h", NULL);
+	fictl_fails(&fid, 1, "does not match its checksum", "fuse", "a", broken, "--name", "h",
 		    NULL);
-	fictl_fails(&fid, 1, "member nobody: nobody: no such model", "fuse", "a", "nobody", "--name",
-		    "h", NULL);
-	fictl_fails(&fid, 1, "does not match its checksum", "fuse", "a", broken, "--name", "h", NULL);
 	fictl_fails(&fid, 1, "No such file", "fuse", "a", "/nowhere/x.fim", "--name", "h", NULL);
-	fictl_fails(&fid, 1, "g is a group: fuse its members instead", "fuse", "a", "g", "--name", "h",
-		    NULL);
+	fictl_fails(&fid, 1, "g is a group: fuse its members instead", "fuse", "a", "g", "--name",
+		    "h", NULL);
 	fictl_fails(&fid, 2, "two members or more", "fuse", "a", "--name", "h", NULL);
 	fictl_fails(&fid, 2, "needs a --name", "fuse", "a", "b", NULL);
 	fictl_fails(&fid, 2, "is not a model name", "fuse", "a", "b", "--name", "h/i", NULL);
@@ -333,8 +340,8 @@ START_TEST(larger_than_the_pool)
 	fictl_ok(NULL, "zoo", "squeezenet1_1", "-o", big, NULL);
 	fid_start(&fid, "small", "8M", NULL);
 	import_both(&fid);
-	fictl_fails(&fid, 1, "bytes too much; these fit: a, b", "fuse", "a", big, "b", "--name", "g",
-		    NULL);
+	fictl_fails(&fid, 1, "bytes too much; these fit: a, b", "fuse", "a", big, "b", "--name",
+		    "g", NULL);
 	fid_stop(&fid);
 }
 END_TEST

@@ -170,8 +170,7 @@ static int load_once(struct swap *s, double *ret_rate, struct finf_diag *diag)
 	s->at += finf_align_up(bytes, FINF_EXTENT_ALIGN);
 	start = finf_now_ns();
 	err = finf_load_start(s->loader, s->pack->fd, "bench", s->segments, s->pack->n_segments, 0,
-			      NULL,
-			      NULL, &load);
+			      NULL, NULL, &load);
 	if (err)
 		return err;
 	err = finf_load_wait(load, s->pack->n_segments, 0);

@@ -88,11 +88,12 @@ static int check_fits(const struct group *group, const struct fuse_opts *opts, u
 	err = name_fitting(group, opts, pool, fitting, sizeof(fitting), diag);
 	if (err)
 		return err;
-	return finf_diag_set(diag, -ENOBUFS,
-			     "the group takes %s of weights and %s of activations, the pool has %s: "
-			     "%" PRIu64 " bytes too much; %s%s", bytes_text(weights),
-			     bytes_text(arena), bytes_text(pool), weights + arena - pool,
-			     *fitting ? "these fit: " : "no member fits", fitting);
+	return finf_diag_set(
+		diag, -ENOBUFS,
+		"the group takes %s of weights and %s of activations, the pool has %s: "
+		"%" PRIu64 " bytes too much; %s%s",
+		bytes_text(weights), bytes_text(arena), bytes_text(pool), weights + arena - pool,
+		*fitting ? "these fit: " : "no member fits", fitting);
 }
 
 static int check_ports(const struct finf_graph *graph, struct finf_diag *diag)
@@ -150,9 +151,9 @@ static json_t *report_json(const struct group *group, const char *name)
 	for (uint32_t i = 0; i < group->n; i++)
 		json_array_append_new(members, json_string(group->members[i].name));
 	return json_pack("{s:s, s:o, s:i, s:i, s:i, s:i, s:I, s:I, s:i}", "name", name, "members",
-			 members, "nodes_before", (int)r->nodes_before, "nodes", (int)r->nodes_after,
-			 "constants_before", (int)r->constants_before, "constants",
-			 (int)r->constants_after, "constant_bytes_before",
+			 members, "nodes_before", (int)r->nodes_before, "nodes",
+			 (int)r->nodes_after, "constants_before", (int)r->constants_before,
+			 "constants", (int)r->constants_after, "constant_bytes_before",
 			 (json_int_t)r->bytes_before, "constant_bytes", (json_int_t)r->bytes_after,
 			 "inputs_shared", (int)r->inputs_shared);
 }
@@ -166,7 +167,8 @@ static void print_report(const struct group *group, const json_t *doc)
 	for (uint32_t m = 0; m < group->n; m++)
 		printf("%s%s", m ? " + " : "", group->members[m].name);
 	printf(": %u nodes, %u of them once instead of twice or more; %s of weights, %s saved; "
-	       "%u shared inputs\n", r->nodes_after,
+	       "%u shared inputs\n",
+	       r->nodes_after,
 	       r->nodes_before > r->nodes_after ? r->nodes_before - r->nodes_after : 0,
 	       bytes_text(r->bytes_after), bytes_text(r->bytes_before - r->bytes_after),
 	       r->inputs_shared);
@@ -272,10 +274,10 @@ static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts
 	const char *share = NULL, *optimize = "latency", *dry = NULL, *no_verdict = NULL;
 	const char *threads = NULL;
 	const struct option_spec specs[] = {
-		{"--name", false, &opts->name},	      {"--share-input", true, &share},
-		{"--optimize", false, &optimize},     {"-o", false, &opts->output},
-		{"--dry-run", true, &dry},	      {"--no-verdict", true, &no_verdict},
-		{"--threads", false, &threads},	      {0}};
+		{"--name", false, &opts->name},	  {"--share-input", true, &share},
+		{"--optimize", false, &optimize}, {"-o", false, &opts->output},
+		{"--dry-run", true, &dry},	  {"--no-verdict", true, &no_verdict},
+		{"--threads", false, &threads},	  {0}};
 	uint64_t number = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	int n = parse(ctl, argc, argv, specs, opts->sources, FINF_MEMBERS_MAX);
 
@@ -299,8 +301,8 @@ static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts
 	opts->name = opts->name ? opts->name : "group";
 	opts->merge.size = sizeof(opts->merge);
 	opts->merge.share_inputs = share != NULL;
-	opts->merge.optimize = strcmp(optimize, "memory") ? FINF_OPTIMIZE_LATENCY
-							    : FINF_OPTIMIZE_MEMORY;
+	opts->merge.optimize =
+		strcmp(optimize, "memory") ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
 	return EXIT_DONE;
 }
 
@@ -393,7 +395,8 @@ const struct command commands_fuse[] = {
 	 "[MEMBER=]NAME|FILE... --name G [--share-input] [--optimize latency|memory]\n"
 	 "                  [-o FILE.fim] [--dry-run] [--no-verdict] [--threads N]",
 	 "make one group of two models or more",
-	 "Members are models of fid's or files (.onnx, .fim); MEMBER= names one in the group. Equal\n"
+	 "Members are models of fid's or files (.onnx, .fim); MEMBER= names one in the group. "
+	 "Equal\n"
 	 "weights are kept once, equal work is done once. --share-input makes one input of those\n"
 	 "that are alike. --optimize memory runs members one after the other in the same bytes,\n"
 	 "latency side by side where the pool has room. Fused and separate are measured first;\n"

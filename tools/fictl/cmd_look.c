@@ -443,9 +443,10 @@ static json_t *step_json(const struct finf_graph *bound, const struct finf_plan 
 	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I, s:i, s:o}", "node",
 			 node ? node->name : "(reorder)", "op", node ? node->op->name : "Reorder",
 			 "form", step->form.name ? step->form.name : "", "shape", shape, "offset",
-			 (json_int_t)(out ? out->offset : 0), "bytes", (json_int_t)(out ? out->bytes : 0),
-			 "need_segments", (int)step->need_segments, "est_ns",
-			 (json_int_t)step->form.est_ns, "branch", (int)step->branch, "deps", deps);
+			 (json_int_t)(out ? out->offset : 0), "bytes",
+			 (json_int_t)(out ? out->bytes : 0), "need_segments",
+			 (int)step->need_segments, "est_ns", (json_int_t)step->form.est_ns,
+			 "branch", (int)step->branch, "deps", deps);
 }
 
 static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan)
@@ -458,9 +459,10 @@ static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan 
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
 	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
-			 (json_int_t)plan->weight_bytes, "arena_bytes", (json_int_t)plan->arena_bytes,
-			 "workspace_bytes", (json_int_t)workspace_bytes, "branches",
-			 (int)plan->n_branches, "segments", (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
+			 (json_int_t)plan->weight_bytes, "arena_bytes",
+			 (json_int_t)plan->arena_bytes, "workspace_bytes",
+			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
+			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
 			 (int)plan->threads, "est_ns", (json_int_t)plan->est_ns, "steps", steps);
 }
 
@@ -469,8 +471,8 @@ static void print_step(size_t i, const json_t *step)
 	const json_t *dep;
 	size_t k;
 
-	printf("%4zu %6" PRIu64 " %-20s %-28.28s %-24s %-16s %10" PRIu64 " %10" PRIu64 " %4" PRIu64, i,
-	       json_number(step, "branch"), json_text(step, "op"), json_text(step, "node"),
+	printf("%4zu %6" PRIu64 " %-20s %-28.28s %-24s %-16s %10" PRIu64 " %10" PRIu64 " %4" PRIu64,
+	       i, json_number(step, "branch"), json_text(step, "op"), json_text(step, "node"),
 	       json_text(step, "form"), json_text(step, "shape"), json_number(step, "offset"),
 	       json_number(step, "bytes"), json_number(step, "need_segments"));
 	json_array_foreach(json_object_get(step, "deps"), k, dep)
@@ -485,10 +487,12 @@ static void print_plan(const json_t *plan)
 
 	if (json_number(plan, "branches") > 1)
 		printf("%" PRIu64 " branches side by side; one after the other would take %s of "
-		       "activations\n", json_number(plan, "branches"),
+		       "activations\n",
+		       json_number(plan, "branches"),
 		       bytes_text(json_number(plan, "arena_bytes_serial")));
 	else if (json_number(plan, "arena_bytes_parallel"))
-		printf("members one after the other, %s; side by side would take %s of activations\n",
+		printf("members one after the other, %s; side by side would take %s of "
+		       "activations\n",
 		       json_text(plan, "because"),
 		       bytes_text(json_number(plan, "arena_bytes_parallel")));
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
@@ -499,8 +503,7 @@ static void print_plan(const json_t *plan)
 	       ns_text(json_number(plan, "est_ns")));
 	printf("%4s %6s %-20s %-28s %-24s %-16s %10s %10s %4s\n", "STEP", "BRANCH", "OPERATOR",
 	       "NODE", "FORM", "SHAPE", "OFFSET", "BYTES", "SEGS");
-	json_array_foreach(json_object_get(plan, "steps"), i, step)
-		print_step(i, step);
+	json_array_foreach(json_object_get(plan, "steps"), i, step) print_step(i, step);
 }
 
 /* What the planner chose for a group, and what the other way would take. */
@@ -521,11 +524,10 @@ static int say_choice(struct finf_device *dev, struct finf_graph *graph,
 		return err;
 	if (serial)
 		json_object_set_new(doc, "because",
-				    json_string(optimize == FINF_OPTIMIZE_MEMORY
-							? "to save memory"
-							: other->n_branches == 1
-								  ? "as they share all their work"
-								  : "as the bytes allow no more"));
+				    json_string(optimize == FINF_OPTIMIZE_MEMORY ? "to save memory"
+						: other->n_branches == 1
+							? "as they share all their work"
+							: "as the bytes allow no more"));
 	json_object_set_new(doc, serial ? "arena_bytes_parallel" : "arena_bytes_serial",
 			    json_integer((json_int_t)other->arena_bytes));
 	finf_plan_free(other);
@@ -553,8 +555,8 @@ static int plan_pack(const struct finf_pack *pack, uint64_t batch, uint32_t thre
 	if (!err)
 		err = finf_device_open("host", &dev, diag);
 	if (!err)
-		err = finf_engine_plan(dev, graph, shapes, threads, bytes, false, NULL, &bound, &plan,
-				       diag);
+		err = finf_engine_plan(dev, graph, shapes, threads, bytes, false, NULL, &bound,
+				       &plan, diag);
 	if (!err)
 		*ret_doc = plan_json(bound, plan);
 	if (!err && graph->n_members)
@@ -570,8 +572,10 @@ static int cmd_plan(struct fictl *ctl, int argc, char **argv)
 	const char *what, *batch_text = NULL, *threads_text = NULL, *bytes_given = NULL;
 	const struct option_spec specs[] = {{"--batch", false, &batch_text},
 					    {"--threads", false, &threads_text},
-					    {"--bytes", false, &bytes_given}, {0}};
-	uint64_t bytes = 0, batch = 1, threads = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+					    {"--bytes", false, &bytes_given},
+					    {0}};
+	uint64_t bytes = 0, batch = 1,
+		 threads = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	struct finf_diag diag = {{0}};
 	struct finf_client *client = NULL;
 	struct finf_pack *pack = NULL;
@@ -618,7 +622,8 @@ const struct command commands_look[] = {
 	 "the steps, forms and byte offsets of a run",
 	 "--batch N is what every dimension that may vary is set to (1). --bytes SIZE is what\n"
 	 "weights and activations of a group may take together: within it members run side by\n"
-	 "side, unless the group was fused to save memory. A name is asked of fid.\n", cmd_plan},
+	 "side, unless the group was fused to save memory. A name is asked of fid.\n",
+	 cmd_plan},
 	{"events", "[-f] [--count N]", "the scheduler's decisions, each with its reason",
 	 "-f goes on with each decision as it is made.\n", cmd_events},
 	{"why", "NAME", "why a model is where it is", NULL, cmd_why},

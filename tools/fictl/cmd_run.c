@@ -127,14 +127,15 @@ static int by_value(const void *a, const void *b)
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
 	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *share = NULL;
-	const struct option_spec all[] = {
-		{"--inputs", false, &opts->inputs}, {"--outputs", false, &opts->outputs},
-		{"--repeat", false, &repeat},	    {"--batch", false, &batch},
-		{local ? "--threads" : "", false, &threads},
-		{local ? "--device" : "", false, &opts->device},
-		{local ? "--exact" : "", true, &exact},
-		{local ? "--share-input" : "", true, &share},
-		{0}};
+	const struct option_spec all[] = {{"--inputs", false, &opts->inputs},
+					  {"--outputs", false, &opts->outputs},
+					  {"--repeat", false, &repeat},
+					  {"--batch", false, &batch},
+					  {local ? "--threads" : "", false, &threads},
+					  {local ? "--device" : "", false, &opts->device},
+					  {local ? "--exact" : "", true, &exact},
+					  {local ? "--share-input" : "", true, &share},
+					  {0}};
 	int n;
 
 	*opts = (struct run_opts){.repeat = 1, .batch = 1};
@@ -399,11 +400,13 @@ const struct command commands_run[] = {
 	 "MODEL.onnx|MODEL.fim... [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
 	 "                 [--repeat N] [--batch N] [--exact] [--share-input]",
 	 "run a model in this process, no daemon",
-	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
+	 FILES_HELP
+	 "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
 	 "Several files are fused and run as one; MEMBER=FILE names one, --share-input makes one\n"
 	 "input of those that are alike.\n",
 	 cmd_run},
-	{"infer", "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
+	{"infer",
+	 "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
 	 "one request to fid, which loads the model when it must",
 	 FILES_HELP "Of a group all members run, or with /MEMBER one of them alone.\n", cmd_infer},
 	{0},

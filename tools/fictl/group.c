@@ -167,13 +167,16 @@ static int check_distinct(const struct group *group, uint32_t at, struct finf_di
 		const struct member *other = &group->members[i];
 
 		if (other->pack->header_hash == member->pack->header_hash)
-			return finf_diag_set(diag, -EINVAL,
-					     "a model cannot be fused with itself: %s and %s are the "
-					     "same", other->source, member->source);
+			return finf_diag_set(
+				diag, -EINVAL,
+				"a model cannot be fused with itself: %s and %s are the "
+				"same",
+				other->source, member->source);
 		if (!strcmp(other->name, member->name))
 			return finf_diag_set(diag, -EEXIST,
 					     "%s and %s would both be %s: name one, as in "
-					     "other=%s", other->source, member->source, member->name,
+					     "other=%s",
+					     other->source, member->source, member->name,
 					     member->source);
 	}
 	return 0;

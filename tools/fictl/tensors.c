@@ -404,7 +404,8 @@ static int make_up(const struct finf_port *port, uint64_t batch, uint64_t *seed,
 int tensors_make_up(const struct finf_port *ports, uint32_t n, uint64_t batch,
 		    struct tensor_file *ret)
 {
-	struct tensor_file made = {.tensors = calloc(FINF_MAX(n, 1u), sizeof(*made.tensors)), .n = n};
+	struct tensor_file made = {.tensors = calloc(FINF_MAX(n, 1u), sizeof(*made.tensors)),
+				   .n = n};
 	uint64_t seed = 0;
 	int err = made.tensors ? 0 : -ENOMEM;
 

@@ -16,11 +16,11 @@
 #include "engine/engine.h"
 #include "tools/fictl/verdict.h"
 
-#define ROUNDS_MIN 5u
-#define ROUNDS_MAX 101u
-#define ROUNDS_NS 2000000000u
-#define LOADS 5u
-#define PORTS_MAX 64
+#define ROUNDS_MIN  5u
+#define ROUNDS_MAX  101u
+#define ROUNDS_NS   2000000000u
+#define LOADS	    5u
+#define PORTS_MAX   64
 #define SLACK_BYTES (64u << 20) /* of the pool: alignment of what lies in it */
 /* Below this a difference is noise. */
 #define MATTERS 1.02
@@ -40,7 +40,7 @@ struct trial {
 	struct finf_engine *engine;
 	char dir[PATH_MAX];
 	int dirfd;
-	uint32_t threads, n; /* n members; subjects[n] is the group */
+	uint32_t threads, n;	  /* n members; subjects[n] is the group */
 	struct subject *subjects; /* owned: n + 1 */
 	uint64_t fused_ns[ROUNDS_MAX], separate_ns[ROUNDS_MAX];
 	uint64_t fused_load_ns[LOADS], separate_load_ns[LOADS];
@@ -259,7 +259,8 @@ static const char *judge(double faster, double lighter)
 	if (lighter >= MATTERS)
 		return "fuse: it takes fewer bytes and is not slower";
 	if (faster >= MATTERS)
-		return "fuse where time matters more than bytes: it is faster and takes more of them";
+		return "fuse where time matters more than bytes: it is faster and takes more of "
+		       "them";
 	if (lighter < 1 / MATTERS)
 		return "do not fuse: it is not faster and takes more bytes";
 	return "do not fuse: the members share too little, neither time nor bytes are saved";
@@ -288,14 +289,14 @@ static void add_verdict(struct trial *t, json_t *doc)
 	    bytes_text(weights + arena), 100 * (1 / lighter - 1));
 	say(lines, "load       fused %s, separate %s", ns_text(fused_load), ns_text(apart_load));
 	say(lines, "%s", words);
-	json_object_set_new(doc, "verdict",
-			    json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
-				      !strncmp(words, "fuse", 4), "words", words, "fused_ns",
-				      (json_int_t)fused, "separate_ns", (json_int_t)apart,
-				      "fused_bytes", (json_int_t)fused_bytes, "separate_bytes",
-				      (json_int_t)(weights + arena), "fused_load_ns",
-				      (json_int_t)fused_load, "separate_load_ns",
-				      (json_int_t)apart_load, "rounds", (int)t->rounds, "text", lines));
+	json_object_set_new(
+		doc, "verdict",
+		json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
+			  !strncmp(words, "fuse", 4), "words", words, "fused_ns", (json_int_t)fused,
+			  "separate_ns", (json_int_t)apart, "fused_bytes", (json_int_t)fused_bytes,
+			  "separate_bytes", (json_int_t)(weights + arena), "fused_load_ns",
+			  (json_int_t)fused_load, "separate_load_ns", (json_int_t)apart_load,
+			  "rounds", (int)t->rounds, "text", lines));
 }
 
 int verdict_add(const struct group *group, uint32_t threads, json_t *doc, struct finf_diag *diag)

@@ -15,8 +15,8 @@
 #include "tests/support/interp.h"
 #include "tests/support/support.h"
 
-#define N 512 /* one matrix of N x 6N float32 is 6 MiB: two members, several segments */
-#define WIDE (6 * N)
+#define N	   512 /* one matrix of N x 6N float32 is 6 MiB: two members, several segments */
+#define WIDE	   (6 * N)
 #define POOL_BYTES (64u << 20)
 
 static struct finf_device *dev;
@@ -43,8 +43,9 @@ static uint32_t product(struct finf_graph *graph, const char *name, uint32_t a, 
 	uint32_t in[2] = {a, b}, out;
 
 	ck_assert_int_eq(finf_graph_value(graph, name, FINF_DTYPE_NONE, NULL, &out), 0);
-	ck_assert_int_eq(finf_graph_node(graph, finf_op_find("MatMul"), 13, name, in, 2, &out, 1, NULL,
-					 0, NULL), 0);
+	ck_assert_int_eq(finf_graph_node(graph, finf_op_find("MatMul"), 13, name, in, 2, &out, 1,
+					 NULL, 0, NULL),
+			 0);
 	return out;
 }
 
@@ -86,13 +87,15 @@ static struct finf_model *open_group(struct finf_graph *const *graphs)
 	struct finf_pack *pack;
 	struct finf_diag diag = {""};
 
-	ck_assert_msg(!finf_fuse_merge("g", members, 2, &opts, &group, NULL, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_fuse_merge("g", members, 2, &opts, &group, NULL, &diag), "%s",
+		      diag.text);
 	ck_assert_int_eq(finf_pack_write_portable(dir, "p.fim", group, &diag), 0);
 	finf_graph_free(group);
 	pack = open_pack("p.fim");
 	ck_assert_msg(!finf_engine_tune(dev, pack, 1, 0, dir, "t.fim", &diag), "%s", diag.text);
 	finf_pack_close(pack);
-	ck_assert_msg(!finf_model_open(dev, open_pack("t.fim"), 1, 0, &model, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_model_open(dev, open_pack("t.fim"), 1, 0, &model, &diag), "%s",
+		      diag.text);
 	close(dir);
 	return model;
 }
@@ -148,8 +151,8 @@ static void hold_segments_of(struct gate *gate, const struct finf_model *group, 
 	for (uint32_t s = 0; s < pack->n_segments; s++) {
 		const struct finf_pack_segment *segment = &pack->segments[s];
 
-		if (segment->offset < first || segment->offset + segment->bytes >
-						       finf_align_up(end, FINF_SEGMENT_ALIGN))
+		if (segment->offset < first ||
+		    segment->offset + segment->bytes > finf_align_up(end, FINF_SEGMENT_ALIGN))
 			continue;
 		gate->from = FINF_MIN(gate->from, segment->file_offset);
 		gate->upto = segment->file_offset + segment->bytes;
@@ -165,8 +168,13 @@ static void run_member(struct finf_model *member, const void *weights, struct fi
 	struct finf_tensor out = {.data = y, .bytes = N * sizeof(*y)};
 	const struct finf_binding *binding;
 	struct finf_diag diag = {""};
-	struct finf_run run = {.size = sizeof(run), .weights = weights, .load = load,
-			       .inputs = &ordered, .outputs = &out, .n_inputs = 1, .n_outputs = 1};
+	struct finf_run run = {.size = sizeof(run),
+			       .weights = weights,
+			       .load = load,
+			       .inputs = &ordered,
+			       .outputs = &out,
+			       .n_inputs = 1,
+			       .n_outputs = 1};
 
 	in.name = "x"; /* its own name for it, not the group's */
 	ck_assert_msg(!finf_model_match(member, false, &in, 1, &ordered, &diag), "%s", diag.text);
@@ -205,8 +213,9 @@ START_TEST(test_first)
 	hold_segments_of(&gate, group, first ? "a/" : "b/");
 	ck_assert_int_eq(finf_device_pool_new(dev, POOL_BYTES, NULL, &pool, &diag), 0);
 	ck_assert_int_eq(finf_loader_new(dev, &pool, &opts, &loader, &diag), 0);
-	ck_assert_int_eq(finf_model_load(group, loader, pool.base, members[first], load_done, &gate,
-					 &load), 0);
+	ck_assert_int_eq(
+		finf_model_load(group, loader, pool.base, members[first], load_done, &gate, &load),
+		0);
 	run_member(members[first], pool.base, load, x, y);
 	check_member(graphs[first], x, y);
 	pthread_mutex_lock(&gate.lock);

@@ -53,7 +53,8 @@ static void write_packs(uint32_t threads)
 	ck_assert_msg(!finf_pack_write_portable(dir, "m.fim", graph, &diag), "%s", diag.text);
 	finf_graph_free(graph);
 	pack = open_pack(scratch_path("m.fim"));
-	ck_assert_msg(!finf_engine_tune(dev, pack, threads, 0, dir, "t.fim", &diag), "%s", diag.text);
+	ck_assert_msg(!finf_engine_tune(dev, pack, threads, 0, dir, "t.fim", &diag), "%s",
+		      diag.text);
 	finf_pack_close(pack);
 	close(dir);
 }
@@ -82,7 +83,8 @@ static struct finf_model *two_by_two(void)
 	}
 	ck_assert_int_eq(finf_graph_sort(graph, &diag), 0);
 	ck_assert_msg(!finf_graph_infer(graph, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, 0, false, &model, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, 0, false, &model, &diag), "%s",
+		      diag.text);
 	return model;
 }
 
@@ -267,8 +269,8 @@ START_TEST(tuned_extent_is_the_placed_extent)
 
 	write_packs(1);
 	tuned = open_pack(scratch_path("t.fim"));
-	ck_assert_int_eq(finf_model_open_portable(dev, open_pack(scratch_path("m.fim")), 1, 0, false,
-						  &model, &diag),
+	ck_assert_int_eq(finf_model_open_portable(dev, open_pack(scratch_path("m.fim")), 1, 0,
+						  false, &model, &diag),
 			 0);
 	ck_assert_uint_eq(finf_model_weight_bytes(model), tuned->weight_bytes);
 	ck_assert_uint_eq(finf_model_arena_bytes(model), tuned->plan->arena_bytes);

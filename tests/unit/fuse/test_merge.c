@@ -280,21 +280,26 @@ START_TEST(test_refused)
 		{{{"a", x}, {"b:2", y}}, 2, -EINVAL, "'b:2' is no name"},
 		{{{"a", x}, {long_name, y}}, 2, -EINVAL, "is no name"},
 		{{{"a", x}, {"g", group}}, 2, -EINVAL, "g is a group"},
-		{{{"a", x}, {"b", batch}}, 2, -EINVAL, "mixed batch sizes: a takes batches of 1, b of 4"},
+		{{{"a", x}, {"b", batch}},
+		 2,
+		 -EINVAL,
+		 "mixed batch sizes: a takes batches of 1, b of 4"},
 	};
 
 	for (size_t i = 0; i < FINF_ARRAY_LEN(rows); i++) {
 		struct finf_diag diag = {""};
 
-		ck_assert_int_eq(finf_fuse_merge("g", rows[i].members, rows[i].n, NULL, &ret, NULL,
-						 &diag), rows[i].err);
+		ck_assert_int_eq(
+			finf_fuse_merge("g", rows[i].members, rows[i].n, NULL, &ret, NULL, &diag),
+			rows[i].err);
 		ck_assert_msg(strstr(diag.text, rows[i].says) != NULL, "%s", diag.text);
 		ck_assert_ptr_null(ret);
 	}
 	w = net_value(y, "c1.w");
 	y->values[w].data = NULL;
 	ck_assert_int_eq(finf_fuse_merge("g", (struct finf_fuse_member[]){{"a", x}, {"b", y}}, 2,
-					 NULL, &ret, NULL, NULL), -EINVAL);
+					 NULL, &ret, NULL, NULL),
+			 -EINVAL);
 	ck_assert_ptr_null(ret);
 	finf_graph_free(batch);
 	free_all(group, graphs, 2);

@@ -253,7 +253,8 @@ START_TEST(a_load_of_nothing_is_done)
 	struct fixture f = {0};
 
 	set_up(&f, 0, _i);
-	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, 0, on_done, &o, &load), 0);
+	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, 0, on_done, &o, &load),
+			 0);
 	ck_assert_int_eq(finf_load_wait(load, 5, 0), 0);
 	finf_loader_free(f.loader);
 	finf_load_unref(load);
@@ -450,7 +451,8 @@ START_TEST(runs_loads_in_order)
 	for (unsigned i = 0; i < 32; i++) {
 		tickets[i] = (struct ticket){&order, i};
 		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n, 0,
-						 on_done_in_order, &tickets[i], &loads[i]), 0);
+						 on_done_in_order, &tickets[i], &loads[i]),
+				 0);
 	}
 	for (unsigned i = 32; i-- > 0;)
 		ck_assert_int_eq(finf_load_wait(loads[i], f.n, 0), 0);
@@ -490,8 +492,10 @@ START_TEST(rest_comes_later)
 	wipe_pool(&f);
 	for (unsigned i = 0; i <= OTHERS; i++) {
 		tickets[i] = (struct ticket){&order, i};
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n, i ? 0 : 1,
-						 on_done_in_order, &tickets[i], &loads[i]), 0);
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
+						 i ? 0 : 1, on_done_in_order, &tickets[i],
+						 &loads[i]),
+				 0);
 	}
 	atomic_store(&go, true);
 	for (unsigned i = 0; i <= OTHERS; i++)
@@ -499,9 +503,7 @@ START_TEST(rest_comes_later)
 	check_pool(&f, f.n);
 	finf_loader_free(f.loader);
 	for (unsigned i = 0; i <= OTHERS; i++) {
-		unsigned want = i < FINF_LOAD_OVERTAKE	? i + 1
-				: i == FINF_LOAD_OVERTAKE ? 0
-							  : i;
+		unsigned want = i < FINF_LOAD_OVERTAKE ? i + 1 : i == FINF_LOAD_OVERTAKE ? 0 : i;
 
 		ck_assert_uint_eq(order.at[i], want);
 		finf_load_unref(loads[i]);

@@ -127,7 +127,8 @@ static void write_group(int dir, const char *name)
 	struct finf_plan *plan = sample_plan(graph);
 
 	ck_assert_int_eq(finf_pack_write_tuned(dir, name, graph, plan, SAMPLE_TARGET, 1,
-					       &tuned_source, NULL), 0);
+					       &tuned_source, NULL),
+			 0);
 	finf_plan_free(plan);
 	finf_graph_free(graph);
 }

@@ -72,7 +72,8 @@ static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 	}
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
-			live[s] += finf_align_up(plan->branches->workspace_bytes, FINF_BUFFER_ALIGN);
+			live[s] +=
+				finf_align_up(plan->branches->workspace_bytes, FINF_BUFFER_ALIGN);
 	for (uint32_t s = 0; s <= plan->n_steps; s++)
 		most = FINF_MAX(most, live[s]);
 	return most;

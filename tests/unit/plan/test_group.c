@@ -7,9 +7,9 @@
 #include "graph/member.h"
 #include "tests/unit/plan/fake.h"
 
-#define SEEDS 200
+#define SEEDS  200
 #define ORDERS 4
-#define LINE FINF_BUFFER_ALIGN
+#define LINE   FINF_BUFFER_ALIGN
 
 /* ---- samples --------------------------------------------------------------------- */
 
@@ -78,7 +78,7 @@ struct machine {
 };
 
 #define WROTE_INPUT (FINF_NONE - 1)
-#define SCRATCH (FINF_NONE - 2)
+#define SCRATCH	    (FINF_NONE - 2)
 
 static void stamp(const struct machine *m, uint64_t offset, uint64_t bytes, uint32_t who)
 {
@@ -301,7 +301,8 @@ END_TEST
 /* Each is what the planner needs: dependencies are the least there can be. */
 static bool drop_dep(struct finf_plan *plan, uint64_t *seed)
 {
-	for (uint32_t n = plan->n_steps, s = fake_below(seed, n), i = 0; i < n; i++, s = (s + 1) % n) {
+	for (uint32_t n = plan->n_steps, s = fake_below(seed, n), i = 0; i < n;
+	     i++, s = (s + 1) % n) {
 		if (!plan->steps[s].n_deps)
 			continue;
 		plan->steps[s].n_deps--;
@@ -373,9 +374,12 @@ static const struct {
 	bool (*fn)(struct finf_plan *plan, uint64_t *seed);
 	bool independent; /* for members that share nothing */
 } spoils[] = {
-	{"drop_dep", drop_dep, false},	     {"wait_for_later", wait_for_later, false},
-	{"no_such_branch", no_such_branch, false}, {"no_branches", no_branches, false},
-	{"share_bytes", share_bytes, true}, {"share_workspace", share_workspace, true},
+	{"drop_dep", drop_dep, false},
+	{"wait_for_later", wait_for_later, false},
+	{"no_such_branch", no_such_branch, false},
+	{"no_branches", no_branches, false},
+	{"share_bytes", share_bytes, true},
+	{"share_workspace", share_workspace, true},
 };
 
 static struct finf_graph *spoil_graph(uint64_t *seed, bool independent)
