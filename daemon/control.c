@@ -644,10 +644,11 @@ static void cmd_probes(struct fid_control *control, const json_t *request)
 	fid_observe_ports(control->observe, append_port, &list);
 	fid_observe_counts(control->observe, &counts);
 	answer_json(control, 0,
-		    json_pack("{s:s, s:o, s:{s:I, s:I, s:I, s:I}}", "observing",
+		    json_pack("{s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "observing",
 			      fid_observe_state(control->observe), "ports", list.ports, "arrivals",
 			      "calls", NUMBER(counts.calls), "connections", NUMBER(counts.connections),
-			      "unknown", NUMBER(counts.unknown), "lost", NUMBER(counts.lost)));
+			      "unknown", NUMBER(counts.unknown), "lost", NUMBER(counts.lost),
+			      "last_load_after_ns", NUMBER(counts.last_load_after_ns)));
 }
 
 static const struct {

@@ -118,7 +118,8 @@ void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_c
 
 /**
  * fid_core_arrival - somebody saw a request coming for the newest version of a name.
- * @param name_hash  finf_hash64() of the name. Return: 0; -ENOENT.
+ * @param name_hash  finf_hash64() of the name
+ * Return: 0; 1: and it is being loaded for that reason now; -ENOENT.
  */
 int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source);
 

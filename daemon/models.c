@@ -67,6 +67,7 @@ void fid_model_changed(struct fid_core *core, const char *name)
 int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source)
 {
 	struct fid_model *newest = NULL, *m;
+	bool cold;
 
 	for (m = core->buckets[name_hash % NAME_BUCKETS]; m; m = m->next_in_bucket)
 		if (!m->importing && finf_hash64(m->name, strlen(m->name)) == name_hash &&
@@ -75,10 +76,11 @@ int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arriva
 	if (!newest)
 		return -ENOENT;
 	fid_metrics_arrival(core->metrics, source);
-	if (newest->state == FID_MODEL_READY)
-		fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = newest->index,
-						   .a = source});
-	return 0;
+	if (newest->state != FID_MODEL_READY)
+		return 0;
+	cold = !newest->extent;
+	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = newest->index, .a = source});
+	return cold && newest->extent;
 }
 
 static int fid_model_add(struct fid_core *core, const char *name, uint32_t version,

@@ -31,6 +31,7 @@ struct fid_observe {
 	struct ring_buffer *ring;
 	sd_event_source *on_ring, *timer;
 	struct fid_observe_counts counts;
+	bool ending;
 };
 
 /* ---- fid-probe ------------------------------------------------------------------- */
@@ -51,7 +52,7 @@ static void disconnect(struct fid_observe *o, const char *why)
 	}
 	close(o->sock);
 	o->sock = -1;
-	fid_log(FID_WARNING, "observe=off reason=\"%s\"", why);
+	fid_log(o->ending ? FID_INFO : FID_WARNING, "observe=off reason=\"%s\"", why);
 }
 
 static int receive_answer(struct fid_observe *o, struct fi_probe_answer *ret)
@@ -108,11 +109,15 @@ static int on_arrival(void *ctx, void *data, size_t bytes)
 	const struct fi_arrival *seen = data;
 	struct fid_observe *o = ctx;
 	bool call;
+	int err;
 
 	if (bytes < sizeof(*seen) || seen->type != FI_ARRIVAL)
 		return 0;
 	call = seen->source == FI_SOURCE_CALL;
-	if (fid_core_arrival(o->core, seen->model, call ? FINF_ARRIVAL_USDT : FINF_ARRIVAL_TCP))
+	err = fid_core_arrival(o->core, seen->model, call ? FINF_ARRIVAL_USDT : FINF_ARRIVAL_TCP);
+	if (err > 0)
+		o->counts.last_load_after_ns = finf_now_ns() - seen->time_ns;
+	if (err < 0)
 		o->counts.unknown++;
 	else if (call)
 		o->counts.calls++;
@@ -245,6 +250,7 @@ void fid_observe_free(struct fid_observe *o)
 		return;
 	fid_core_watch(o->core, NULL, NULL);
 	sd_event_source_disable_unref(o->timer);
+	o->ending = true;
 	disconnect(o, "fid ends");
 	free(o);
 }

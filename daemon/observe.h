@@ -44,6 +44,8 @@ struct fid_observe_counts {
 	uint64_t calls, connections; /* arrivals handed to the policy, by where they were seen */
 	uint64_t unknown;	     /* of names that are no models here */
 	uint64_t lost;		     /* refused by a full ring, by all CPUs together */
+	/* From the last arrival that made a model load, in the kernel, to its load submitted. */
+	uint64_t last_load_after_ns;
 };
 void fid_observe_counts(struct fid_observe *observe, struct fid_observe_counts *ret);
 

@@ -27,11 +27,19 @@ CFLAGS_tests_unit_device_test_cuda_abi := \
 	$(if $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=1 -isystem $(CUDA_INCLUDE),-DFI_HAVE_CUDA_H=0)
 
 # The driver on host memory: tests/support/fakecuda/fakecuda.h.
+# Kernels and their fibers do what no thread sanitizer understands.
 FAKECUDA := $(BUILD)/tests/fakecuda/libcuda.so.1
-$(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
+fakecuda_KERNELS := $(BUILD)/tests/support/fakecuda/kernels.o
+CFLAGS_tests_support_fakecuda_fiber := -fno-sanitize=thread
+$(fakecuda_KERNELS): libfi/device/cuda/kernels/kernels.cu
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -O3 -fno-sanitize=thread -Wno-unknown-pragmas -DFINF_K_CPU \
+		-include tests/support/fakecuda/kernels.h -x c -MMD -MP -c -o $@ $<
+$(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c)) $(fakecuda_KERNELS)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL)
-$(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_fakecuda \
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
+$(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_cuda_kernels $(BUILD)/tests/unit/device/test_fakecuda \
 $(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe

@@ -5,7 +5,9 @@
     tools/demo.py [--keep] [BUILD]
 
 Makes models, starts fid in a scratch folder, imports them, serves a mixed
-sequence of requests, stops fid, and prints what happened. Nothing but the
+sequence of requests, and prints what happened. Then a second act, where BPF
+works: a client connects to the port of a program that knows nothing of fid, and
+the model behind it is there before the client has said a word. Nothing but the
 standard library, fio, and the programs in BUILD (build/).
 """
 import argparse
@@ -15,6 +17,7 @@ import os
 import random
 import shutil
 import signal
+import socket
 import statistics
 import subprocess
 import sys
@@ -32,7 +35,7 @@ class Demo:
         self.build, self.scratch = build, scratch
         self.socket = os.path.join(scratch, "fid.sock")
         self.root = os.path.join(scratch, "models")
-        self.fid = None
+        self.fid, self.probe = None, None
         self.cold, self.warm, self.rate = {}, {}, {}
 
     def fictl(self, *words):
@@ -46,7 +49,8 @@ class Demo:
     def start(self, pool_bytes):
         self.fid = subprocess.Popen(
             [os.path.join(self.build, "fid"), "--foreground", "--log", "warning",
-             "--root", self.root, "--socket", self.socket, "--pool", str(pool_bytes)])
+             "--root", self.root, "--socket", self.socket, "--pool", str(pool_bytes),
+             *(["--probe", self.probe.socket] if self.probe.process else [])])
         for _ in range(1000):
             if os.path.exists(self.socket):
                 return
@@ -82,6 +86,47 @@ class Demo:
 
     def model(self, name):
         return next(m for m in self.fictl("models")["models"] if m["name"] == name)
+
+
+class Probe:
+    """fid-probe with a BPF file system of its own; why says what is missing."""
+
+    def __init__(self, demo):
+        self.mount = os.path.join(demo.scratch, "bpf")
+        self.socket = os.path.join(demo.scratch, "probe.sock")
+        self.process, self.why = None, "it takes root"
+        program = [os.path.join(demo.build, "fid-probe"), "--pin",
+                   os.path.join(self.mount, "fusedinf/v1")]
+        if os.geteuid() or not os.path.exists(program[0]):
+            return
+        os.mkdir(self.mount)
+        if subprocess.run(["mount", "-t", "bpf", "bpf", self.mount],
+                          stderr=subprocess.DEVNULL).returncode:
+            self.why = "no BPF file system can be mounted"
+            return
+        check = subprocess.run([*program, "check"], stdout=subprocess.PIPE,
+                               stderr=subprocess.STDOUT, text=True)
+        if check.returncode:
+            self.why = " ".join(check.stdout.split())
+            return
+        self.process = subprocess.Popen([*program, "run", "--socket", self.socket],
+                                        stdout=subprocess.DEVNULL)
+        wait_for(lambda: os.path.exists(self.socket), "fid-probe does not serve")
+
+    def stop(self):
+        if self.process:
+            self.process.terminate()
+            self.process.wait()
+        if os.path.ismount(self.mount):
+            subprocess.run(["umount", "-l", self.mount], check=False)
+
+
+def wait_for(true, otherwise, seconds=30):
+    end = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > end:
+            sys.exit("demo: " + otherwise)
+        time.sleep(0.0005)
 
 
 def fio_rate(folder):
@@ -178,12 +223,65 @@ def print_table(demo, fio, pool_bytes, total):
         print("  %2d x %-20s %s%s" % (count, model, reason, " (for %s)" % other if other else ""))
 
 
+def foreign_server():
+    """A web server that has never heard of fid, and its port."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    server = subprocess.Popen([sys.executable, "-m", "http.server", "--bind", "127.0.0.1", str(port)],
+                              stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def listens():
+        with socket.socket() as client:
+            return client.connect_ex(("127.0.0.1", port)) == 0
+    wait_for(listens, "the foreign server does not start")
+    return server, port
+
+
+def second_act(demo, name="mobilenet_v2"):
+    """A connection to another program's port brings its model in."""
+    print("\nSecond act: %s is behind the port of a program that does not know fid" % name)
+    if not demo.probe.process:
+        print("  skipped: " + demo.probe.why)
+        return
+    server, port = foreign_server()
+    try:
+        demo.fictl("probe", "add", "--model", name, "--tcp", str(port))
+        demo.fictl("unload", name)
+        demo.forget_pages()
+        start = time.monotonic()
+        client = socket.create_connection(("127.0.0.1", port))
+        connected = time.monotonic()
+        wait_for(lambda: demo.model(name)["residency"] == "resident", "nobody brought %s in" % name)
+        seen = time.monotonic()
+        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        answer = client.makefile("rb").readline().decode().strip()
+        client.close()
+        first = demo.fictl("infer", name)
+    finally:
+        server.kill()
+        server.wait()
+    load = demo.model(name)["last_load"]
+    decision = next(e for e in demo.fictl("events", "--count", "50")["events"][::-1]
+                    if e["action"] == "load" and e["model"].split(":")[0] == name)
+    rows = [((connected - start) * 1e3, "a client has connected to port %d and says nothing yet" % port),
+            ((seen - start) * 1e3, "fictl finds %s in the pool (%.1f MB in %.1f ms, because: %s)"
+             % (name, load["bytes"] / 1e6, load["ns"] / 1e6, decision["reason"])),
+            ((seen - start) * 1e3, "now the client sends its request; the server answers %s" % answer)]
+    for at, what in rows:
+        print("  %8.1f ms  %s" % (at, what))
+    cold = statistics.median(demo.cold[name])
+    print("  the first inference is %s: %.1f ms (cold ones took %.1f ms)"
+          % ("cold" if first["times"]["cold"] else "warm", first["first_ns"] / 1e6, cold))
+
+
 def run(demo):
     print("making models ...", flush=True)
     paths = make_models(demo)
     total = needed_bytes(demo, paths)
     pool_bytes = int(total * POOL_SHARE)
     fio = fio_rate(demo.scratch)
+    demo.probe = Probe(demo)
     demo.start(pool_bytes)
     for name, path in paths.items():
         info = demo.fictl("import", path, "--name", name)
@@ -192,6 +290,7 @@ def run(demo):
     serve(demo)
     right, count = accuracy(demo)
     print_table(demo, fio, pool_bytes, total)
+    second_act(demo)
     demo.stop()
     print("\nthe trained network names %d of %d held-out digits right: %.1f %%"
           % (right, count, 100.0 * right / count))
@@ -211,6 +310,8 @@ def main():
         if demo.fid:
             demo.fid.kill()
             demo.fid.wait()
+        if demo.probe:
+            demo.probe.stop()
         if args.keep:
             print("kept: " + demo.scratch)
         else:

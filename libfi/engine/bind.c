@@ -66,7 +66,7 @@ static int default_binding(struct finf_model *model, struct finf_diag *diag)
 	struct finf_graph *bound;
 	struct finf_plan *plan;
 	int err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
-				   model->exact, fixed_plan(model), &bound, &plan, diag);
+				   model->how, fixed_plan(model), &bound, &plan, diag);
 
 	if (err)
 		return err;
@@ -91,7 +91,7 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 	for (uint32_t i = 0; i < model->graph->n_inputs; i++)
 		shapes[i] = inputs[i].shape;
 	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->bytes,
-			       model->exact, fixed_plan(model), &bound, &plan, diag);
+			       model->how, fixed_plan(model), &bound, &plan, diag);
 	free(shapes);
 	if (err)
 		return err;

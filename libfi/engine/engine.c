@@ -63,6 +63,8 @@ static int take_opts(const struct finf_engine_opts *given, struct finf_engine_op
 		if (given->size < sizeof(given->size))
 			return finf_diag_set(diag, -EINVAL, "opts.size is not set");
 	}
+	if (ret->optimize != FINF_OPTIMIZE_MEMORY && ret->optimize != FINF_OPTIMIZE_LATENCY)
+		return finf_diag_set(diag, -EINVAL, "opts.optimize is %d", (int)ret->optimize);
 	if (!ret->device)
 		ret->device = "host";
 	if (!ret->pool_bytes)
@@ -104,7 +106,8 @@ int finf_engine_open(const struct finf_engine_opts *opts, struct finf_engine **r
 		return finf_diag_set(diag, -ENOMEM, "no memory for an engine");
 	pthread_mutex_init(&engine->lock, NULL);
 	engine->threads = all.threads;
-	engine->exact = all.exact;
+	engine->how = (all.exact ? FINF_PLAN_EXACT : 0) |
+		      (all.optimize == FINF_OPTIMIZE_LATENCY ? FINF_PLAN_FAST : 0);
 	err = open_parts(engine, &all, diag);
 	if (err) {
 		finf_engine_close(engine);
@@ -160,7 +163,7 @@ static int open_onnx(const struct finf_engine *engine, const char *path,
 	err = finf_fuse_run(graph, &report, diag);
 	if (!err)
 		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->pool.bytes,
-					    engine->exact, ret_model, diag);
+					    engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_graph_free(graph);
@@ -171,7 +174,7 @@ static int open_onnx(const struct finf_engine *engine, const char *path,
 static int open_tuned(const struct finf_engine *engine, struct finf_pack *pack,
 		      struct finf_model **ret_model, struct finf_diag *diag)
 {
-	if (engine->exact)
+	if (engine->how & FINF_PLAN_EXACT)
 		return finf_diag_set(
 			diag, -EOPNOTSUPP,
 			"a tuned pack has no reference layouts: take the portable one");
@@ -196,7 +199,7 @@ static int open_pack(const struct finf_engine *engine, const char *path,
 		err = open_tuned(engine, pack, ret_model, diag);
 	else
 		err = finf_model_open_portable(engine->dev, pack, engine->threads,
-					       engine->pool.bytes, engine->exact, ret_model, diag);
+					       engine->pool.bytes, engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_pack_close(pack);

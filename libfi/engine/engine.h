@@ -20,19 +20,24 @@
 
 /* ---- planning, shared by everybody who needs a plan --------------------- */
 
+#define FINF_PLAN_EXACT 1u /* reference kernels only */
+/* Larger forms of weights where they were measured to be faster: for a graph of one shape,
+ * whose weights are made for it at every load. Takes a while: the forms are run. */
+#define FINF_PLAN_FAST 2u
+
 /**
  * finf_engine_plan - bind a graph to input shapes, ask the device, plan, check.
  * @param shapes  NULL = the model's, with 1 for each FINF_DIM_ANY
  * @param fixed   plan whose weights are what lies in the extent; NULL = free
  * @param bytes   of the pool, for weights and arena of a group; 0 = no bound (plan.h)
- * @param exact   reference kernels only
+ * @param how     FINF_PLAN_*
  * @param ret_bound, ret_plan  yours: finf_graph_free(), finf_plan_free(). @graph must
  *                outlive the bound one, which borrows its constants.
  * Return: 0; errors of finf_graph_bind(), describing and planning; -EOPNOTSUPP also
  * when @fixed holds a constant that other input shapes would change.
  */
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, bool exact,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag);
 
@@ -65,14 +70,14 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag);
 /** From a portable pack, without a tuned one beside it: weights are brought into their
  * layouts at every load. The whole pack is verified here. In-process use. @pack is taken over
- * on success. */
+ * on success. FINF_PLAN_FAST does nothing for models whose shapes may vary. */
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     uint64_t bytes, bool exact, struct finf_model **ret_model,
+			     uint64_t bytes, unsigned how, struct finf_model **ret_model,
 			     struct finf_diag *diag);
 /** From a graph in memory (constants with data): in-process use and tests.
  * @graph is taken over on success. */
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  uint64_t bytes, bool exact, struct finf_model **ret_model,
+			  uint64_t bytes, unsigned how, struct finf_model **ret_model,
 			  struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
 

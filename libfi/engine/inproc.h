@@ -42,7 +42,7 @@ struct finf_engine {
 	struct finf_loader *loader;
 	struct finf_entry *entries;
 	uint32_t threads;
-	bool exact;
+	unsigned how; /* FINF_PLAN_* */
 };
 
 /* ---- what the caller reads -------------------------------------------------- */

@@ -58,7 +58,7 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 		err = default_from_pack(model, &bound, diag);
 	else
 		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
-				       model->exact, NULL, &bound, &own, diag);
+				       model->how, NULL, &bound, &own, diag);
 	if (err)
 		return err;
 	plan = model->tuned ? model->pack->plan : own;
@@ -68,6 +68,18 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 		finf_graph_free(bound);
 	}
 	return err;
+}
+
+/* Weights made for one shape do not serve another. */
+static unsigned how_for(const struct finf_graph *graph, unsigned how)
+{
+	for (uint32_t i = 0; i < graph->n_inputs; i++) {
+		const struct finf_value *value = &graph->values[graph->inputs[i]];
+
+		if (!value->has_shape || !finf_shape_is_static(&value->shape))
+			how &= ~FINF_PLAN_FAST;
+	}
+	return how;
 }
 
 /* On failure pack and graph are the caller's again. */
@@ -105,7 +117,7 @@ int finf_model_member(struct finf_model *group, uint32_t member, struct finf_mod
 		return -ENOMEM;
 	model->dev = group->dev;
 	model->group = group;
-	model->exact = group->exact;
+	model->how = group->how;
 	model->threads = group->threads;
 	model->bytes = group->bytes;
 	err = finf_graph_member_only(group->graph, member, &model->graph);
@@ -145,14 +157,14 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 }
 
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     uint64_t bytes, bool exact, struct finf_model **ret_model,
+			     uint64_t bytes, unsigned how, struct finf_model **ret_model,
 			     struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = pack->graph,
 		.pack = pack,
-		.exact = exact,
+		.how = how_for(pack->graph, how),
 		.threads = threads,
 		.bytes = bytes,
 	};
@@ -163,13 +175,13 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  uint64_t bytes, bool exact, struct finf_model **ret_model,
+			  uint64_t bytes, unsigned how, struct finf_model **ret_model,
 			  struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = graph,
-		.exact = exact,
+		.how = how_for(graph, how),
 		.threads = threads,
 		.bytes = bytes,
 	};

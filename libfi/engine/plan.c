@@ -107,6 +107,20 @@ static int keep_reference(const struct finf_graph *bound, struct finf_form_table
 	return 0;
 }
 
+/* Packs stay lean, and a larger form serves one shape only. */
+static void drop_fat(struct finf_form_table *table)
+{
+	for (uint32_t i = 0; i < table->n_nodes; i++) {
+		struct finf_form_list *list = &table->nodes[i];
+		uint32_t n = 0;
+
+		for (uint32_t k = 0; k < list->n; k++)
+			if (!(list->forms[k].flags & FINF_FORM_FAT))
+				list->forms[n++] = list->forms[k];
+		list->n = n;
+	}
+}
+
 /*
  * Shape arithmetic can yield constants that depend on the input shapes. What
  * lies in the extent was computed for the default ones, so a step must not
@@ -134,13 +148,13 @@ static int check_fixed(const struct finf_graph *graph, const struct finf_plan *p
 }
 
 static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
-		      uint64_t bytes, bool exact, const struct finf_plan *fixed,
+		      uint64_t bytes, unsigned how, const struct finf_plan *fixed,
 		      struct finf_plan **ret_plan, struct finf_diag *diag)
 {
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = threads,
 				      .fixed = fixed,
-				      .optimize = bound->optimize,
+				      .schedule = bound->schedule,
 				      .bytes = bytes};
 	struct finf_fixed_weights *nodes = NULL;
 	struct finf_form_table table;
@@ -154,8 +168,12 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 		err = finf_device_forms(dev, bound, threads, nodes, &table, diag);
 	if (err)
 		goto out;
-	if (exact)
+	if (how & FINF_PLAN_EXACT)
 		err = keep_reference(bound, &table, diag);
+	else if (!(how & FINF_PLAN_FAST))
+		drop_fat(&table);
+	else if (!fixed)
+		err = finf_engine_measure(dev, bound, threads, &table, diag);
 	if (!err)
 		err = finf_plan_new(bound, &table, &opts, ret_plan, diag);
 	finf_form_table_fini(&table);
@@ -165,7 +183,7 @@ out:
 }
 
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, bool exact,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag)
 {
@@ -174,7 +192,7 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 	int err = finf_engine_bind(graph, shapes, &bound, diag);
 
 	if (!err)
-		err = plan_bound(dev, bound, threads, bytes, exact, fixed, &plan, diag);
+		err = plan_bound(dev, bound, threads, bytes, how, fixed, &plan, diag);
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
 	if (!err && fixed && shapes) /* the default ones are those it was made for */

@@ -14,6 +14,11 @@
 int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
 		     struct finf_graph **ret_bound, struct finf_diag *diag);
 
+/** The device's prices of fat forms, as measured now. (measure.c) Errors of making and running
+ * kernels. */
+int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
+			struct finf_form_table *table, struct finf_diag *diag);
+
 /* ---- weights.c: plain constants by name, and their blocked forms ------------ */
 
 struct finf_weight_source {
@@ -56,7 +61,7 @@ struct finf_model {
 	uint32_t *rank; /* owned; room for it, NULL without segments */
 	bool ranked;
 	bool tuned;		  /* the pack's segments are the extent as it is */
-	bool exact;
+	unsigned how; /* FINF_PLAN_* */
 	uint32_t threads;
 	uint64_t bytes; /* of the pool, 0 = no bound */
 	uint64_t clock;

@@ -62,7 +62,7 @@ int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32
 	err = finf_pack_verify(portable, diag);
 	if (err)
 		return err;
-	err = finf_engine_plan(dev, portable->graph, NULL, threads, bytes, false, NULL, &bound,
+	err = finf_engine_plan(dev, portable->graph, NULL, threads, bytes, 0, NULL, &bound,
 			       &plan, diag);
 	if (err)
 		return err;

@@ -48,7 +48,7 @@ struct finf_fuse_member {
 struct finf_merge_opts {
 	size_t size;	   /* sizeof(struct finf_merge_opts) */
 	bool share_inputs; /* alike ones of different members become one */
-	enum finf_optimize optimize;
+	enum finf_schedule schedule;
 };
 
 struct finf_merge_report {
@@ -64,7 +64,7 @@ struct finf_merge_report {
  * there once, nodes that compute the same from the same are there once. Member
  * after member, so the graph is sorted.
  * @param members  n of them; their constants stay borrowed and must outlive the result
- * @param opts  NULL = nothing shared, latency
+ * @param opts  NULL = nothing shared, side by side
  * @param ret_report  may be NULL
  * Return: 0; -EEXIST a name is there twice; -EINVAL less than two members, no
  * name, a group as a member, constant without bytes, different batch sizes;

@@ -463,7 +463,7 @@ int finf_fuse_merge(const char *name, const struct finf_fuse_member *members, ui
 		err = add_member(&m);
 	}
 	if (!err) {
-		m.graph->optimize = opts ? opts->optimize : FINF_OPTIMIZE_LATENCY;
+		m.graph->schedule = opts ? opts->schedule : FINF_SIDE_BY_SIDE;
 		err = finf_graph_verify(m.graph, diag);
 	}
 	if (!err)

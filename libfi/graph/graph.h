@@ -76,7 +76,7 @@ struct finf_node {
 };
 
 /* What a group's plan is made for: branches side by side, or one after the other. */
-enum finf_optimize { FINF_OPTIMIZE_LATENCY = 0, FINF_OPTIMIZE_MEMORY };
+enum finf_schedule { FINF_SIDE_BY_SIDE = 0, FINF_ONE_BY_ONE };
 
 struct finf_member;
 
@@ -92,7 +92,7 @@ struct finf_graph {
 	struct finf_map by_name;
 	struct finf_member *members; /* member.h; in the arena; none = a single model */
 	uint32_t n_members;
-	enum finf_optimize optimize; /* of a group */
+	enum finf_schedule schedule; /* of a group */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
 	void (*release)(void *foreign);
 	void *foreign;

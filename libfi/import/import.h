@@ -12,7 +12,7 @@
 
 #define FINF_IMPORT_DEPTH_MAX 64
 #define FINF_IMPORT_OPSET_MIN 7
-#define FINF_IMPORT_OPSET_MAX 17
+#define FINF_IMPORT_OPSET_MAX 21
 
 /**
  * finf_import_scan - is this a protobuf message whose lengths fit and whose

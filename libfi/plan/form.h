@@ -22,6 +22,8 @@ struct finf_weight_form {
 
 #define FINF_FORM_ALIAS (1u << 0)   /* output 0 is input 0: no kernel, same bytes */
 #define FINF_FORM_INPLACE (1u << 1) /* output 0 may lie on input 0 when that dies here */
+/* Weights take more bytes than the constants do, and suit these shapes only: not for packs. */
+#define FINF_FORM_FAT (1u << 2)
 
 struct finf_form {
 	uint32_t algo; /* device's number */

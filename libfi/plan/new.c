@@ -224,7 +224,7 @@ int finf_plan_new(const struct finf_graph *graph, const struct finf_form_table *
 		  const struct finf_plan_opts *opts, struct finf_plan **ret_plan,
 		  struct finf_diag *diag)
 {
-	bool side_by_side = graph->n_members > 1 && opts->optimize == FINF_OPTIMIZE_LATENCY;
+	bool side_by_side = graph->n_members > 1 && opts->schedule == FINF_SIDE_BY_SIDE;
 	struct finf_plan *plan;
 	int err;
 

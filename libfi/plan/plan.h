@@ -94,7 +94,7 @@ struct finf_plan_opts {
 	 * NULL = free choice. Forms that want another layout are not considered. */
 	const struct finf_plan *fixed;
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
-	enum finf_optimize optimize;
+	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
 };
 
@@ -102,7 +102,7 @@ struct finf_plan_opts {
  * finf_plan_new - plan a bound graph.
  * @param graph  from finf_graph_bind(): every shape static
  * @param forms  at least one form per node
- * Members of a group become branches that may run side by side, when latency
+ * Members of a group become branches that may run side by side, when that
  * is asked for and weights and arena then stay within opts->bytes; else one
  * branch in the graph's order, member after member. ret_plan->n_branches says
  * what was chosen, and arena_bytes what it takes, exactly.

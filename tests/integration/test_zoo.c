@@ -18,9 +18,17 @@
 #include "tests/support/support.h"
 #include "tools/fictl/zoo/zoo.h"
 
-#define NETWORKS 6
+#define NETWORKS 12
 
 /* ---- a graph as text ---------------------------------------------------------- */
+
+static bool is_output(const struct finf_graph *graph, uint32_t value)
+{
+	for (uint32_t i = 0; i < graph->n_outputs; i++)
+		if (graph->outputs[i] == value)
+			return true;
+	return false;
+}
 
 /* What values are called in the text: %N in order of definition, ports by name. */
 static char **value_names(const struct finf_graph *graph)
@@ -36,7 +44,7 @@ static char **value_names(const struct finf_graph *graph)
 		for (uint32_t k = 0; k < graph->nodes[i].n_out; k++, count++) {
 			uint32_t v = graph->nodes[i].out[k];
 
-			if (v == graph->outputs[0])
+			if (is_output(graph, v))
 				names[v] = strdup(graph->values[v].name);
 			else
 				ck_assert_int_gt(asprintf(&names[v], "%%%u", count), 0);
@@ -123,20 +131,22 @@ static void put_node(struct finf_buf *buf, const struct finf_node *node, char **
 static void put_graph(struct finf_buf *buf, const struct finf_graph *graph)
 {
 	char **names = value_names(graph), shape[64];
-	size_t elements = 0;
+	size_t elements = 0, count;
 
 	finf_buf_printf(buf, "opset %u\n", graph->nodes[0].opset);
 	for (uint32_t i = 0; i < graph->n_inputs; i++)
 		finf_buf_printf(buf, "input %s %s\n", names[graph->inputs[i]],
 				finf_shape_text(&graph->values[graph->inputs[i]].shape, shape,
 						sizeof(shape)));
-	finf_buf_printf(buf, "output %s\n", names[graph->outputs[0]]);
+	for (uint32_t i = 0; i < graph->n_outputs; i++)
+		finf_buf_printf(buf, "output %s\n", names[graph->outputs[i]]);
 	for (uint32_t v = 0; v < graph->n_values; v++) {
 		const struct finf_value *value = &graph->values[v];
 
 		if (!value->is_const || value->producer != FINF_NONE)
 			continue;
-		elements += value->bytes / sizeof(float);
+		ck_assert_int_eq(finf_shape_count(&value->shape, &count), 0);
+		elements += count;
 		finf_buf_printf(buf, "init %s %s\n", value->name,
 				finf_shape_text(&value->shape, shape, sizeof(shape)));
 	}

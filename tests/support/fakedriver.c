@@ -47,6 +47,7 @@ struct fakedriver fakedriver_start(void)
 	f.inject = (__typeof__(f.inject))control(lib, "fakecuda_fail");
 	f.violations = (__typeof__(f.violations))control(lib, "fakecuda_violations");
 	f.forgive = (__typeof__(f.forgive))control(lib, "fakecuda_forgive");
+	f.thread_order = (__typeof__(f.thread_order))control(lib, "fakecuda_thread_order");
 	ck_assert_msg(!finf_cuda_open(0, &f.cuda, &diag), "%s", diag.text);
 	ck_assert_msg(!finf_cuda_api(&f.api, &diag), "%s", diag.text);
 	ck_assert_int_eq(finf_cuda_enter(f.cuda, &diag), 0);

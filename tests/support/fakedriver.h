@@ -18,6 +18,7 @@ struct fakedriver {
 	__typeof__(fakecuda_fail) *inject;
 	__typeof__(fakecuda_violations) *violations;
 	__typeof__(fakecuda_forgive) *forgive;
+	__typeof__(fakecuda_thread_order) *thread_order;
 };
 
 /** The library's path, beside the running test; makes libfi open it. */

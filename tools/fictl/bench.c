@@ -119,29 +119,55 @@ void bench_fid_stop(struct bench_fid *fid)
 	*fid = (struct bench_fid){0};
 }
 
-/* fid lies beside fictl; the socket is there when it serves. */
-static pid_t spawn_fid(const struct bench_fid *fid, const char *pool)
+bool bench_program(const char *name, char *path, size_t len)
 {
-	char program[PATH_MAX];
-	ssize_t n = readlink("/proc/self/exe", program, sizeof(program) - 8);
+	ssize_t n = readlink("/proc/self/exe", path, len - 1);
 	char *slash;
-	pid_t pid;
 
 	if (n < 0)
+		return false;
+	path[n] = 0;
+	slash = strrchr(path, '/');
+	n = slash ? slash + 1 - path : 0;
+	return (size_t)snprintf(path + n, len - (size_t)n, "%s", name) < len - (size_t)n;
+}
+
+/* fid lies beside fictl; the socket is there when it serves. */
+static pid_t spawn_fid(const struct bench_fid *fid, const char *pool, const char *const *options)
+{
+	char program[PATH_MAX];
+	const char *argv[24] = {"fid",	    "--foreground", "--log",	 "warning",   "--root",
+				fid->dir,   "--socket",	    fid->socket, "--pool",    pool};
+	size_t n = 10;
+	pid_t pid;
+
+	while (options && *options && n + 1 < FINF_ARRAY_LEN(argv))
+		argv[n++] = *options++;
+	if (!bench_program("fid", program, sizeof(program)))
 		return -1;
-	program[n] = 0;
-	slash = strrchr(program, '/');
-	strcpy(slash ? slash + 1 : program, "fid");
 	pid = fork();
 	if (pid)
 		return pid;
-	execl(program, "fid", "--foreground", "--log", "warning", "--root", fid->dir, "--socket",
-	      fid->socket, "--pool", pool, (char *)NULL);
+	execv(program, (char *const *)(uintptr_t)argv);
 	fprintf(stderr, "fictl: %s: %s\n", program, strerror(errno));
 	_exit(127);
 }
 
-int bench_fid_start(struct fictl *ctl, const char *pool, struct bench_fid *ret)
+json_t *bench_ask(struct bench_fid *fid, const char *request)
+{
+	struct finf_diag diag;
+	char *text = NULL;
+	json_t *reply;
+
+	if (finf_client_control(fid->client, request, &text, &diag))
+		return NULL;
+	reply = json_loads(text, 0, NULL);
+	free(text);
+	return reply;
+}
+
+int bench_fid_start(struct fictl *ctl, const char *pool, const char *const *options,
+		    struct bench_fid *ret)
 {
 	const char *base = getenv("TMPDIR");
 	struct finf_diag diag = {{0}};
@@ -154,7 +180,7 @@ int bench_fid_start(struct fictl *ctl, const char *pool, struct bench_fid *ret)
 		return failed(ctl, -errno, "no scratch folder: %s", strerror(errno));
 	}
 	snprintf(ret->socket, sizeof(ret->socket), "%s/fid.sock", ret->dir);
-	ret->pid = spawn_fid(ret, pool);
+	ret->pid = spawn_fid(ret, pool, options);
 	for (int i = 0; ret->pid > 0 && i < 1000 && err; i++) {
 		err = finf_client_open(ret->socket, &ret->client, &diag);
 		if (err && waitpid(ret->pid, NULL, WNOHANG) == ret->pid)
@@ -176,7 +202,7 @@ int bench_fid_start(struct fictl *ctl, const char *pool, struct bench_fid *ret)
 static const struct {
 	const char *name;
 	int (*run)(struct fictl *ctl, int argc, char **argv);
-} benches[] = {{"ipc", bench_ipc}, {"swap", bench_swap}};
+} benches[] = {{"http", bench_http}, {"ipc", bench_ipc}, {"probe", bench_probe}, {"swap", bench_swap}};
 
 static int cmd_bench(struct fictl *ctl, int argc, char **argv)
 {
@@ -187,8 +213,11 @@ static int cmd_bench(struct fictl *ctl, int argc, char **argv)
 }
 
 const struct command commands_bench[] = {
-	{"bench", "ipc|swap [options]", "measure ratios against a baseline in the same run",
+	{"bench", "http|ipc|probe|swap [options]", "measure ratios against a baseline in the same run",
 	 "bench ipc [--count N]      round trip of an empty model through a daemon of our own\n"
+	 "bench http [--count N]     the same over HTTP, with one connection and with eight\n"
+	 "bench probe [--count N]    from a connection in the kernel to its model's swap-in\n"
+	 "                           submitted, and what the USDT site costs; takes root\n"
 	 "bench swap [--model NAME] [--repeat N] [--mode auto|staging|direct|pread] [--huge]\n"
 	 "           [--memlock BYTES]\n"
 	 "                           cold swap-in of a zoo network (vgg16) against fio reading\n"

@@ -45,10 +45,23 @@ struct bench_fid {
 	pid_t pid;
 	struct finf_client *client;
 };
-int bench_fid_start(struct fictl *ctl, const char *pool, struct bench_fid *ret);
+/** @options  more words for fid, NULL at the end; NULL = none */
+int bench_fid_start(struct fictl *ctl, const char *pool, const char *const *options,
+		    struct bench_fid *ret);
 void bench_fid_stop(struct bench_fid *fid);
+/** bench_program - where a program lies that comes with fictl. False when that is unknown. */
+bool bench_program(const char *name, char *path, size_t len);
+
+/** bench_empty_import - the empty model, one Identity of one float, as "empty". 0 or -errno. */
+int bench_empty_import(struct bench_fid *fid, struct finf_diag *diag);
+/** bench_empty_infer - one round trip through the Unix socket. 0 or -errno. */
+int bench_empty_infer(struct bench_fid *fid, uint64_t *ret_ns, struct finf_diag *diag);
+/** bench_ask - a control command's answer; NULL when it failed. Yours: json_decref(). */
+json_t *bench_ask(struct bench_fid *fid, const char *request);
 
 int bench_ipc(struct fictl *ctl, int argc, char **argv);
+int bench_http(struct fictl *ctl, int argc, char **argv);
+int bench_probe(struct fictl *ctl, int argc, char **argv);
 int bench_swap(struct fictl *ctl, int argc, char **argv);
 
 #endif

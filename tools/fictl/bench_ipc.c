@@ -38,7 +38,7 @@ static int empty_graph(struct finf_graph **ret_graph)
 	return err;
 }
 
-static int import_empty(struct bench_fid *fid, struct finf_diag *diag)
+int bench_empty_import(struct bench_fid *fid, struct finf_diag *diag)
 {
 	struct finf_graph *graph;
 	int dir = open(fid->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC), fd = -1, err;
@@ -60,7 +60,7 @@ static int import_empty(struct bench_fid *fid, struct finf_diag *diag)
 	return err;
 }
 
-static int round_trip(struct bench_fid *fid, uint64_t *ret_ns, struct finf_diag *diag)
+int bench_empty_infer(struct bench_fid *fid, uint64_t *ret_ns, struct finf_diag *diag)
 {
 	float x = 1, y = 0;
 	struct finf_tensor in = {.dtype = FINF_F32, .shape = {.rank = 1, .dim = {1}}, .data = &x,
@@ -81,12 +81,12 @@ static int measure(struct fictl *ctl, struct bench_fid *fid, uint64_t count)
 	static struct bench_samples all;
 	struct bench_report report;
 	struct finf_diag diag = {{0}};
-	int err = import_empty(fid, &diag);
+	int err = bench_empty_import(fid, &diag);
 
 	for (uint64_t i = 0; !err && i < count + count / 10; i++) {
 		uint64_t ns = 0;
 
-		err = round_trip(fid, &ns, &diag);
+		err = bench_empty_infer(fid, &ns, &diag);
 		if (!err && i >= count / 10)
 			bench_sample(&all, (double)ns / 1e3);
 	}
@@ -112,7 +112,7 @@ int bench_ipc(struct fictl *ctl, int argc, char **argv)
 		return EXIT_USAGE;
 	if (count_text && !parse_number(ctl, "--count", count_text, 10, BENCH_SAMPLES_MAX, &count))
 		return EXIT_USAGE;
-	rc = bench_fid_start(ctl, "16M", &fid);
+	rc = bench_fid_start(ctl, "16M", NULL, &fid);
 	if (rc != EXIT_DONE)
 		return rc;
 	rc = measure(ctl, &fid, count);

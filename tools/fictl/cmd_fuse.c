@@ -35,7 +35,7 @@ static int price(const struct finf_graph *graph, const struct fuse_opts *opts, u
 	int err = finf_device_open("host", &dev, diag);
 
 	if (!err)
-		err = finf_engine_plan(dev, graph, NULL, opts->threads, bytes, false, NULL, &bound,
+		err = finf_engine_plan(dev, graph, NULL, opts->threads, bytes, 0, NULL, &bound,
 				       &plan, diag);
 	if (!err) {
 		*ret_weights = plan->weight_bytes;
@@ -301,8 +301,8 @@ static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts
 	opts->name = opts->name ? opts->name : "group";
 	opts->merge.size = sizeof(opts->merge);
 	opts->merge.share_inputs = share != NULL;
-	opts->merge.optimize =
-		strcmp(optimize, "memory") ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
+	opts->merge.schedule =
+		strcmp(optimize, "memory") ? FINF_SIDE_BY_SIDE : FINF_ONE_BY_ONE;
 	return EXIT_DONE;
 }
 

@@ -511,20 +511,20 @@ static int say_choice(struct finf_device *dev, struct finf_graph *graph,
 		      const struct finf_shape *shapes, uint32_t threads,
 		      const struct finf_plan *chosen, json_t *doc, struct finf_diag *diag)
 {
-	enum finf_optimize optimize = graph->optimize;
+	enum finf_schedule schedule = graph->schedule;
 	bool serial = chosen->n_branches == 1;
 	struct finf_graph *bound;
 	struct finf_plan *other;
 	int err;
 
-	graph->optimize = serial ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
-	err = finf_engine_plan(dev, graph, shapes, threads, 0, false, NULL, &bound, &other, diag);
-	graph->optimize = optimize;
+	graph->schedule = serial ? FINF_SIDE_BY_SIDE : FINF_ONE_BY_ONE;
+	err = finf_engine_plan(dev, graph, shapes, threads, 0, 0, NULL, &bound, &other, diag);
+	graph->schedule = schedule;
 	if (err)
 		return err;
 	if (serial)
 		json_object_set_new(doc, "because",
-				    json_string(optimize == FINF_OPTIMIZE_MEMORY ? "to save memory"
+				    json_string(schedule == FINF_ONE_BY_ONE ? "to save memory"
 						: other->n_branches == 1
 							? "as they share all their work"
 							: "as the bytes allow no more"));
@@ -555,7 +555,7 @@ static int plan_pack(const struct finf_pack *pack, uint64_t batch, uint32_t thre
 	if (!err)
 		err = finf_device_open("host", &dev, diag);
 	if (!err)
-		err = finf_engine_plan(dev, graph, shapes, threads, bytes, false, NULL, &bound,
+		err = finf_engine_plan(dev, graph, shapes, threads, bytes, 0, NULL, &bound,
 				       &plan, diag);
 	if (!err)
 		*ret_doc = plan_json(bound, plan);

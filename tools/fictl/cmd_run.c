@@ -20,7 +20,7 @@ struct run_opts {
 	bool share_inputs;
 	const char *model, *inputs, *outputs, *device;
 	uint64_t threads, repeat, batch;
-	bool exact;
+	bool exact, latency;
 };
 
 /* ---- inputs ---------------------------------------------------------------------- */
@@ -127,6 +127,7 @@ static int by_value(const void *a, const void *b)
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
 	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *share = NULL;
+	const char *optimize = NULL;
 	const struct option_spec all[] = {{"--inputs", false, &opts->inputs},
 					  {"--outputs", false, &opts->outputs},
 					  {"--repeat", false, &repeat},
@@ -134,6 +135,7 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 					  {local ? "--threads" : "", false, &threads},
 					  {local ? "--device" : "", false, &opts->device},
 					  {local ? "--exact" : "", true, &exact},
+					  {local ? "--optimize" : "", false, &optimize},
 					  {local ? "--share-input" : "", true, &share},
 					  {0}};
 	int n;
@@ -153,7 +155,10 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 		return EXIT_USAGE;
 	if (batch && !parse_number(ctl, "--batch", batch, 1, 65536, &opts->batch))
 		return EXIT_USAGE;
+	if (optimize && strcmp(optimize, "memory") && strcmp(optimize, "latency"))
+		return usage(ctl, "--optimize takes memory or latency");
 	opts->exact = exact != NULL;
+	opts->latency = optimize && !strcmp(optimize, "latency");
 	return EXIT_DONE;
 }
 
@@ -311,6 +316,7 @@ static int cmd_run(struct fictl *ctl, int argc, char **argv)
 	engine_opts.device = opts.device;
 	engine_opts.threads = (uint32_t)opts.threads;
 	engine_opts.exact = opts.exact;
+	engine_opts.optimize = opts.latency ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
 	err = finf_engine_open(&engine_opts, &engine, &diag);
 	if (err == -ENODEV) {
 		failed(ctl, err, "%s", diag.text);
@@ -398,12 +404,14 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 const struct command commands_run[] = {
 	{"run",
 	 "MODEL.onnx|MODEL.fim... [--inputs FILE] [--outputs FILE] [--threads N] [--device host]\n"
-	 "                 [--repeat N] [--batch N] [--exact] [--share-input]",
+	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]\n"
+	 "                 [--share-input]",
 	 "run a model in this process, no daemon",
 	 FILES_HELP
 	 "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
-	 "Several files are fused and run as one; MEMBER=FILE names one, --share-input makes one\n"
-	 "input of those that are alike.\n",
+	 "--optimize latency lets weights grow (Winograd's transform) where that was measured to be\n"
+	 "faster on this machine; memory, the default, never does. Several files are fused and run\n"
+	 "as one; MEMBER=FILE names one, --share-input makes one input of those that are alike.\n",
 	 cmd_run},
 	{"infer",
 	 "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",

@@ -134,10 +134,22 @@ static int name_weights(const struct finf_site *site, struct conv *conv, struct 
 	}
 }
 
+static void conv_args(const struct conv *conv, bool packed, struct finf_build *b)
+{
+	uint32_t at;
+
+	finf_build_in(b, DNNL_ARG_SRC, X, &conv->src);
+	at = b->n_args;
+	finf_build_in(b, DNNL_ARG_WEIGHTS, W, &conv->weights);
+	b->from[at].packed = packed;
+	if (conv->bias.rank)
+		finf_build_in(b, DNNL_ARG_BIAS, B, &conv->bias);
+	finf_build_out(b, DNNL_ARG_DST, &conv->dst);
+}
+
 int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 {
 	struct conv conv = {.post = {.n = 0}};
-	uint32_t at;
 	int err = prepare(site, &conv);
 
 	if (err)
@@ -146,14 +158,59 @@ int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 	err = describe(site, &conv, &b->pd);
 	if (!err && conv.weights.tag == dnnl_format_tag_any)
 		err = name_weights(site, &conv, &b->pd);
+	if (!err)
+		conv_args(&conv, !finf_dnn_is_plain(&conv.weights), b);
+	return err;
+}
+
+/* ---- Winograd ----------------------------------------------------------------------- */
+
+/* Weights that were given are used only when they are transformed as this shape wants them. */
+static int check_transformed(const struct finf_site *site, const struct finf_dnn_md *wanted)
+{
+	const struct finf_weight_form *given = finf_site_given(site, W);
+	struct finf_dnn_md md;
+	int err;
+
+	if (!given)
+		return 0;
+	if (!given->desc_bytes)
+		return -EOPNOTSUPP;
+	err = finf_host_desc_get(given->desc, given->desc_bytes, &finf_site_in(site, W)->shape, &md,
+				 site->diag);
 	if (err)
 		return err;
-	finf_build_in(b, DNNL_ARG_SRC, X, &conv.src);
-	at = b->n_args;
-	finf_build_in(b, DNNL_ARG_WEIGHTS, W, &conv.weights);
-	b->from[at].packed = !finf_dnn_is_plain(&conv.weights);
-	if (conv.bias.rank)
-		finf_build_in(b, DNNL_ARG_BIAS, B, &conv.bias);
-	finf_build_out(b, DNNL_ARG_DST, &conv.dst);
-	return 0;
+	return md.tag == FINF_DNN_WINOGRAD &&
+			       !memcmp(&md.winograd, &wanted->winograd, sizeof(md.winograd))
+		       ? 0
+		       : -EOPNOTSUPP;
+}
+
+/* Constant 3x3 filters, step 1, blocked activations: nothing else gains from it. */
+int finf_build_winograd(const struct finf_site *site, struct finf_build *b)
+{
+	struct conv conv = {.post = {.n = 0}};
+	int err = plain_weights(site, &conv.weights);
+
+	if (err || conv.weights.rank != 4 || conv.weights.dim[2] != 3 || conv.weights.dim[3] != 3 ||
+	    !finf_site_in(site, W)->is_const || site->in_layout == FINF_LAYOUT_PLAIN ||
+	    site->out_layout == FINF_LAYOUT_PLAIN)
+		return err ? err : -EOPNOTSUPP;
+	err = resolve_window(site, &conv.window);
+	if (!err)
+		err = finf_site_in_md(site, X, &conv.src);
+	if (!err)
+		err = finf_site_out_md(site, &conv.dst);
+	if (!err && finf_site_in(site, B))
+		err = finf_site_in_md(site, B, &conv.bias);
+	if (err)
+		return err;
+	finf_build_post_act(site, b, &conv.post);
+	err = finf_dnn_conv_winograd(site->dnn, &conv.src, &conv.weights, &conv.bias, &conv.dst,
+				     &conv.window, &conv.post, &b->pd);
+	if (!err)
+		err = check_transformed(site, &conv.weights);
+	if (!err)
+		conv_args(&conv, true, b);
+	return err;
 }

@@ -18,7 +18,15 @@ static int64_t padding(const struct finf_dnn_md *md)
 static bool keeps_zero(const struct finf_dnn_post_op *op)
 {
 	switch (op->alg) {
+	case dnnl_eltwise_abs:
+	case dnnl_eltwise_elu:
+	case dnnl_eltwise_gelu_erf:
+	case dnnl_eltwise_gelu_tanh:
+	case dnnl_eltwise_hardswish:
+	case dnnl_eltwise_mish:
 	case dnnl_eltwise_relu:
+	case dnnl_eltwise_sqrt:
+	case dnnl_eltwise_tanh:
 		return true;
 	case dnnl_eltwise_clip:
 		return op->a <= 0 && op->b >= 0;
@@ -47,6 +55,16 @@ static void flatten(struct finf_dnn_md *md, bool zeros)
 
 /* ---- activations ------------------------------------------------------------------ */
 
+/* A constant input of one float32. */
+static int scalar(const struct finf_value *value, float *ret)
+{
+	if (!value->is_const || !value->data || value->dtype != FINF_F32 ||
+	    value->bytes != sizeof(*ret))
+		return -EOPNOTSUPP;
+	memcpy(ret, value->data, sizeof(*ret));
+	return 0;
+}
+
 /* A bound of Clip: an attribute up to opset 10, an optional constant input after. */
 static int clip_bound(const struct finf_site *site, uint32_t i, const char *name, float fallback,
 		      float *ret)
@@ -57,9 +75,48 @@ static int clip_bound(const struct finf_site *site, uint32_t i, const char *name
 		*ret = finf_node_float(site->node, name, fallback);
 		return 0;
 	}
-	if (!value->is_const || !value->data || value->bytes != sizeof(float))
+	return scalar(value, ret);
+}
+
+/* What graphs do not fold into other nodes, and oneDNN has all the same. */
+static int function(const struct finf_site *site, struct finf_dnn_post_op *ret)
+{
+	static const struct {
+		const char *name;
+		dnnl_alg_kind_t alg;
+		float a, b;
+	} table[] = {
+		{"Abs", dnnl_eltwise_abs, 0, 0},
+		{"Elu", dnnl_eltwise_elu, 1, 0},
+		{"Exp", dnnl_eltwise_exp, 0, 0},
+		{"Gelu", dnnl_eltwise_gelu_erf, 0, 0},
+		{"Log", dnnl_eltwise_log, 0, 0},
+		{"Mish", dnnl_eltwise_mish, 0, 0},
+		{"Pow", dnnl_eltwise_pow, 1, 0},
+		{"Sqrt", dnnl_eltwise_sqrt, 0, 0},
+		{"Tanh", dnnl_eltwise_tanh, 0, 0},
+		{"HardSwish", dnnl_eltwise_hardswish, 1.0f / 6, 0.5f},
+	};
+	const struct finf_node *node = site->node;
+	size_t i = 0;
+
+	while (i < FINF_ARRAY_LEN(table) && strcmp(table[i].name, node->op->name))
+		i++;
+	if (i == FINF_ARRAY_LEN(table))
 		return -EOPNOTSUPP;
-	memcpy(ret, value->data, sizeof(*ret));
+	ret->alg = table[i].alg;
+	ret->a = table[i].a;
+	ret->b = table[i].b;
+	if (ret->alg == dnnl_eltwise_elu)
+		ret->a = finf_node_float(node, "alpha", 1);
+	if (ret->alg == dnnl_eltwise_gelu_erf &&
+	    !strcmp(finf_node_str(node, "approximate", "none"), "tanh"))
+		ret->alg = dnnl_eltwise_gelu_tanh;
+	/* x to a constant power, when that does not change the shape */
+	if (ret->alg == dnnl_eltwise_pow)
+		return finf_site_in(site, 1)->shape.rank > finf_site_in(site, 0)->shape.rank
+			       ? -EOPNOTSUPP
+			       : scalar(finf_site_in(site, 1), &ret->b);
 	return 0;
 }
 
@@ -67,11 +124,13 @@ static int activation(const struct finf_site *site, struct finf_dnn_post_op *ret
 {
 	const struct finf_node *node = site->node;
 	const char *name = node->op->name;
-	enum finf_act act = FINF_ACT_RELU;
+	enum finf_act act;
 	float a = 0, b = 0;
 	int err = 0;
 
-	if (!strcmp(name, "Sigmoid")) {
+	if (!strcmp(name, "Relu")) {
+		act = FINF_ACT_RELU;
+	} else if (!strcmp(name, "Sigmoid")) {
 		act = FINF_ACT_SIGMOID;
 	} else if (!strcmp(name, "LeakyRelu")) {
 		act = FINF_ACT_LEAKY;
@@ -81,6 +140,8 @@ static int activation(const struct finf_site *site, struct finf_dnn_post_op *ret
 		err = clip_bound(site, 1, "min", -FLT_MAX, &a);
 		if (!err)
 			err = clip_bound(site, 2, "max", FLT_MAX, &b);
+	} else {
+		return function(site, ret);
 	}
 	if (!err && !finf_build_act_alg(act, a, b, ret))
 		err = -EOPNOTSUPP;
@@ -115,10 +176,9 @@ static dnnl_alg_kind_t arithmetic(const char *name)
 		const char *name;
 		dnnl_alg_kind_t alg;
 	} table[] = {
-		{"Add", dnnl_binary_add},
-		{"Sub", dnnl_binary_sub},
-		{"Mul", dnnl_binary_mul},
-		{"Div", dnnl_binary_div},
+		{"Add", dnnl_binary_add}, {"Div", dnnl_binary_div}, {"Max", dnnl_binary_max},
+		{"Min", dnnl_binary_min}, {"Mul", dnnl_binary_mul}, {"Sub", dnnl_binary_sub},
+		{"Sum", dnnl_binary_add},
 	};
 
 	for (size_t i = 0; i < FINF_ARRAY_LEN(table); i++)
@@ -211,13 +271,13 @@ int finf_build_binary(const struct finf_site *site, struct finf_build *b)
 	struct finf_dnn_md md[2], dst;
 	struct finf_dnn_post post = {0};
 	uint32_t first = 0;
-	int err = operands(site, md, &dst);
+	int err = site->node->n_in == 2 ? operands(site, md, &dst) : -EOPNOTSUPP;
 
 	if (err)
 		return err;
 	/* oneDNN repeats its second operand only: swap where order does not matter. */
 	if (!same_dims(&md[0], &dst)) {
-		if (alg != dnnl_binary_add && alg != dnnl_binary_mul)
+		if (alg == dnnl_binary_sub || alg == dnnl_binary_div)
 			return -EOPNOTSUPP;
 		first = 1;
 	}

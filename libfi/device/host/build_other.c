@@ -30,7 +30,7 @@ int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b)
 /* Up to opset 12 everything from the axis on is one row; after, the axis alone. */
 int finf_build_softmax(const struct finf_site *site, struct finf_build *b)
 {
-	bool rows = site->node->opset < 13;
+	bool rows = site->node->opset < 13, log = !strcmp(site->node->op->name, "LogSoftmax");
 	struct finf_shape folded = {.rank = 2, .dim = {1, 1}};
 	const struct finf_value *x = finf_site_in(site, 0);
 	struct finf_dnn_md md;
@@ -46,7 +46,7 @@ int finf_build_softmax(const struct finf_site *site, struct finf_build *b)
 		folded.dim[i >= axis] *= x->shape.dim[i];
 	err = finf_dnn_plain(&folded, &md);
 	if (!err)
-		err = finf_dnn_softmax(site->dnn, &md, 1, &b->pd);
+		err = finf_dnn_softmax(site->dnn, &md, 1, log, &b->pd);
 	if (err)
 		return err;
 	finf_build_in(b, DNNL_ARG_SRC, 0, &md);

@@ -93,11 +93,23 @@ int finf_build_global_pool(const struct finf_site *site, struct finf_build *b)
 	return err ? err : whole_plane(site, b, &dst);
 }
 
+/* The axes of a reduction: an attribute up to opset 17, a constant input since. */
+static const int64_t *find_axes(const struct finf_site *site, uint32_t *ret_n)
+{
+	const struct finf_value *input = finf_site_in(site, 1);
+	const int64_t *axes = finf_node_ints(site->node, "axes", ret_n);
+
+	if (axes || !input || !input->is_const || !input->data)
+		return axes;
+	*ret_n = (uint32_t)(input->bytes / sizeof(*axes));
+	return input->data;
+}
+
 /* Axes 2 and 3 of a 4-D tensor, in any order and sign. */
-static bool is_over_plane(const struct finf_node *node, uint32_t rank)
+static bool is_over_plane(const struct finf_site *site, uint32_t rank)
 {
 	uint32_t n, seen = 0, axis;
-	const int64_t *axes = finf_node_ints(node, "axes", &n);
+	const int64_t *axes = find_axes(site, &n);
 
 	for (uint32_t i = 0; i < n; i++) {
 		if (!finf_axis(axes[i], rank, &axis))
@@ -115,7 +127,7 @@ int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b)
 	struct finf_dnn_md dst;
 	int err = finf_site_out_md(site, &dst);
 
-	if (err || !is_over_plane(site->node, x->shape.rank))
+	if (err || !is_over_plane(site, x->shape.rank))
 		return -EOPNOTSUPP;
 	/* [n, c] in whole blocks of c is [n, c, 1, 1] in the blocked layout, byte for byte. */
 	if (dst.rank != 4) {

@@ -5,7 +5,7 @@
 
 #include "device/host/host.h"
 
-#define FORMS_MAX 8
+#define FORMS_MAX 8 /* ref, alias, and oneDNN in four combinations of layouts and by Winograd */
 
 struct form_list {
 	struct finf_form forms[FORMS_MAX];
@@ -21,6 +21,7 @@ struct form_list {
  * proportions.
  */
 #define JIT_GFLOPS	125.0
+#define WINOGRAD_GFLOPS 220.0 /* of the multiplications that it saves, too */
 #define GEMM_GFLOPS	75.0
 #define GEMM_COLUMNS	16.0 /* fewer leave a gemm's vectors empty: groups of few channels */
 #define THREAD_GBYTES	20.0
@@ -35,6 +36,8 @@ static double gflops_of(const struct finf_site *site, const char *impl)
 	const struct finf_value *w = finf_site_in(site, 1);
 	double columns;
 
+	if (site->winograd)
+		return WINOGRAD_GFLOPS;
 	if (!strstr(impl, "gemm"))
 		return JIT_GFLOPS;
 	if (strcmp(site->node->op->name, "Conv"))
@@ -182,8 +185,10 @@ static int build_to_form(const struct finf_site *site, const struct finf_build *
 			 struct finf_arena *arena, struct finf_form *ret)
 {
 	struct finf_form form = {
-		.algo = FINF_HOST_ONEDNN,
-		.flags = b->inplace && site->in_layout == site->out_layout ? FINF_FORM_INPLACE : 0,
+		.algo = site->winograd ? FINF_HOST_WINOGRAD : FINF_HOST_ONEDNN,
+		.flags = (b->inplace && site->in_layout == site->out_layout ? FINF_FORM_INPLACE
+									   : 0) |
+			 (site->winograd ? FINF_FORM_FAT : 0),
 		.name = finf_arena_str(arena, finf_dnn_pd_name(b->pd)),
 		.in_layout = site->in_layout,
 		.out_layout = site->out_layout,
@@ -203,27 +208,36 @@ static int build_to_form(const struct finf_site *site, const struct finf_build *
 	return err;
 }
 
+static int add_built(const struct finf_site *site, uint32_t threads, struct finf_arena *arena,
+		     struct form_list *list)
+{
+	struct finf_build b;
+	int err = finf_build_site(site, &b);
+
+	if (!err)
+		err = build_to_form(site, &b, threads, arena, &list->forms[list->n]);
+	finf_build_fini(&b);
+	if (!err)
+		list->n++;
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
 static int add_onednn(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
 		      struct form_list *list)
 {
 	uint16_t blocked = finf_dnn_block() == 16 ? FINF_HOST_NCHW16C : FINF_HOST_NCHW8C;
+	int err = 0;
 
-	for (unsigned i = 0; i < 4; i++) {
-		struct finf_build b;
-		int err;
-
+	for (unsigned i = 0; i < 4 && !err; i++) {
 		site->in_layout = i & 1 ? blocked : FINF_LAYOUT_PLAIN;
 		site->out_layout = i & 2 ? blocked : FINF_LAYOUT_PLAIN;
-		err = finf_build_site(site, &b);
-		if (!err)
-			err = build_to_form(site, &b, threads, arena, &list->forms[list->n]);
-		finf_build_fini(&b);
-		if (!err)
-			list->n++;
-		else if (err != -EOPNOTSUPP)
-			return err;
+		err = add_built(site, threads, arena, list);
 	}
-	return 0;
+	site->winograd = true; /* both are blocked now */
+	if (!err)
+		err = add_built(site, threads, arena, list);
+	site->winograd = false;
+	return err;
 }
 
 /* ---- all of them -------------------------------------------------------------------------- */

@@ -16,7 +16,7 @@
 enum { FINF_HOST_NCHW8C = 1, FINF_HOST_NCHW16C = 2 };
 
 /* Algorithms of forms. */
-enum { FINF_HOST_REF = 0, FINF_HOST_ALIAS = 1, FINF_HOST_ONEDNN = 2 };
+enum { FINF_HOST_REF = 0, FINF_HOST_ALIAS = 1, FINF_HOST_ONEDNN = 2, FINF_HOST_WINOGRAD = 3 };
 
 /* A plan's number of threads may come from a file. */
 #define FINF_HOST_THREADS_MAX 1024
@@ -61,6 +61,7 @@ uint64_t finf_host_reorder_ns(struct finf_device *dev, uint16_t from, uint16_t t
 struct finf_host_weight_desc {
 	uint32_t magic, version, tag, rank;
 	int64_t dim[FINF_DNN_RANK];
+	struct finf_dnn_winograd winograd; /* there for FINF_DNN_WINOGRAD only */
 };
 
 /** finf_host_desc_put - @md as description bytes in @arena. 0; -ENOMEM. */
@@ -84,6 +85,7 @@ struct finf_site {
 	const struct finf_graph *graph;
 	const struct finf_node *node;
 	uint16_t in_layout, out_layout;
+	bool winograd; /* by that algorithm or not at all */
 	const struct finf_weight_form *given; /* layouts that constant inputs have */
 	uint32_t n_given;		      /* none given for an input = free choice */
 	struct finf_diag *diag;
@@ -119,6 +121,7 @@ struct finf_build {
 typedef int (*finf_builder)(const struct finf_site *site, struct finf_build *b);
 
 int finf_build_conv(const struct finf_site *site, struct finf_build *b);
+int finf_build_winograd(const struct finf_site *site, struct finf_build *b);
 int finf_build_gemm(const struct finf_site *site, struct finf_build *b);
 int finf_build_matmul(const struct finf_site *site, struct finf_build *b);
 int finf_build_pool(const struct finf_site *site, struct finf_build *b);

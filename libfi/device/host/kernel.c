@@ -158,7 +158,8 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 		err = check_ref_form(site, form);
 		return err ? err : finf_ref_kernel_new(site->graph, site->node, ret_kernel);
 	}
-	if (form->algo == FINF_HOST_ONEDNN && site->dnn)
+	site->winograd = form->algo == FINF_HOST_WINOGRAD;
+	if ((form->algo == FINF_HOST_ONEDNN || site->winograd) && site->dnn)
 		return dnn_kernel_new(site, form, threads, ret_kernel);
 	return finf_diag_set(site->diag, -EBADMSG, "algorithm %" PRIu32 " has no kernel here",
 			     form->algo);

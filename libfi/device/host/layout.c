@@ -8,8 +8,11 @@
 #include "device/host/host.h"
 
 #define DESC_MAGIC 0x31574946u /* "FIW1" */
+/* Without the part that only Winograd's weights have. */
+#define DESC_BYTES offsetof(struct finf_host_weight_desc, winograd)
 
-_Static_assert(sizeof(struct finf_host_weight_desc) == 64, "no padding: compared byte by byte");
+_Static_assert(DESC_BYTES == 64 && sizeof(struct finf_host_weight_desc) == 112,
+	       "no padding: compared byte by byte");
 
 /* ---- activations ------------------------------------------------------------- */
 
@@ -81,14 +84,19 @@ int finf_host_desc_put(const struct finf_dnn_md *md, struct finf_arena *arena,
 		.tag = md->tag,
 		.rank = md->rank,
 	};
+	uint32_t bytes = DESC_BYTES;
 	void *copy;
 
 	memcpy(desc.dim, md->dim, sizeof(desc.dim));
-	copy = finf_arena_dup(arena, &desc, sizeof(desc));
+	if (md->tag == FINF_DNN_WINOGRAD) {
+		desc.winograd = md->winograd;
+		bytes = sizeof(desc);
+	}
+	copy = finf_arena_dup(arena, &desc, bytes);
 	if (!copy)
 		return -ENOMEM;
 	*ret_desc = copy;
-	*ret_bytes = sizeof(desc);
+	*ret_bytes = bytes;
 	return 0;
 }
 
@@ -109,26 +117,48 @@ static bool dims_agree(const struct finf_host_weight_desc *desc, const struct fi
 			  shape->dim[0] / desc->dim[0] == desc->dim[1]);
 }
 
+/* The transform works by these numbers alone: none of them may lead it out of the weights.
+ * Channels are padded to a block. */
+static bool winograd_agrees(const struct finf_host_weight_desc *desc)
+{
+	const struct finf_dnn_winograd *w = &desc->winograd;
+
+	return desc->rank == 4 && desc->dim[2] == 3 && desc->dim[3] == 3 && w->format >= 1 &&
+	       w->format <= 4 && w->r == 3 && (w->alpha == 4 || w->alpha == 6) &&
+	       w->oc == (int64_t)finf_align_up((uint64_t)desc->dim[0], 16) &&
+	       w->ic == (int64_t)finf_align_up((uint64_t)desc->dim[1], 16) && w->oc_block > 0 &&
+	       w->ic_block > 0 && w->oc2_block > 0 && w->ic2_block > 0 && w->oc_block <= 64 &&
+	       w->ic_block <= 64 && w->oc2_block <= w->oc && w->ic2_block <= w->ic &&
+	       (int64_t)w->oc % ((int64_t)w->oc_block * w->oc2_block) == 0 &&
+	       (int64_t)w->ic % ((int64_t)w->ic_block * w->ic2_block) == 0 &&
+	       w->bytes == (uint64_t)w->alpha * (uint64_t)w->alpha * (uint64_t)w->oc *
+				   (uint64_t)w->ic * sizeof(float);
+}
+
 int finf_host_desc_get(const void *bytes, uint32_t n, const struct finf_shape *shape,
 		       struct finf_dnn_md *ret, struct finf_diag *diag)
 {
-	struct finf_host_weight_desc desc;
+	struct finf_host_weight_desc desc = {0};
 	struct finf_dnn_md md = {0};
 	uint64_t size;
 
-	if (n != sizeof(desc))
+	if (n != DESC_BYTES && n != sizeof(desc))
 		return finf_diag_set(diag, -EBADMSG, "weight layout of %" PRIu32 " bytes, not %zu",
-				     n, sizeof(desc));
-	memcpy(&desc, bytes, sizeof(desc));
+				     n, DESC_BYTES);
+	memcpy(&desc, bytes, n);
 	if (desc.magic != DESC_MAGIC || desc.version != finf_dnn_version())
 		return finf_diag_set(diag, -EBADMSG, "weight layout of another oneDNN");
-	if (desc.tag <= dnnl_format_tag_any || desc.tag >= dnnl_format_tag_last)
+	if (n == sizeof(desc) ? desc.tag != FINF_DNN_WINOGRAD
+			      : desc.tag <= dnnl_format_tag_any || desc.tag >= dnnl_format_tag_last)
 		return finf_diag_set(diag, -EBADMSG, "weight layout number %" PRIu32, desc.tag);
 	if (!dims_agree(&desc, shape))
 		return finf_diag_set(diag, -EBADMSG, "weight layout is of another shape");
+	if (desc.tag == FINF_DNN_WINOGRAD && !winograd_agrees(&desc))
+		return finf_diag_set(diag, -EBADMSG, "transformed weights of another kind");
 	md.rank = desc.rank;
 	md.tag = desc.tag;
 	memcpy(md.dim, desc.dim, sizeof(desc.dim));
+	md.winograd = desc.winograd;
 	if (finf_dnn_md_bytes(&md, &size))
 		return finf_diag_set(diag, -EBADMSG,
 				     "weight layout number %" PRIu32 " is not of rank %" PRIu32,

@@ -185,11 +185,69 @@ static void md_drop(dnnl_memory_desc_t *md)
 /* 2.x: a description is a plain struct; ndims 0 means absent. */
 #define MD_REF(md) (&(md))
 
+static void winograd_md(const struct finf_dnn_md *md, dnnl_memory_desc_t *ret)
+{
+	const struct finf_dnn_winograd *from = &md->winograd;
+
+	ret->ndims = (int)md->rank;
+	memcpy(ret->dims, md->dim, md->rank * sizeof(md->dim[0]));
+	memcpy(ret->padded_dims, md->dim, md->rank * sizeof(md->dim[0]));
+	ret->data_type = dnnl_f32;
+	ret->format_kind = dnnl_format_kind_wino;
+	ret->format_desc.wino_desc = (dnnl_wino_desc_t){
+		.wino_format = (dnnl_wino_memory_format_t)from->format,
+		.r = from->r,
+		.alpha = from->alpha,
+		.ic = from->ic,
+		.oc = from->oc,
+		.ic_block = from->ic_block,
+		.oc_block = from->oc_block,
+		.ic2_block = from->ic2_block,
+		.oc2_block = from->oc2_block,
+		.adj_scale = from->scale,
+		.size = from->bytes,
+	};
+}
+
+/* What oneDNN chose, when the numbers above say all of it. */
+static int winograd_of(const dnnl_memory_desc_t *chosen, struct finf_dnn_md *ret)
+{
+	const dnnl_wino_desc_t *from = &chosen->format_desc.wino_desc;
+	struct finf_dnn_md md = {.rank = (uint32_t)chosen->ndims, .tag = FINF_DNN_WINOGRAD};
+	dnnl_memory_desc_t made = {0};
+
+	if (chosen->format_kind != dnnl_format_kind_wino || md.rank > FINF_DNN_RANK)
+		return -EOPNOTSUPP;
+	memcpy(md.dim, chosen->dims, md.rank * sizeof(md.dim[0]));
+	md.winograd = (struct finf_dnn_winograd){
+		.format = from->wino_format,
+		.r = from->r,
+		.alpha = from->alpha,
+		.ic = from->ic,
+		.oc = from->oc,
+		.ic_block = from->ic_block,
+		.oc_block = from->oc_block,
+		.ic2_block = from->ic2_block,
+		.oc2_block = from->oc2_block,
+		.scale = from->adj_scale,
+		.bytes = from->size,
+	};
+	winograd_md(&md, &made);
+	if (!dnnl_memory_desc_equal(&made, chosen))
+		return -EOPNOTSUPP;
+	*ret = md;
+	return 0;
+}
+
 static dnnl_status_t md_make(const struct finf_dnn_md *md, dnnl_memory_desc_t *ret)
 {
 	memset(ret, 0, sizeof(*ret));
 	if (!md->rank)
 		return dnnl_success;
+	if (md->tag == FINF_DNN_WINOGRAD) {
+		winograd_md(md, ret);
+		return dnnl_success;
+	}
 	if (md->tag == dnnl_format_tag_undef)
 		return dnnl_memory_desc_init_by_strides(ret, (int)md->rank, md->dim, dnnl_f32,
 							md->stride);
@@ -350,14 +408,15 @@ static void dilates(const struct finf_dnn_window *w, dnnl_dims_t ret)
  */
 #if V3
 
-static void create_conv(struct finf_dnn *dnn, struct prep *p, const struct finf_dnn_window *w)
+static void create_conv(struct finf_dnn *dnn, struct prep *p, const struct finf_dnn_window *w,
+			dnnl_alg_kind_t alg)
 {
 	dnnl_dims_t dilate;
 
 	dilates(w, dilate);
 	p->status = dnnl_convolution_forward_primitive_desc_create(
-		&p->pd, dnn->engine, dnnl_forward_inference, dnnl_convolution_direct, p->md[0],
-		p->md[1], p->md[2], p->md[3], w->stride, dilate, w->pad_begin, w->pad_end, p->attr);
+		&p->pd, dnn->engine, dnnl_forward_inference, alg, p->md[0], p->md[1],
+		p->md[2], p->md[3], w->stride, dilate, w->pad_begin, w->pad_end, p->attr);
 }
 
 static void create_inner(struct finf_dnn *dnn, struct prep *p)
@@ -405,11 +464,11 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift, p->attr);
 }
 
-static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis)
+static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis, bool log)
 {
 	p->status = dnnl_softmax_forward_primitive_desc_create(
-		&p->pd, dnn->engine, dnnl_forward_inference, dnnl_softmax_accurate, p->md[0],
-		p->md[0], axis, p->attr);
+		&p->pd, dnn->engine, dnnl_forward_inference,
+		log ? dnnl_softmax_log : dnnl_softmax_accurate, p->md[0], p->md[0], axis, p->attr);
 }
 
 static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
@@ -427,14 +486,15 @@ static void create(struct finf_dnn *dnn, struct prep *p, const_dnnl_op_desc_t op
 		p->status = dnnl_primitive_desc_create(&p->pd, op, p->attr, dnn->engine, NULL);
 }
 
-static void create_conv(struct finf_dnn *dnn, struct prep *p, const struct finf_dnn_window *w)
+static void create_conv(struct finf_dnn *dnn, struct prep *p, const struct finf_dnn_window *w,
+			dnnl_alg_kind_t alg)
 {
 	dnnl_convolution_desc_t op;
 	dnnl_dims_t dilate;
 
 	dilates(w, dilate);
 	p->status = dnnl_dilated_convolution_forward_desc_init(
-		&op, dnnl_forward_inference, dnnl_convolution_direct, &p->md[0], &p->md[1],
+		&op, dnnl_forward_inference, alg, &p->md[0], &p->md[1],
 		p->md[2].ndims ? &p->md[2] : NULL, &p->md[3], w->stride, dilate, w->pad_begin,
 		w->pad_end);
 	create(dnn, p, &op);
@@ -499,11 +559,12 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 	create(dnn, p, &op);
 }
 
-static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis)
+static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis, bool log)
 {
 	dnnl_softmax_desc_t op;
 
-	p->status = dnnl_softmax_forward_desc_init(&op, dnnl_forward_inference, &p->md[0], axis);
+	p->status = (log ? dnnl_logsoftmax_forward_desc_init : dnnl_softmax_forward_desc_init)(
+		&op, dnnl_forward_inference, &p->md[0], axis);
 	create(dnn, p, &op);
 }
 
@@ -518,7 +579,8 @@ static void create_concat(struct finf_dnn *dnn, struct prep *p, int n, int axis)
 static int make_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		     const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		     const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
-		     const struct finf_dnn_post *post, bool own_scratch, struct finf_dnn_pd **ret_pd)
+		     const struct finf_dnn_post *post, bool own_scratch,
+		     struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
 
@@ -531,7 +593,7 @@ static int make_conv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 	prep_md(&p, bias);
 	prep_md(&p, dst);
 	if (p.status == dnnl_success)
-		create_conv(dnn, &p, window);
+		create_conv(dnn, &p, window, dnnl_convolution_direct);
 	return prep_end(&p, own_scratch, ret_pd);
 }
 
@@ -551,6 +613,47 @@ int finf_dnn_conv_uncached(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 {
 	return make_conv(dnn, src, weights, bias, dst, window, post, true, ret_pd);
 }
+
+#if V3
+int finf_dnn_conv_winograd(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+			   struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+{
+	(void)dnn, (void)src, (void)weights, (void)bias, (void)dst, (void)window, (void)post;
+	(void)ret_pd;
+	return -EOPNOTSUPP;
+}
+#else
+int finf_dnn_conv_winograd(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+			   struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_md any = *weights;
+	struct finf_dnn_pd *pd = NULL;
+	struct prep p;
+	int err;
+
+	any.tag = dnnl_format_tag_any;
+	prep_start(&p, post);
+	prep_md(&p, src);
+	prep_md(&p, &any);
+	prep_md(&p, bias);
+	prep_md(&p, dst);
+	if (p.status == dnnl_success)
+		create_conv(dnn, &p, window, dnnl_convolution_winograd);
+	err = prep_end(&p, false, &pd);
+	if (!err)
+		err = winograd_of(dnnl_primitive_desc_query_md(pd->pd, dnnl_query_weights_md, 0),
+				  weights);
+	if (err)
+		finf_dnn_pd_free(pd);
+	else
+		*ret_pd = pd;
+	return err;
+}
+#endif
 
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
@@ -637,7 +740,7 @@ int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float
 	return prep_end(&p, false, ret_pd);
 }
 
-int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis,
+int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
@@ -645,7 +748,7 @@ int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_
 	prep_start(&p, NULL);
 	prep_md(&p, md);
 	if (p.status == dnnl_success)
-		create_softmax(dnn, &p, (int)axis);
+		create_softmax(dnn, &p, (int)axis, log);
 	return prep_end(&p, false, ret_pd);
 }
 

@@ -15,6 +15,17 @@
 
 #define FINF_DNN_RANK 6
 
+/* Tag of weights transformed for Winograd's algorithm: described by numbers of their own. */
+#define FINF_DNN_WINOGRAD 0xffffu
+
+/* As oneDNN 2.x has them, in types of fixed size. */
+struct finf_dnn_winograd {
+	uint32_t format;
+	int32_t r, alpha, ic, oc, ic_block, oc_block, ic2_block, oc2_block;
+	float scale;
+	uint64_t bytes;
+};
+
 /*
  * A float32 tensor in memory. The tag is oneDNN's number of a layout, so that
  * a description fits in a few bytes and no stride has to be trusted.
@@ -24,6 +35,7 @@ struct finf_dnn_md {
 	uint32_t rank, tag;
 	dnnl_dims_t dim;
 	dnnl_dims_t stride; /* only when by strides */
+	struct finf_dnn_winograd winograd; /* only with that tag */
 };
 
 /* What is applied to each output element, in order, before it is stored. */
@@ -79,6 +91,14 @@ int finf_dnn_conv_uncached(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 			   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
 			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
+/**
+ * finf_dnn_conv_winograd - by Winograd's algorithm; not in oneDNN 3.x: -EOPNOTSUPP.
+ * @weights  their dims; on return also how they must be transformed
+ */
+int finf_dnn_conv_winograd(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+			   struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		   const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
@@ -97,7 +117,7 @@ int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf
 /** Inference: mean, variance, scale and shift are given. */
 int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
 		       struct finf_dnn_pd **ret_pd);
-int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis,
+int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd);
 int finf_dnn_concat(struct finf_dnn *dnn, const struct finf_dnn_md *src, uint32_t n, uint32_t axis,
 		    const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);

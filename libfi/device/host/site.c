@@ -146,6 +146,7 @@ static const struct {
 	const char *op;
 	finf_builder build;
 } builders[] = {
+	{"Abs", finf_build_eltwise},
 	{"Add", finf_build_binary},
 	{"AveragePool", finf_build_pool},
 	{"BatchNormalization", finf_build_batchnorm},
@@ -153,17 +154,30 @@ static const struct {
 	{"Concat", finf_build_concat},
 	{"Conv", finf_build_conv},
 	{"Div", finf_build_binary},
+	{"Elu", finf_build_eltwise},
+	{"Exp", finf_build_eltwise},
+	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
 	{"GlobalAveragePool", finf_build_global_pool},
+	{"HardSwish", finf_build_eltwise},
 	{"LeakyRelu", finf_build_eltwise},
+	{"Log", finf_build_eltwise},
+	{"LogSoftmax", finf_build_softmax},
 	{"MatMul", finf_build_matmul},
+	{"Max", finf_build_binary},
 	{"MaxPool", finf_build_pool},
+	{"Min", finf_build_binary},
+	{"Mish", finf_build_eltwise},
 	{"Mul", finf_build_binary},
+	{"Pow", finf_build_eltwise},
 	{"ReduceMean", finf_build_reduce_mean},
 	{"Relu", finf_build_eltwise},
 	{"Sigmoid", finf_build_eltwise},
 	{"Softmax", finf_build_softmax},
+	{"Sqrt", finf_build_eltwise},
 	{"Sub", finf_build_binary},
+	{"Sum", finf_build_binary},
+	{"Tanh", finf_build_eltwise},
 	{"Transpose", finf_build_transpose},
 };
 
@@ -173,7 +187,9 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 	int err = -EOPNOTSUPP;
 
 	memset(b, 0, sizeof(*b));
-	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
+	if (site->winograd && !strcmp(node->op->name, "Conv"))
+		err = finf_build_winograd(site, b);
+	for (size_t i = 0; i < FINF_ARRAY_LEN(builders) && !site->winograd; i++)
 		if (!strcmp(builders[i].op, node->op->name))
 			err = builders[i].build(site, b);
 	for (uint32_t i = 1; i < node->n_out; i++) /* Indices of MaxPool and the like */

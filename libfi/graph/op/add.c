@@ -6,26 +6,20 @@
 #include "graph/op/arith.h"
 
 FINF_ARITH_ROW(add_f32, float, p + q, false)
+FINF_ARITH_ROW(add_f64, double, p + q, false)
 FINF_ARITH_ROW(add_i64, int64_t, (uint64_t)p + (uint64_t)q, false)
 FINF_ARITH_ROW(add_i32, int32_t, (uint32_t)p + (uint32_t)q, false)
+FINF_ARITH_ROW(add_i8, int8_t, p + q, false)
+FINF_ARITH_ROW(add_u8, uint8_t, p + q, false)
 
-static const struct finf_arith rows = {add_f32, add_i64, add_i32};
-
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
-{
-	(void)node;
-	return finf_arith_eval(&rows, in, out[0]);
-}
-
-const struct finf_op finf_op_add = {
-	.name = "Add",
-	.opset_min = 7,
-	.opset_max = 17,
-	.min_in = 2,
-	.max_in = 2,
-	.min_out = 1,
-	.max_out = 1,
-	.infer = finf_arith_infer,
-	.eval = eval,
+static const struct finf_arith rows[] = {
+	FINF_ARITH_SAME(F32, 7, add_f32),
+	FINF_ARITH_SAME(F64, 7, add_f64),
+	FINF_ARITH_SAME(I64, 7, add_i64),
+	FINF_ARITH_SAME(I32, 7, add_i32),
+	FINF_ARITH_SAME(I8, 14, add_i8),
+	FINF_ARITH_SAME(U8, 14, add_u8),
+	{0},
 };
+
+FINF_ARITH_OP(add, "Add", 7, rows);

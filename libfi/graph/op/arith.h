@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * op/arith - what Add, Sub, Mul and Div share. Each of them is three row
- * functions, one per dtype, and a line that hands them to finf_arith_eval().
+ * op/arith - what operators on broadcast operands share. Such an operator is a
+ * table of row functions, one per pair of dtypes, and a line that makes it an
+ * operator: of two operands (Add, Less, Pow) or of any number (Max, Sum).
  */
 #ifndef FINF_GRAPH_OP_ARITH_H
 #define FINF_GRAPH_OP_ARITH_H
@@ -12,31 +13,96 @@
 typedef int (*finf_row_fn)(void *y, const void *a, const void *b, size_t a_step, size_t b_step,
 			   size_t n);
 
+/* One line of a table; a line without a row function ends it. */
 struct finf_arith {
-	finf_row_fn f32, i64, i32;
+	enum finf_dtype a, b, y;
+	uint16_t since; /* opset that has this pair of dtypes */
+	finf_row_fn row;
 };
 
+/* A line whose operands and result are of one dtype. */
+#define FINF_ARITH_SAME(dtype, since, row)                                                         \
+	{                                                                                          \
+		FINF_##dtype, FINF_##dtype, FINF_##dtype, since, row                               \
+	}
+
 /* A row function from an expression over p and q; -EINVAL where @refuse holds. */
-#define FINF_ARITH_ROW(name, type, expression, refuse)                                             \
+#define FINF_MIXED_ROW(name, y_type, a_type, b_type, expression, refuse)                           \
 	static int name(void *y, const void *a, const void *b, size_t a_step, size_t b_step,       \
 			size_t n)                                                                  \
 	{                                                                                          \
 		for (size_t i = 0; i < n; i++) {                                                   \
-			const type p = ((const type *)a)[i * a_step];                              \
-			const type q = ((const type *)b)[i * b_step];                              \
+			const a_type p = ((const a_type *)a)[i * a_step];                          \
+			const b_type q = ((const b_type *)b)[i * b_step];                          \
                                                                                                    \
 			if (refuse)                                                                \
 				return -EINVAL;                                                    \
-			((type *)y)[i] = (type)(expression);                                       \
+			((y_type *)y)[i] = (y_type)(expression);                                   \
 		}                                                                                  \
 		return 0;                                                                          \
 	}
+#define FINF_ARITH_ROW(name, type, expression, refuse)                                             \
+	FINF_MIXED_ROW(name, type, type, type, expression, refuse)
 
-/** finf_arith_infer - float32, int64 or int32, both the same; shapes broadcast. */
-int finf_arith_infer(struct finf_infer *ctx);
+/** finf_arith_infer - dtypes as @table has them; shapes broadcast. */
+int finf_arith_infer(struct finf_infer *ctx, const struct finf_arith *table);
 
-/** finf_arith_eval - the row function of y's dtype, over all rows of @y. */
-int finf_arith_eval(const struct finf_arith *rows, const struct finf_tensor *const *in,
-		    struct finf_tensor *y);
+/** finf_arith_eval - the row function for the operands' dtypes, over all rows of @y. */
+int finf_arith_eval(const struct finf_arith *table, const struct finf_tensor *a,
+		    const struct finf_tensor *b, struct finf_tensor *y);
+
+/** finf_fold_infer - any number of operands of one dtype that @table has. */
+int finf_fold_infer(struct finf_infer *ctx, const struct finf_arith *table);
+
+/** finf_fold_eval - the first with the second, the result with the third, and on. */
+int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
+		   const struct finf_tensor *const *in, struct finf_tensor *y);
+
+/* The operator @id of two operands, from its table. */
+#define FINF_ARITH_OP(id, onnx, first_opset, table)                                                \
+	static int infer(struct finf_infer *ctx)                                                   \
+	{                                                                                          \
+		return finf_arith_infer(ctx, table);                                               \
+	}                                                                                          \
+	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
+			struct finf_tensor *const *out)                                            \
+	{                                                                                          \
+		(void)node;                                                                        \
+		return finf_arith_eval(table, in[0], in[1], out[0]);                               \
+	}                                                                                          \
+	const struct finf_op finf_op_##id = {                                                      \
+		.name = onnx,                                                                      \
+		.opset_min = first_opset,                                                          \
+		.opset_max = 21,                                                                   \
+		.min_in = 2,                                                                       \
+		.max_in = 2,                                                                       \
+		.min_out = 1,                                                                      \
+		.max_out = 1,                                                                      \
+		.infer = infer,                                                                    \
+		.eval = eval,                                                                      \
+	}
+
+/* The operator @id of any number of operands. */
+#define FINF_FOLD_OP(id, onnx, table)                                                              \
+	static int infer(struct finf_infer *ctx)                                                   \
+	{                                                                                          \
+		return finf_fold_infer(ctx, table);                                                \
+	}                                                                                          \
+	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
+			struct finf_tensor *const *out)                                            \
+	{                                                                                          \
+		return finf_fold_eval(table, node, in, out[0]);                                    \
+	}                                                                                          \
+	const struct finf_op finf_op_##id = {                                                      \
+		.name = onnx,                                                                      \
+		.opset_min = 7,                                                                    \
+		.opset_max = 21,                                                                   \
+		.min_in = 1,                                                                       \
+		.max_in = 255,                                                                     \
+		.min_out = 1,                                                                      \
+		.max_out = 1,                                                                      \
+		.infer = infer,                                                                    \
+		.eval = eval,                                                                      \
+	}
 
 #endif

@@ -92,7 +92,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 const struct finf_op finf_op_batchnorm = {
 	.name = "BatchNormalization",
 	.opset_min = 7,
-	.opset_max = 17,
+	.opset_max = 21,
 	.min_in = 5,
 	.max_in = 5,
 	.min_out = 1,

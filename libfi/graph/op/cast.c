@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Cast: elements as another dtype (ONNX Cast-6, -9, -13). Where the standard
- * leaves the result open, floats become the nearest integer towards zero that
- * the dtype holds, NaN becomes 0; integers wrap. Bool is 0 or 1.
+ * Cast: elements as another dtype (ONNX Cast-6, -9, -13, -19, -21). Floats
+ * become integers as op/element.h says, integers wrap. Bool is 0 or 1. The
+ * attribute saturate concerns float8 only, which nothing here is.
  */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 
+#include "graph/op/element.h"
 #include "graph/op/move.h"
 
 static int infer(struct finf_infer *ctx)
@@ -72,37 +72,11 @@ static void store_int(struct finf_tensor *t, size_t i, int64_t x)
 	}
 }
 
-static int64_t clamp(double x, int64_t low, int64_t high)
-{
-	if (isnan(x))
-		return 0;
-	/* Above 2^53 the upper bound is rounded up: it compares equal already. */
-	if (x >= (double)high)
-		return high;
-	return x <= (double)low ? low : (int64_t)x;
-}
-
-static int64_t to_int(double x, enum finf_dtype dtype)
-{
-	switch (dtype) {
-	case FINF_I64:
-		return clamp(x, INT64_MIN, INT64_MAX);
-	case FINF_I32:
-		return clamp(x, INT32_MIN, INT32_MAX);
-	case FINF_I8:
-		return clamp(x, INT8_MIN, INT8_MAX);
-	case FINF_BOOL:
-		return x != 0; /* NaN is not 0 */
-	default:
-		return clamp(x, 0, UINT8_MAX);
-	}
-}
-
 static void convert(const struct finf_tensor *in, struct finf_tensor *out, size_t i)
 {
 	if (!is_float(out->dtype))
 		store_int(out, i,
-			  is_float(in->dtype) ? to_int(load_float(in, i), out->dtype)
+			  is_float(in->dtype) ? finf_to_int(load_float(in, i), out->dtype)
 					      : load_int(in, i));
 	else if (out->dtype == FINF_F32) /* not through double: one rounding */
 		((float *)out->data)[i] =
@@ -128,6 +102,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 }
 
 static const struct finf_attr_spec attrs[] = {
+	{.name = "saturate", .type = FINF_ATTR_INT, .since = 19},
 	{.name = "to", .type = FINF_ATTR_INT, .required = true},
 	{0},
 };
@@ -135,7 +110,7 @@ static const struct finf_attr_spec attrs[] = {
 const struct finf_op finf_op_cast = {
 	.name = "Cast",
 	.opset_min = 7,
-	.opset_max = 17,
+	.opset_max = 21,
 	.min_in = 1,
 	.max_in = 1,
 	.min_out = 1,

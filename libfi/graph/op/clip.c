@@ -42,8 +42,7 @@ static int infer(struct finf_infer *ctx)
 	enum finf_dtype dtype = ctx->in[0]->dtype;
 	int err;
 
-	if (dtype != FINF_F32 &&
-	    (ctx->node->opset < 12 || (dtype != FINF_I64 && dtype != FINF_I32)))
+	if (dtype != FINF_F32 && (ctx->node->opset < 12 || dtype == FINF_F64 || dtype == FINF_BOOL))
 		return finf_diag_set(ctx->diag, -EOPNOTSUPP, "%s is not supported",
 				     finf_dtype_name(dtype));
 	err = check_bound(ctx, 1);
@@ -86,6 +85,12 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	case FINF_I32:
 		CLIP(int32_t, INT32_MIN, INT32_MAX);
 		return 0;
+	case FINF_I8:
+		CLIP(int8_t, INT8_MIN, INT8_MAX);
+		return 0;
+	case FINF_U8:
+		CLIP(uint8_t, 0, UINT8_MAX);
+		return 0;
 	default:
 		CLIP(float, finf_node_float(node, "min", -FLT_MAX),
 		     finf_node_float(node, "max", FLT_MAX));
@@ -96,7 +101,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 const struct finf_op finf_op_clip = {
 	.name = "Clip",
 	.opset_min = 7,
-	.opset_max = 17,
+	.opset_max = 21,
 	.min_in = 1,
 	.max_in = 3,
 	.min_out = 1,

@@ -11,7 +11,7 @@ static int infer(struct finf_infer *ctx)
 const struct finf_op finf_op_identity = {
 	.name = "Identity",
 	.opset_min = 7,
-	.opset_max = 17,
+	.opset_max = 21,
 	.min_in = 1,
 	.max_in = 1,
 	.min_out = 1,

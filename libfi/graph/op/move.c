@@ -119,3 +119,25 @@ void finf_strides(const struct finf_shape *shape, int64_t stride[FINF_RANK_MAX])
 		step *= (uint64_t)shape->dim[i];
 	}
 }
+
+void finf_broadcast_strides(const struct finf_shape *from, const struct finf_shape *to,
+			    int64_t stride[FINF_RANK_MAX])
+{
+	int64_t step = 1;
+
+	for (uint32_t i = to->rank, j = from->rank; i-- > 0;) {
+		int64_t dim = j ? from->dim[--j] : 1;
+
+		stride[i] = dim == 1 ? 0 : step;
+		step *= dim;
+	}
+}
+
+void finf_walk_over(struct finf_walk *walk, const struct finf_shape *from,
+		    const struct finf_shape *to)
+{
+	*walk = (struct finf_walk){.rank = to->rank};
+	for (uint32_t i = 0; i < to->rank; i++)
+		walk->dim[i] = to->dim[i];
+	finf_broadcast_strides(from, to, walk->stride);
+}

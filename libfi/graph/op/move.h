@@ -65,6 +65,14 @@ struct finf_walk {
 /** finf_strides - of a dense row-major tensor. */
 void finf_strides(const struct finf_shape *shape, int64_t stride[FINF_RANK_MAX]);
 
+/** finf_broadcast_strides - of @from for a walk over @to; 0 where it is repeated. */
+void finf_broadcast_strides(const struct finf_shape *from, const struct finf_shape *to,
+			    int64_t stride[FINF_RANK_MAX]);
+
+/** finf_walk_over - over @to, with the offset in @from, which broadcasts to it. */
+void finf_walk_over(struct finf_walk *walk, const struct finf_shape *from,
+		    const struct finf_shape *to);
+
 /** finf_walk_next - to the next index; back to the first after the last. */
 static inline void finf_walk_next(struct finf_walk *walk)
 {

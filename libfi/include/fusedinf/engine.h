@@ -21,6 +21,13 @@ extern "C" {
 
 struct finf_engine;
 
+enum finf_optimize {
+	FINF_OPTIMIZE_MEMORY = 0, /* weights as large as the model's */
+	/* Larger forms of weights (Winograd's) where they are measured to be faster on this
+	 * machine: for .onnx and portable packs of fixed shapes. Adding takes seconds. */
+	FINF_OPTIMIZE_LATENCY = 1,
+};
+
 struct finf_engine_opts {
 	size_t size;	    /* sizeof(struct finf_engine_opts) */
 	const char *device; /* "host"; NULL = host */
@@ -29,6 +36,7 @@ struct finf_engine_opts {
 	uint64_t pool_bytes;
 	uint32_t threads; /* per inference; 0 = one per core this process may use */
 	bool exact;	  /* reference kernels only: slow, the oracle */
+	enum finf_optimize optimize;
 };
 
 /**

@@ -26,12 +26,20 @@ typedef void (*fakecuda_kernel_fn)(const void *param, const struct fakecuda_grid
 
 /**
  * fakecuda_kernel - let images name a kernel. Known until the process ends.
- * An image for cuModuleLoadDataEx is the text "fakecuda\n" and a name per line.
+ * An image for cuModuleLoadDataEx is the text "fakecuda\n" and a name per line, or PTX:
+ * then the names are its entries, and sizes of parameters must agree. Our own
+ * kernels are known from the start.
  * @param param_bytes   size of the one struct that is its parameter
  * @param shared_bytes  static shared memory
  */
 void fakecuda_kernel(const char *name, fakecuda_kernel_fn fn, size_t param_bytes,
 		     size_t shared_bytes);
+
+/**
+ * fakecuda_thread_order - in which order threads of our own kernels run that do not wait
+ * for each other: 0 forwards, 1 backwards, -1 either, by the seed, for each launch (the default).
+ */
+void fakecuda_thread_order(int backwards);
 
 /**
  * The @nth call of exported @name from now on (1 = the next) returns @code. The

@@ -27,7 +27,7 @@ struct finf_cu_function {
 
 struct finf_cu_module {
 	struct finf_cu_module *next;
-	char *names;			    /* owned: "\nname\nname\n" */
+	char *names;			    /* owned: "\nname\nname bytes\n" */
 	struct finf_cu_function *functions; /* owned */
 };
 
@@ -46,20 +46,56 @@ EXPORT void fakecuda_kernel(const char *name, fakecuda_kernel_fn fn, size_t para
 	pthread_mutex_unlock(&fake.lock);
 }
 
+/* Of PTX we read its entries, as lines "NAME PARAMETER-BYTES". */
+static char *ptx_names(const char *text)
+{
+	char *names = fake_alloc(strlen(text) + 2), *to = names;
+
+	*to++ = '\n';
+	while ((text = strstr(text, ".entry "))) {
+		const char *end = strpbrk(text, ")"), *open = end;
+		size_t n;
+
+		text += strlen(".entry ");
+		n = strcspn(text, "( \t\n");
+		while (open && open > text && *open != '[')
+			open--;
+		if (!open || open == text)
+			break;
+		to += sprintf(to, "%.*s %lu\n", (int)n, text, strtoul(open + 1, NULL, 10));
+	}
+	*to = 0;
+	return names;
+}
+
+static char *image_names(const char *image)
+{
+	char *names = NULL;
+
+	if (!strncmp(image, MAGIC, strlen(MAGIC))) {
+		if (asprintf(&names, "%s\n", image + strlen(MAGIC) - 1) < 0)
+			abort();
+	} else if (strstr(image, ".version ") && strstr(image, ".target ")) {
+		names = ptx_names(image);
+	}
+	return names;
+}
+
 enum finf_cu_result cuModuleLoadDataEx(struct finf_cu_module **ret, const void *image, unsigned n,
 				       enum finf_cu_jit_option *options, void **values)
 {
 	enum finf_cu_result result = fake_enter(__func__, NEED_CONTEXT);
 	struct finf_cu_module *module;
+	char *names;
 
 	(void)n, (void)options, (void)values; /* there is no compiler that would use them */
 	if (result)
 		return result;
-	if (!image || strncmp(image, MAGIC, strlen(MAGIC)))
+	names = image ? image_names(image) : NULL;
+	if (!names)
 		return fake_leave(FINF_CU_ERROR_INVALID_IMAGE);
 	module = fake_alloc(sizeof(*module));
-	if (asprintf(&module->names, "%s\n", (const char *)image + strlen(MAGIC) - 1) < 0)
-		abort();
+	module->names = names;
 	module->next = fake_current()->modules;
 	fake_current()->modules = module;
 	*ret = module;
@@ -115,12 +151,14 @@ enum finf_cu_result cuModuleUnload(struct finf_cu_module *module)
 	return fake_leave(FINF_CU_SUCCESS);
 }
 
-static bool names(const struct finf_cu_module *module, const char *name)
+/* By name alone, or by name and bytes of its parameter where the image tells them. */
+static bool names(const struct finf_cu_module *module, const struct known *kernel)
 {
-	char line[160];
+	char line[160], sized[160];
 
-	snprintf(line, sizeof(line), "\n%.127s\n", name);
-	return strstr(module->names, line);
+	snprintf(line, sizeof(line), "\n%.127s\n", kernel->name);
+	snprintf(sized, sizeof(sized), "\n%.127s %zu\n", kernel->name, kernel->param_bytes);
+	return strstr(module->names, line) || strstr(module->names, sized);
 }
 
 enum finf_cu_result cuModuleGetFunction(struct finf_cu_function **ret,
@@ -133,7 +171,7 @@ enum finf_cu_result cuModuleGetFunction(struct finf_cu_function **ret,
 	if (result)
 		return result;
 	for (unsigned i = 0; i < n_known; i++)
-		if (!strcmp(known[i].name, name) && names(module, name))
+		if (!strcmp(known[i].name, name) && names(module, &known[i]))
 			kernel = &known[i];
 	if (!kernel)
 		return fake_leave(FINF_CU_ERROR_NOT_FOUND);

@@ -24,9 +24,10 @@ struct case_in {
 	uint32_t rank;
 	int64_t dim[8];
 	bool is_const, skip, ints;
+	enum finf_dtype dtype; /* 0: float32, or int64 when .ints; else .ivalues over and over */
 	enum fill fill;
 	float values[4];    /* of a constant with n_values > 0 */
-	int64_t ivalues[6]; /* of an int64 constant */
+	int64_t ivalues[6]; /* of integers */
 	uint32_t n_values;
 };
 
@@ -146,11 +147,31 @@ static inline void guarded_fini(struct guarded *g)
 
 /* ---- a row as a graph ----------------------------------------------------------- */
 
+static inline void fill_other(struct finf_tensor *t, const struct case_in *in, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int64_t v = in->ivalues[i % FINF_ARRAY_LEN(in->ivalues)];
+
+		if (t->dtype == FINF_F64)
+			((double *)t->data)[i] = (double)v + 0.5;
+		else if (t->dtype == FINF_I64)
+			((int64_t *)t->data)[i] = v;
+		else if (t->dtype == FINF_I32)
+			((int32_t *)t->data)[i] = (int32_t)v;
+		else
+			((uint8_t *)t->data)[i] = (uint8_t)(t->dtype == FINF_BOOL ? v & 1 : v);
+	}
+}
+
 static inline void fill_in(struct finf_tensor *t, const struct case_in *in, uint64_t seed)
 {
 	size_t n = t->bytes / finf_dtype_bytes(t->dtype);
 	float *x = t->data;
 
+	if (in->dtype && in->dtype != FINF_F32) {
+		fill_other(t, in, n);
+		return;
+	}
 	if (in->ints) {
 		memcpy(t->data, in->ivalues, n * sizeof(in->ivalues[0]));
 		return;
@@ -185,7 +206,7 @@ static inline uint32_t add_input(struct site *site, const struct case_in *in, ui
 	if (batch && !in->is_const)
 		shape.dim[0] = batch;
 	snprintf(name, sizeof(name), "x%u", i);
-	make_tensor(t, in->ints ? FINF_I64 : FINF_F32, &shape);
+	make_tensor(t, in->dtype ? in->dtype : in->ints ? FINF_I64 : FINF_F32, &shape);
 	fill_in(t, in, 17 + i);
 	ck_assert_int_eq(finf_graph_value(site->graph, name, t->dtype, &shape, &value), 0);
 	if (in->is_const)

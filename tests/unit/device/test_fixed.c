@@ -51,7 +51,7 @@ static bool same_weights(const struct finf_form *a, const struct finf_form *b)
 	return true;
 }
 
-/* Weights of every form of batch 1 must serve batch 1 again, and batch 3 on one thread. */
+/* Weights of every lean form of batch 1 must serve batch 1 again, and batch 3 on one thread. */
 START_TEST(weights_serve_other_batches)
 {
 	const struct node_case *row = &cases[_i];
@@ -64,6 +64,8 @@ START_TEST(weights_serve_other_batches)
 		const struct finf_form *form = &free_table.nodes[0].forms[k];
 		struct finf_fixed_weights fixed = {form->weights, form->n_weights};
 
+		if (form->flags & FINF_FORM_FAT)
+			continue;
 		for (int64_t batch = 1; batch <= 3; batch += 2) {
 			struct finf_form_table table;
 			struct site site;
@@ -84,13 +86,21 @@ START_TEST(weights_serve_other_batches)
 }
 END_TEST
 
-static const struct finf_form *blocked_form(const struct finf_form_table *table)
+static const struct finf_form *form_with(const struct finf_form_table *table, uint32_t desc_bytes)
 {
 	for (uint32_t k = 0; k < table->nodes[0].n; k++)
-		if (table->nodes[0].forms[k].weights[0].desc_bytes)
+		if (table->nodes[0].forms[k].weights[0].desc_bytes == desc_bytes)
 			return &table->nodes[0].forms[k];
-	ck_abort_msg("no form with blocked weights");
 	return NULL;
+}
+
+static const struct finf_form *blocked_form(const struct finf_form_table *table)
+{
+	const struct finf_form *form =
+		form_with(table, offsetof(struct finf_host_weight_desc, winograd));
+
+	ck_assert_ptr_nonnull(form);
+	return form;
 }
 
 /* Cases with bias and blocked weights: of rank 4 and, with groups, of rank 5. */
@@ -139,7 +149,7 @@ START_TEST(hostile_descriptions_are_refused)
 	site_init(&site, &cases[blocked_cases[_i]], 0);
 	ck_assert_int_eq(site_forms(&site, dev, 1, NULL, &table), 0);
 	good = blocked_form(&table);
-	for (size_t at = 0; at < sizeof(struct finf_host_weight_desc); at++)
+	for (size_t at = 0; at < good->weights[0].desc_bytes; at++)
 		for (size_t c = 0; c < sizeof(changes); c++) {
 			memcpy(desc, good->weights[0].desc, good->weights[0].desc_bytes);
 			desc[at] = changes[c];
@@ -160,23 +170,49 @@ START_TEST(every_layout_number_is_taken_or_refused)
 {
 	struct finf_form_table table;
 	const struct finf_form *good;
-	struct finf_host_weight_desc desc;
+	const uint32_t bytes = offsetof(struct finf_host_weight_desc, winograd);
+	struct finf_host_weight_desc desc = {0};
 	uint32_t taken = 0;
 	struct site site;
 
 	site_init(&site, &cases[blocked_cases[_i]], 0);
 	ck_assert_int_eq(site_forms(&site, dev, 1, NULL, &table), 0);
 	good = blocked_form(&table);
-	memcpy(&desc, good->weights[0].desc, sizeof(desc));
+	memcpy(&desc, good->weights[0].desc, bytes);
 	for (uint32_t tag = 0; tag < 1200; tag++) {
 		struct finf_dnn_md md;
 
 		desc.tag = tag;
-		try_description(&site, good, &desc, sizeof(desc));
-		taken += !finf_host_desc_get(&desc, sizeof(desc), &site.in[1].shape, &md, NULL);
+		try_description(&site, good, &desc, bytes);
+		taken += !finf_host_desc_get(&desc, bytes, &site.in[1].shape, &md, NULL);
 	}
 	ck_assert_uint_gt(taken, 0);
 	ck_assert_uint_lt(taken, 1000);
+	finf_form_table_fini(&table);
+	site_fini(&site);
+}
+END_TEST
+
+/* Each number of transformed weights is one that their maker would write, or refused. */
+START_TEST(hostile_transforms_are_refused)
+{
+	static const uint32_t changes[] = {0, 1, 2, 3, 6, 7, 16, 0x7fffffff, 0x80000000, 0xffffffff};
+	struct finf_host_weight_desc desc;
+	struct finf_form_table table;
+	const struct finf_form *good;
+	struct site site;
+
+	site_init(&site, &cases[0], 0);
+	ck_assert_int_eq(site_forms(&site, dev, 1, NULL, &table), 0);
+	good = form_with(&table, sizeof(desc));
+	if (!good)
+		skip_test("winograd", "this oneDNN or CPU has none");
+	for (size_t at = 0; good && at < sizeof(desc); at += sizeof(uint32_t))
+		for (size_t c = 0; c < FINF_ARRAY_LEN(changes); c++) {
+			memcpy(&desc, good->weights[0].desc, sizeof(desc));
+			memcpy((char *)&desc + at, &changes[c], sizeof(changes[c]));
+			try_description(&site, good, &desc, sizeof(desc));
+		}
 	finf_form_table_fini(&table);
 	site_fini(&site);
 }
@@ -330,6 +366,7 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, weights_serve_other_batches, 0, FINF_ARRAY_LEN(cases));
 	tcase_add_loop_test(tc, hostile_descriptions_are_refused, 0, FINF_ARRAY_LEN(blocked_cases));
+	tcase_add_test(tc, hostile_transforms_are_refused);
 	tcase_add_loop_test(tc, every_layout_number_is_taken_or_refused, 0,
 			    FINF_ARRAY_LEN(blocked_cases));
 	tcase_add_test(tc, forms_that_lie_are_refused);

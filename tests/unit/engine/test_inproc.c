@@ -513,7 +513,7 @@ static uint64_t arena_bytes(const char *onnx, int64_t batch)
 	ck_assert_int_eq(finf_import_file(onnx, &graph, &diag), 0);
 	ck_assert_int_eq(finf_fuse_run(graph, &report, &diag), 0);
 	ck_assert_msg(
-		!finf_engine_plan(dev, graph, &shape, 1, 0, false, NULL, &bound, &plan, &diag),
+		!finf_engine_plan(dev, graph, &shape, 1, 0, 0, NULL, &bound, &plan, &diag),
 		"%s", diag.text);
 	bytes = plan->arena_bytes;
 	finf_plan_free(plan);

@@ -79,7 +79,7 @@ static struct finf_pack *open_pack(const char *name)
 /* One after the other, so that each member's weights are together. */
 static struct finf_model *open_group(struct finf_graph *const *graphs)
 {
-	struct finf_merge_opts opts = {.size = sizeof(opts), .optimize = FINF_OPTIMIZE_MEMORY};
+	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_ONE_BY_ONE};
 	struct finf_fuse_member members[] = {{"a", graphs[0]}, {"b", graphs[1]}};
 	int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	struct finf_graph *group;

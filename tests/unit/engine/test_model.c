@@ -83,7 +83,7 @@ static struct finf_model *two_by_two(void)
 	}
 	ck_assert_int_eq(finf_graph_sort(graph, &diag), 0);
 	ck_assert_msg(!finf_graph_infer(graph, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, 0, false, &model, &diag), "%s",
+	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, 0, 0, &model, &diag), "%s",
 		      diag.text);
 	return model;
 }
@@ -270,7 +270,7 @@ START_TEST(tuned_extent_is_the_placed_extent)
 	write_packs(1);
 	tuned = open_pack(scratch_path("t.fim"));
 	ck_assert_int_eq(finf_model_open_portable(dev, open_pack(scratch_path("m.fim")), 1, 0,
-						  false, &model, &diag),
+						  0, &model, &diag),
 			 0);
 	ck_assert_uint_eq(finf_model_weight_bytes(model), tuned->weight_bytes);
 	ck_assert_uint_eq(finf_model_arena_bytes(model), tuned->plan->arena_bytes);

@@ -220,11 +220,11 @@ START_TEST(test_alone)
 
 	finf_buf_init(&buf);
 	finf_buf_init(&again);
-	group->optimize = FINF_OPTIMIZE_MEMORY;
+	group->schedule = FINF_ONE_BY_ONE;
 	finf_graph_write(group, &buf);
 	ck_assert_msg(!finf_graph_read(buf.data, buf.len, &back, &diag), "%s", diag.text);
 	ck_assert_uint_eq(back->n_members, 2);
-	ck_assert_int_eq(back->optimize, FINF_OPTIMIZE_MEMORY);
+	ck_assert_int_eq(back->schedule, FINF_ONE_BY_ONE);
 	ck_assert_str_eq(back->members[1].inputs[0].name, "data");
 	finf_graph_write(back, &again);
 	ck_assert_uint_eq(buf.len, again.len);

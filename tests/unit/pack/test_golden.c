@@ -117,7 +117,7 @@ static struct finf_graph *group_graph(void)
 
 		ck_assert_int_eq(finf_graph_add_member(graph, &member), 0);
 	}
-	graph->optimize = FINF_OPTIMIZE_MEMORY;
+	graph->schedule = FINF_ONE_BY_ONE;
 	return graph;
 }
 
@@ -142,7 +142,7 @@ START_TEST(test_group)
 
 	check_graph(pack->graph, graph);
 	ck_assert_uint_eq(pack->graph->n_members, 2);
-	ck_assert_int_eq(pack->graph->optimize, FINF_OPTIMIZE_MEMORY);
+	ck_assert_int_eq(pack->graph->schedule, FINF_ONE_BY_ONE);
 	for (uint32_t i = 0; i < 2; i++) {
 		const struct finf_member *member = &pack->graph->members[i];
 

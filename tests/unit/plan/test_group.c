@@ -54,11 +54,11 @@ static struct finf_graph *chains(uint32_t n_chains, uint32_t n)
 	return graph;
 }
 
-static struct finf_plan *plan_for(const struct finf_graph *graph, enum finf_optimize optimize,
+static struct finf_plan *plan_for(const struct finf_graph *graph, enum finf_schedule schedule,
 				  uint64_t bytes)
 {
 	struct finf_plan_opts opts = {
-		.size = sizeof(opts), .threads = 2, .optimize = optimize, .bytes = bytes};
+		.size = sizeof(opts), .threads = 2, .schedule = schedule, .bytes = bytes};
 	struct finf_form_table table;
 	struct finf_plan *plan;
 
@@ -198,8 +198,8 @@ START_TEST(test_choice)
 	add_member(graph, "a", 0);
 	add_member(graph, "b", 1);
 	add_member(graph, "c", 2);
-	wide = plan_for(graph, FINF_OPTIMIZE_LATENCY, 0);
-	narrow = plan_for(graph, FINF_OPTIMIZE_MEMORY, 0);
+	wide = plan_for(graph, FINF_SIDE_BY_SIDE, 0);
+	narrow = plan_for(graph, FINF_ONE_BY_ONE, 0);
 	ck_assert_uint_eq(wide->n_branches, 3);
 	ck_assert_uint_eq(narrow->n_branches, 1);
 	ck_assert_uint_ge(wide->arena_bytes, 3 * large + 3 * small);
@@ -207,10 +207,10 @@ START_TEST(test_choice)
 	ck_assert_uint_ge(narrow->arena_bytes, large + 3 * small);
 	ck_assert_uint_le(narrow->arena_bytes, large + 6 * small);
 	bytes = wide->weight_bytes + wide->arena_bytes;
-	given = plan_for(graph, FINF_OPTIMIZE_LATENCY, bytes);
+	given = plan_for(graph, FINF_SIDE_BY_SIDE, bytes);
 	ck_assert_uint_eq(given->n_branches, 3);
 	finf_plan_free(given);
-	given = plan_for(graph, FINF_OPTIMIZE_LATENCY, bytes - 1);
+	given = plan_for(graph, FINF_SIDE_BY_SIDE, bytes - 1);
 	ck_assert_uint_eq(given->n_branches, 1);
 	ck_assert_uint_eq(given->arena_bytes, narrow->arena_bytes);
 	finf_plan_free(given);
@@ -224,7 +224,7 @@ END_TEST
 START_TEST(test_weights_interleaved)
 {
 	struct finf_graph *graph = chains(2, 4);
-	struct finf_plan *plan = plan_for(graph, FINF_OPTIMIZE_LATENCY, 0);
+	struct finf_plan *plan = plan_for(graph, FINF_SIDE_BY_SIDE, 0);
 
 	ck_assert_uint_eq(plan->n_weights, 8);
 	ck_assert_uint_eq(plan->n_steps, 8);
@@ -250,7 +250,7 @@ START_TEST(test_shared_trunk)
 		finf_graph_output(graph, fake_node(graph, 64, trunk, FINF_NONE, FINF_NONE));
 	add_member(graph, "a", 0);
 	add_member(graph, "b", 1);
-	plan = plan_for(graph, FINF_OPTIMIZE_LATENCY, 0);
+	plan = plan_for(graph, FINF_SIDE_BY_SIDE, 0);
 	ck_assert_uint_eq(plan->n_branches, 2);
 	ck_assert_uint_eq(plan->n_steps, 4);
 	for (uint32_t s = 0; s < 3; s++)
@@ -268,7 +268,7 @@ END_TEST
 START_TEST(test_round_trip)
 {
 	struct finf_graph *graph = chains(3, 3);
-	struct finf_plan *plan = plan_for(graph, FINF_OPTIMIZE_LATENCY, 0), *back = NULL;
+	struct finf_plan *plan = plan_for(graph, FINF_SIDE_BY_SIDE, 0), *back = NULL;
 	struct finf_buf one, two;
 	struct finf_diag diag = {""};
 

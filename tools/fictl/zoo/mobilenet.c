@@ -39,7 +39,7 @@ static struct zoo_map inverted(struct zoo *z, struct zoo_map x, const char *name
 	return residual ? zoo_add(z, x, y) : y;
 }
 
-struct zoo_map zoo_mobilenet_v2(struct zoo *z)
+void zoo_mobilenet_v2(struct zoo *z)
 {
 	struct zoo_conv stem = {32, 3, 2, 1, .gain = 1}, last = {1280, 1, 1, 0, .gain = 1};
 	struct zoo_map x = zoo_input(z, 3, 224);
@@ -52,5 +52,5 @@ struct zoo_map zoo_mobilenet_v2(struct zoo *z)
 				     rows[r].channels, i ? 1 : rows[r].stride);
 	x = conv_relu6(z, x, zoo_text(z, "features.%u", at), last);
 	x = zoo_flatten(z, zoo_global_pool(z, x));
-	return zoo_linear(z, x, "classifier.1", 1000, GAIN);
+	zoo_output(z, zoo_linear(z, x, "classifier.1", 1000, GAIN));
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fictl/zoo: ResNet18 (He et al., CVPR 2016), as torchvision writes it for
- * 224x224 and as the CIFAR variant with a 3x3 stem and no first pool.
+ * fictl/zoo: ResNet18 and ResNet50 (He et al., CVPR 2016), as torchvision
+ * writes them for 224x224, and ResNet18 as the CIFAR variant with a 3x3 stem and
+ * no first pool.
  */
 #include "tools/fictl/zoo/build.h"
 
@@ -48,21 +49,59 @@ static struct zoo_map block(struct zoo *z, struct zoo_map x, const struct names 
 	return zoo_relu(z, zoo_add(z, y, x));
 }
 
-struct zoo_map zoo_resnet18(struct zoo *z)
+static struct zoo_map bottleneck(struct zoo *z, struct zoo_map x, const char *name,
+				 uint32_t channels, uint32_t stride)
+{
+	struct zoo_conv narrow = {channels, 1, 1, 0, .gain = GAIN};
+	struct zoo_conv middle = {channels, 3, stride, 1, .gain = GAIN};
+	struct zoo_conv wide = {channels * 4, 1, 1, 0, .gain = GAIN};
+	struct zoo_conv skip = {channels * 4, 1, stride, 0, .gain = GAIN};
+	struct zoo_map y = x;
+
+	y = conv_norm(z, y, zoo_text(z, "%s.conv1", name), zoo_text(z, "%s.bn1", name), narrow, 1);
+	y = conv_norm(z, zoo_relu(z, y), zoo_text(z, "%s.conv2", name), zoo_text(z, "%s.bn2", name),
+		      middle, 1);
+	y = conv_norm(z, zoo_relu(z, y), zoo_text(z, "%s.conv3", name), zoo_text(z, "%s.bn3", name),
+		      wide, BRANCH);
+	if (x.channels != y.channels)
+		x = conv_norm(z, x, zoo_text(z, torchvision.conv_skip, name),
+			      zoo_text(z, torchvision.norm_skip, name), skip, 1);
+	return zoo_relu(z, zoo_add(z, y, x));
+}
+
+static struct zoo_map big_stem(struct zoo *z)
 {
 	struct zoo_conv stem = {64, 7, 2, 3, .gain = 1};
-	struct zoo_map x = zoo_input(z, 3, 224);
+	struct zoo_map x = conv_norm(z, zoo_input(z, 3, 224), "conv1", "bn1", stem, 1);
 
-	x = conv_norm(z, x, "conv1", "bn1", stem, 1);
-	x = zoo_max_pool(z, zoo_relu(z, x), (struct zoo_pool){3, 2, 1, false});
+	return zoo_max_pool(z, zoo_relu(z, x), (struct zoo_pool){3, 2, 1, false});
+}
+
+void zoo_resnet50(struct zoo *z)
+{
+	static const uint32_t repeats[] = {3, 4, 6, 3};
+	struct zoo_map x = big_stem(z);
+
+	for (uint32_t s = 0; s < FINF_ARRAY_LEN(repeats); s++)
+		for (uint32_t i = 0; i < repeats[s]; i++)
+			x = bottleneck(z, x, zoo_text(z, "layer%u.%u", s + 1, i), 64u << s,
+				       s && !i ? 2 : 1);
+	x = zoo_flatten(z, zoo_global_pool(z, x));
+	zoo_output(z, zoo_linear(z, x, "fc", 1000, GAIN));
+}
+
+void zoo_resnet18(struct zoo *z)
+{
+	struct zoo_map x = big_stem(z);
+
 	for (uint32_t i = 0; i < 8; i++)
 		x = block(z, x, &torchvision, zoo_text(z, "layer%u.%u", i / 2 + 1, i % 2),
 			  64u << i / 2, i && i % 2 == 0 ? 2 : 1);
 	x = zoo_flatten(z, zoo_global_pool(z, x));
-	return zoo_linear(z, x, "fc", 1000, GAIN);
+	zoo_output(z, zoo_linear(z, x, "fc", 1000, GAIN));
 }
 
-struct zoo_map zoo_cifar_resnet18(struct zoo *z)
+void zoo_cifar_resnet18(struct zoo *z)
 {
 	struct zoo_conv stem = {64, 3, 1, 1, .gain = 1};
 	struct zoo_map x = zoo_input(z, 3, 32);
@@ -72,5 +111,5 @@ struct zoo_map zoo_cifar_resnet18(struct zoo *z)
 		x = block(z, x, &cifar, zoo_text(z, "units.%u", i), 64u << i / 2,
 			  i && i % 2 == 0 ? 2 : 1);
 	x = zoo_view(z, zoo_avg_pool(z, x, 4));
-	return zoo_linear(z, x, "head", 10, GAIN);
+	zoo_output(z, zoo_linear(z, x, "head", 10, GAIN));
 }

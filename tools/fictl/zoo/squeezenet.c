@@ -20,10 +20,10 @@ static struct zoo_map fire(struct zoo *z, struct zoo_map x, const char *name, ui
 	x = conv_relu(z, x, zoo_text(z, "%s.squeeze", name), squeeze, 1);
 	one = conv_relu(z, x, zoo_text(z, "%s.expand1x1", name), expand, 1);
 	three = conv_relu(z, x, zoo_text(z, "%s.expand3x3", name), expand, 3);
-	return zoo_concat(z, one, three);
+	return zoo_concat(z, (struct zoo_map[]){one, three}, 2);
 }
 
-struct zoo_map zoo_squeezenet1_1(struct zoo *z)
+void zoo_squeezenet1_1(struct zoo *z)
 {
 	/* squeeze, expand; a pool stands before the first, third and fifth */
 	static const uint32_t fires[][2] = {
@@ -43,5 +43,5 @@ struct zoo_map zoo_squeezenet1_1(struct zoo *z)
 		x = fire(z, x, zoo_text(z, "features.%u", at++), fires[i][0], fires[i][1]);
 	}
 	x = conv_relu(z, x, "classifier.1", 1000, 1);
-	return zoo_flatten(z, zoo_global_pool(z, x));
+	zoo_output(z, zoo_flatten(z, zoo_global_pool(z, x)));
 }

@@ -34,20 +34,20 @@ static struct zoo_map body(struct zoo *z, struct zoo_map x, const char *name, bo
 	return x;
 }
 
-struct zoo_map zoo_vgg16(struct zoo *z)
+void zoo_vgg16(struct zoo *z)
 {
 	struct zoo_map x = body(z, zoo_input(z, 3, 224), "features", false);
 
 	x = zoo_flatten(z, zoo_same_pool(z, x));
 	x = zoo_relu(z, zoo_linear(z, x, "classifier.0", 4096, GAIN));
 	x = zoo_relu(z, zoo_linear(z, x, "classifier.3", 4096, GAIN));
-	return zoo_linear(z, x, "classifier.6", 1000, GAIN);
+	zoo_output(z, zoo_linear(z, x, "classifier.6", 1000, GAIN));
 }
 
-struct zoo_map zoo_cifar_vgg16(struct zoo *z)
+void zoo_cifar_vgg16(struct zoo *z)
 {
 	struct zoo_map x = body(z, zoo_input(z, 3, 32), "body", true);
 
 	x = zoo_flatten(z, zoo_avg_pool(z, x, 1));
-	return zoo_linear(z, x, "head", 10, GAIN);
+	zoo_output(z, zoo_linear(z, x, "head", 10, GAIN));
 }

@@ -9,7 +9,7 @@
 static const struct {
 	const char *name;
 	uint32_t opset; /* of the export it copies */
-	struct zoo_map (*build)(struct zoo *z);
+	void (*build)(struct zoo *z);
 } networks[] = {
 	{"resnet18", 13, zoo_resnet18},
 	{"mobilenet_v2", 13, zoo_mobilenet_v2},
@@ -17,6 +17,12 @@ static const struct {
 	{"vgg16", 13, zoo_vgg16},
 	{"cifar_resnet18", 13, zoo_cifar_resnet18},
 	{"cifar_vgg16", 13, zoo_cifar_vgg16},
+	{"resnet50", 11, zoo_resnet50},
+	{"alexnet", 13, zoo_alexnet},
+	{"densenet121", 11, zoo_densenet121},
+	{"googlenet", 13, zoo_googlenet},
+	{"text_cnn", 11, zoo_text_cnn},
+	{"bert_mini", 13, zoo_bert_mini},
 };
 
 const char *zoo_name(unsigned i)
@@ -33,7 +39,8 @@ int zoo_write(const char *name, uint64_t seed, const char *path, struct finf_dia
 		if (strcmp(networks[i].name, name))
 			continue;
 		zoo_begin(&z, name, networks[i].opset, seed);
-		err = zoo_end(&z, networks[i].build(&z), path, diag);
+		networks[i].build(&z);
+		err = zoo_end(&z, path, diag);
 		zoo_free(&z);
 		return err;
 	}

@@ -176,12 +176,12 @@ static const struct optest_row rows[] = {
 	 .in = {X, W},
 	 .err = -EOPNOTSUPP,
 	 .says = "opset 6"},
-	{.name = "opset 18",
+	{.name = "opset 22",
 	 .op = "Conv",
-	 .opset = 18,
+	 .opset = 22,
 	 .in = {X, W},
 	 .err = -EOPNOTSUPP,
-	 .says = "opset 18"},
+	 .says = "opset 22"},
 };
 
 OPTEST_SUITE("graph/op/conv", rows)

@@ -136,13 +136,13 @@ static const struct optest_row rows[] = {
 	 .in = {X},
 	 .err = -EOPNOTSUPP,
 	 .says = "ceil_mode"},
-	{.name = "opset 18",
+	{.name = "opset 22",
 	 .op = "MaxPool",
-	 .opset = 18,
+	 .opset = 22,
 	 .attrs = {OT_IS("kernel_shape", 2, 2)},
 	 .in = {X},
 	 .err = -EOPNOTSUPP,
-	 .says = "opset 18"},
+	 .says = "opset 22"},
 };
 
 OPTEST_SUITE("graph/op/maxpool", rows)

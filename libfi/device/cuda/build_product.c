@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: MIT */
+/* cuda: launches of matrix products and convolutions. */
+#include <errno.h>
+
+#include "device/cuda/node.h"
+
+#define DOT_ROWS_MAX  4	  /* up to here rows are multiplied one by one, at the speed of memory */
+#define DOT_WARPS     8	  /* of a block */
+#define FEW_CHANNELS  16  /* a group with fewer outputs leaves most of a tile empty */
+#define BLOCKS_WANTED 128 /* a product with fewer tiles is split along its sum */
+#define SPLIT_LEAST   128 /* steps of the sum that are worth a block */
+#define SPLITS_MAX    32
+
+static unsigned tiles_of(unsigned n)
+{
+	return (n + FINF_K_TILE - 1) / FINF_K_TILE;
+}
+
+/* ---- matrices ----------------------------------------------------------------------- */
+
+/* The launch of a product whose sizes and strides are in @args; the factors are inputs 0 and 1. */
+static int product(struct finf_k_build *b, const struct finf_gemm_args *args, unsigned matrices,
+		   bool addend)
+{
+	bool dot = args->b_inner == 1 && args->m <= DOT_ROWS_MAX;
+	unsigned cols = tiles_of(args->n), rows = tiles_of(args->m);
+	struct finf_k_call *call;
+	struct finf_gemm_args *to;
+
+	if (dot) {
+		cols = (args->m * args->n + DOT_WARPS - 1) / DOT_WARPS;
+		rows = 1;
+	}
+	call = finf_k_call_add(b, dot ? FINF_K_FUNCTION_dot : FINF_K_FUNCTION_gemm,
+			       matrices * rows * cols, FINF_K_THREADS);
+	if (!call)
+		return -ENOMEM;
+	b->flops = 2 * (uint64_t)matrices * args->m * args->n * args->k;
+	to = &call->args.gemm;
+	*to = *args;
+	to->col_tiles = finf_k_div(cols);
+	to->row_tiles = finf_k_div(rows);
+	to->cols = finf_k_div(args->n);
+	to->act = finf_k_act(b);
+	finf_k_point_in(b, call, &to->a, 0);
+	finf_k_point_in(b, call, &to->b, 1);
+	finf_k_point(call, &to->y, FINF_K_OUT, 0, 0);
+	if (addend)
+		finf_k_point_in(b, call, &to->c, 2);
+	return 0;
+}
+
+int finf_k_build_gemm(struct finf_k_build *b)
+{
+	const struct finf_shape *a = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
+	bool ta = finf_node_int(b->node, "transA", 0), tb = finf_node_int(b->node, "transB", 0);
+	struct finf_gemm_args args = {
+		.m = (unsigned)y->dim[0],
+		.n = (unsigned)y->dim[1],
+		.k = (unsigned)a->dim[!ta],
+		.alpha = finf_node_float(b->node, "alpha", 1),
+		.beta = finf_node_float(b->node, "beta", 1),
+	};
+	int64_t step[FINF_RANK_MAX] = {0};
+
+	args.a_row = ta ? 1 : (int)args.k;
+	args.a_inner = ta ? (int)args.m : 1;
+	args.b_inner = tb ? 1 : (int)args.n;
+	args.b_col = tb ? (int)args.k : 1;
+	if (finf_k_in(b, 2))
+		finf_k_broadcast(&finf_k_in(b, 2)->shape, y, step);
+	args.c_row = (int)step[0];
+	args.c_col = (int)step[1];
+	return product(b, &args, 1, true);
+}
+
+/* Dimensions in front of a factor's matrix; a vector has none. */
+static struct finf_shape stack_of(const struct finf_shape *shape)
+{
+	struct finf_shape stack = *shape;
+
+	stack.rank = shape->rank < 2 ? 0 : shape->rank - 2;
+	return stack;
+}
+
+int finf_k_build_matmul(struct finf_k_build *b)
+{
+	const struct finf_shape *a = &finf_k_in(b, 0)->shape, *x = &finf_k_in(b, 1)->shape;
+	struct finf_shape stack_a = stack_of(a), stack_b = stack_of(x), stack;
+	int64_t step_a[FINF_RANK_MAX], step_b[FINF_RANK_MAX];
+	struct finf_gemm_args args = {.alpha = 1, .a_inner = 1, .b_col = 1};
+	struct finf_k_box box = {0};
+	unsigned matrices;
+
+	args.m = a->rank < 2 ? 1 : (unsigned)a->dim[a->rank - 2];
+	args.k = (unsigned)a->dim[a->rank - 1];
+	args.n = x->rank < 2 ? 1 : (unsigned)x->dim[x->rank - 1];
+	args.a_row = (int)args.k;
+	args.b_inner = (int)args.n;
+	if (finf_broadcast(&stack_a, &stack_b, &stack))
+		return finf_diag_set(b->diag, -EINVAL, "its factors do not multiply");
+	matrices = finf_k_product(&stack, 0, stack.rank);
+	/* One right factor for a whole stack: its rows are rows of one matrix. */
+	if (finf_k_product(&stack_b, 0, stack_b.rank) == 1) {
+		args.m *= matrices;
+		return product(b, &args, 1, false);
+	}
+	finf_k_broadcast(&stack_a, &stack, step_a);
+	finf_k_broadcast(&stack_b, &stack, step_b);
+	for (uint32_t i = 0; i < stack.rank; i++)
+		finf_k_box_add(&box, stack.dim[i], step_a[i] * args.m * args.k,
+			       step_b[i] * args.k * args.n);
+	args.at_a = finf_k_box_walk(&box, 0);
+	args.at_b = finf_k_box_walk(&box, 1);
+	return product(b, &args, matrices, false);
+}
+
+/* ---- convolution ------------------------------------------------------------------------ */
+
+static void operands(const struct finf_k_build *b, struct finf_k_call *call, const void *x,
+		     const void *w)
+{
+	finf_k_point_in(b, call, x, 0);
+	finf_k_point_in(b, call, w, 1);
+}
+
+static int direct(struct finf_k_build *b, const struct finf_window *win, unsigned group_out)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_conv_direct, n);
+	struct finf_conv_direct_args *args;
+
+	if (!call)
+		return -ENOMEM;
+	args = &call->args.conv_direct;
+	*args = (struct finf_conv_direct_args){
+		.n = n,
+		.channels = (unsigned)x->dim[1],
+		.rows = (unsigned)x->dim[2],
+		.cols = (unsigned)x->dim[3],
+		.group_in = (unsigned)w->dim[1],
+		.out_cols = finf_k_div((unsigned)win->out[1]),
+		.out_rows = finf_k_div((unsigned)win->out[0]),
+		.out_channels = finf_k_div((unsigned)w->dim[0]),
+		.group_out = finf_k_div(group_out),
+		.act = finf_k_act(b),
+	};
+	for (int i = 0; i < 2; i++) {
+		args->taps[i] = (unsigned)win->kernel[i];
+		args->stride[i] = (int)win->stride[i];
+		args->dilation[i] = (int)win->dilation[i];
+		args->pad[i] = (int)win->pad_begin[i];
+	}
+	operands(b, call, &args->x, &args->w);
+	finf_k_point_in(b, call, &args->bias, 2);
+	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+/* The second launch of a split convolution. */
+static int conv_sum(struct finf_k_build *b, unsigned splits)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_conv_sum, n);
+
+	if (!call)
+		return -ENOMEM;
+	b->workspace_bytes = (uint64_t)splits * n * sizeof(float);
+	call->args.conv_sum = (struct finf_conv_sum_args){
+		.n = n,
+		.splits = splits,
+		.plane = finf_k_div(finf_k_product(y, 2, 4)),
+		.channels = finf_k_div((unsigned)y->dim[1]),
+		.act = finf_k_act(b),
+	};
+	finf_k_point(call, &call->args.conv_sum.partial, FINF_K_WORKSPACE, 0, 0);
+	finf_k_point_in(b, call, &call->args.conv_sum.bias, 2);
+	finf_k_point(call, &call->args.conv_sum.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+static unsigned splits_of(unsigned tiles, unsigned inner)
+{
+	unsigned splits = FINF_MIN(BLOCKS_WANTED / tiles, inner / SPLIT_LEAST);
+
+	return FINF_MAX(1u, FINF_MIN(splits, SPLITS_MAX));
+}
+
+static int tiled(struct finf_k_build *b, const struct finf_window *win, unsigned groups,
+		 unsigned group_out)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
+	unsigned inner = finf_k_product(w, 1, 4), n = finf_k_count(finf_k_out(b, 0));
+	unsigned pixels = n / (groups * group_out);
+	unsigned tiles = groups * tiles_of(group_out) * tiles_of(pixels);
+	unsigned splits = splits_of(tiles, inner);
+	unsigned share = (unsigned)finf_align_up(inner / splits + 1, FINF_K_DEPTH);
+	struct finf_k_call *call;
+	struct finf_conv_args *args;
+
+	splits = FINF_MAX(1u, (inner + share - 1) / share);
+	call = finf_k_call_add(b, FINF_K_FUNCTION_conv, splits * tiles, FINF_K_THREADS);
+	if (!call)
+		return -ENOMEM;
+	args = &call->args.conv;
+	*args = (struct finf_conv_args){
+		.channels = (unsigned)x->dim[1],
+		.rows = (unsigned)x->dim[2],
+		.cols = (unsigned)x->dim[3],
+		.group_in = (unsigned)w->dim[1],
+		.group_out = group_out,
+		.inner = inner,
+		.pixels = pixels,
+		.outputs = n,
+		.split_inner = share,
+		.col_tiles = finf_k_div(tiles_of(pixels)),
+		.row_tiles = finf_k_div(tiles_of(group_out)),
+		.groups = finf_k_div(groups),
+		.out_plane = finf_k_div((unsigned)(win->out[0] * win->out[1])),
+		.out_cols = finf_k_div((unsigned)win->out[1]),
+		.taps = finf_k_div((unsigned)(win->kernel[0] * win->kernel[1])),
+		.tap_cols = finf_k_div((unsigned)win->kernel[1]),
+	};
+	for (int i = 0; i < 2; i++) {
+		args->stride[i] = (int)win->stride[i];
+		args->dilation[i] = (int)win->dilation[i];
+		args->pad[i] = (int)win->pad_begin[i];
+	}
+	operands(b, call, &args->x, &args->w);
+	if (splits > 1) {
+		finf_k_point(call, &args->partial, FINF_K_WORKSPACE, 0, 0);
+		return conv_sum(b, splits);
+	}
+	args->act = finf_k_act(b);
+	finf_k_point_in(b, call, &args->bias, 2);
+	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+int finf_k_build_conv(struct finf_k_build *b)
+{
+	const struct finf_shape *w = &finf_k_in(b, 1)->shape;
+	unsigned groups = (unsigned)finf_node_int(b->node, "group", 1);
+	unsigned group_out = (unsigned)w->dim[0] / groups;
+	struct finf_window win;
+	int err = finf_k_window(b, &w->dim[2], &win);
+
+	if (err)
+		return err;
+	b->flops = 2 * (uint64_t)finf_k_count(finf_k_out(b, 0)) * finf_k_product(w, 1, 4);
+	return group_out < FEW_CHANNELS ? direct(b, &win, group_out)
+					: tiled(b, &win, groups, group_out);
+}

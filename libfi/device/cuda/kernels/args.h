@@ -1,0 +1,222 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * kernels/args - the one parameter of each kernel, the same bytes for the
+ * device compiler and for the C side. No includes: there is no libc there.
+ * Counts and indices fit 31 bits (the C side sees to it), so that index
+ * arithmetic is 32-bit; pointers are 16-byte aligned, unless said otherwise.
+ */
+#ifndef FINF_CUDA_KERNELS_ARGS_H
+#define FINF_CUDA_KERNELS_ARGS_H
+
+#define FINF_K_RANK 8
+
+/* Division by a constant as multiply and shift; finf_k_div() makes it. */
+struct finf_k_div {
+	unsigned by, mul, shift;
+};
+
+/* The folded activation; kind is an enum finf_act. */
+struct finf_k_act {
+	unsigned kind;
+	float a, b;
+};
+
+/* A walk over a box: element number -> offset by strides. Dimension 0 needs no division. */
+struct finf_k_walk {
+	unsigned rank;
+	struct finf_k_div dim[FINF_K_RANK];
+	int stride[FINF_K_RANK];
+};
+
+struct finf_batchnorm_args {
+	const float *x, *scale, *bias, *mean, *var;
+	float *y;
+	unsigned n;
+	float epsilon;
+	struct finf_k_div plane, channels;
+	struct finf_k_act act;
+};
+
+enum finf_k_arith { FINF_K_ADD, FINF_K_SUB, FINF_K_MUL, FINF_K_DIV };
+
+/* y = a op b; the walks are over y, with stride 0 where an operand is repeated. */
+struct finf_binary_args {
+	const void *a, *b;
+	void *y;
+	unsigned n, op;
+	struct finf_k_walk at_a, at_b;
+	struct finf_k_act act;
+};
+#define finf_binary_i32_args finf_binary_args
+#define finf_binary_i64_args finf_binary_args
+
+/* The same without repetition, or with one element as b: y's index is a's. */
+struct finf_flat_args {
+	const float *a, *b;
+	float *y;
+	unsigned n, op;
+	unsigned b_is_one; /* b has one element */
+	struct finf_k_act act;
+};
+
+/* from and to are enum finf_dtype. */
+struct finf_cast_args {
+	const void *x;
+	void *y;
+	unsigned n, from, to;
+};
+
+/* low and high may be NULL: no bound. */
+struct finf_clip_args {
+	const void *x, *low, *high;
+	void *y;
+	unsigned n;
+};
+#define finf_clip_i32_args finf_clip_args
+#define finf_clip_i64_args finf_clip_args
+
+/*
+ * Convolution as a product: rows are the output channels of a group, columns
+ * the pixels of all images, and the sum runs over the group's input channels
+ * and taps. Tiles of FINF_K_TILE x FINF_K_TILE, one block each.
+ */
+struct finf_conv_args {
+	const float *x, *w, *bias; /* bias may be NULL */
+	float *y;
+	float *partial; /* splits > 1: sums of each split, [split][y], instead of y */
+	unsigned channels, rows, cols;	     /* of x */
+	unsigned group_in, group_out, inner; /* channels of a group; length of the sum */
+	unsigned pixels, outputs;	     /* columns of the product; elements of y */
+	unsigned split_inner;		     /* part of the sum that a split takes */
+	int stride[2], dilation[2], pad[2];
+	struct finf_k_div col_tiles, row_tiles, groups; /* blocks: [split][group][row][col] */
+	struct finf_k_div out_plane, out_cols, taps, tap_cols;
+	struct finf_k_act act;
+};
+
+/* One thread per output: for groups with few output channels, depthwise above all. */
+struct finf_conv_direct_args {
+	const float *x, *w, *bias;
+	float *y;
+	unsigned n, channels, rows, cols, group_in;
+	unsigned taps[2];
+	int stride[2], dilation[2], pad[2];
+	struct finf_k_div out_cols, out_rows, out_channels, group_out;
+	struct finf_k_act act;
+};
+
+/* y = act(bias + partial sums), in the order of the splits. */
+struct finf_conv_sum_args {
+	const float *partial, *bias;
+	float *y;
+	unsigned n, splits;
+	struct finf_k_div plane, channels;
+	struct finf_k_act act;
+};
+
+/*
+ * y = act(alpha * a * b + beta * c), for each matrix of a stack. Strides in
+ * elements; those of c may be 0, c may be NULL.
+ */
+struct finf_gemm_args {
+	const float *a, *b, *c;
+	float *y;
+	unsigned m, n, k;
+	int a_row, a_inner, b_inner, b_col, c_row, c_col;
+	float alpha, beta;
+	struct finf_k_div col_tiles, row_tiles; /* blocks: [matrix][row][col] */
+	struct finf_k_div cols;			/* by n */
+	struct finf_k_walk at_a, at_b;		/* matrix number -> offset */
+	struct finf_k_act act;
+};
+/* dot: a warp per output; for few rows and b_inner 1. col_tiles: blocks of a matrix. */
+#define finf_dot_args finf_gemm_args
+
+/* y = the bytes of v, over and over. */
+struct finf_fill_args {
+	void *y;
+	unsigned n; /* words of 8 bytes; at most FINF_K_RANK */
+	long long v[FINF_K_RANK];
+};
+
+/* each is the size of an element: 1, 4 or 8. */
+struct finf_gather_args {
+	const void *x, *index;
+	void *y;
+	unsigned n, each, wide; /* wide: indices are 64 bits, else 32 */
+	unsigned extent;
+	struct finf_k_div inner, indices;
+	struct finf_k_act act;
+};
+
+/* y[i] = mean of count elements, which inner walks from where outer puts i. A block per i. */
+struct finf_mean_args {
+	const float *x;
+	float *y;
+	unsigned count;
+	struct finf_k_walk outer, inner;
+	struct finf_k_act act;
+};
+
+enum finf_k_pad { FINF_K_CONSTANT, FINF_K_REFLECT, FINF_K_EDGE };
+
+struct finf_pad_args {
+	const void *x;
+	const void *cell; /* the constant; NULL: bits */
+	void *y;
+	unsigned n, each, mode;
+	long long bits;
+	int begin[FINF_K_RANK], extent[FINF_K_RANK]; /* of x */
+	struct finf_k_walk at;			     /* dims of y, strides of x */
+	struct finf_k_act act;
+};
+
+struct finf_pool_args {
+	const float *x;
+	float *y;
+	unsigned n, average, with_pad;
+	int in[2], taps[2], stride[2], dilation[2], pad[2], pad_end[2];
+	struct finf_k_div out_cols, out_rows;
+	struct finf_k_act act;
+};
+
+/* Rows of elements to rows of another pitch; x and y are aligned to an element only. */
+struct finf_rows_args {
+	const void *x;
+	void *y;
+	unsigned n, each, pitch;
+	struct finf_k_div length;
+	struct finf_k_act act;
+};
+
+/* count elements, step apart, for each of outer x step rows. A block per row. */
+struct finf_softmax_args {
+	const float *x;
+	float *y;
+	unsigned count;
+	struct finf_k_div step;
+	struct finf_k_act act;
+};
+
+struct finf_transpose_args {
+	const void *x;
+	void *y;
+	unsigned n, each;
+	struct finf_k_walk at; /* dims of y, strides of x */
+	struct finf_k_act act;
+};
+
+/* y = act(first(x)); bounds of a clip may lie in memory: low, high, each may be NULL. */
+struct finf_unary_args {
+	const float *x, *low, *high;
+	float *y;
+	unsigned n;
+	struct finf_k_act first, act;
+};
+
+/* Edge of a tile of the products, depth of one step, threads of their blocks. */
+#define FINF_K_TILE    64
+#define FINF_K_DEPTH   16
+#define FINF_K_THREADS 256
+
+#endif

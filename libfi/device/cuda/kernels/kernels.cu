@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* kernels: all of them are one module. */
+#include "device/cuda/kernels/elementwise.cu"
+#include "device/cuda/kernels/move.cu"
+#include "device/cuda/kernels/product.cu"
+#include "device/cuda/kernels/window.cu"

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/* kernels: elements go elsewhere. */
+#include "device/cuda/kernels/kernel.cuh"
+
+FINF_K(transpose)
+{
+	FINF_K_EACH (i, p.n)
+		move(p.y, i, p.x, (unsigned)walk_at(&p.at, i), p.each, p.act);
+}
+
+FINF_K(rows)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned row = i, at = split(&row, p.length);
+
+		move(p.y, row * p.pitch + at, p.x, i, p.each, p.act);
+	}
+}
+
+/* Which cell of x is at place from; false: the constant. */
+FINF_K_FN bool padded_from(int *from, int extent, unsigned mode)
+{
+	if (*from >= 0 && *from < extent)
+		return true;
+	if (mode == FINF_K_CONSTANT)
+		return false;
+	if (mode == FINF_K_EDGE)
+		*from = *from < 0 ? 0 : extent - 1;
+	else
+		*from = *from < 0 ? -*from : 2 * (extent - 1) - *from;
+	return true;
+}
+
+FINF_K(pad)
+{
+	const long long bits = p.bits;
+	const void *cell = p.cell ? p.cell : &bits;
+
+	FINF_K_EACH (i, p.n) {
+		unsigned left = i;
+		bool inside = true;
+		int at = 0;
+
+#pragma unroll
+		for (int k = FINF_K_RANK - 1; k >= 0; k--)
+			if ((unsigned)k < p.at.rank) {
+				int from = (int)split(&left, p.at.dim[k]) - p.begin[k];
+
+				inside &= padded_from(&from, p.extent[k], p.mode);
+				at += from * p.at.stride[k];
+			}
+		move(p.y, i, inside ? p.x : cell, inside ? (unsigned)at : 0, p.each, p.act);
+	}
+}
+
+/* An index that is out of range cannot fail the run: its slice becomes ones bits, NaN in floats. */
+FINF_K(gather)
+{
+	const long long ones = -1;
+
+	FINF_K_EACH (i, p.n) {
+		unsigned outer = i, in = split(&outer, p.inner), which = split(&outer, p.indices);
+		long long at = p.wide ? ((const long long *)p.index)[which]
+				      : ((const int *)p.index)[which];
+
+		at += at < 0 ? p.extent : 0;
+		if (at < 0 || at >= p.extent)
+			move(p.y, i, &ones, 0, p.each, p.act);
+		else
+			move(p.y, i, p.x, (outer * p.extent + (unsigned)at) * p.inner.by + in,
+			     p.each, p.act);
+	}
+}
+
+FINF_K(fill)
+{
+	FINF_K_EACH (i, p.n)
+#pragma unroll
+		for (unsigned k = 0; k < FINF_K_RANK; k++)
+			if (k == i)
+				((long long *)p.y)[i] = p.v[k];
+}

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT */
+/* HardSigmoid: min(max(alpha * x + beta, 0), 1) (ONNX HardSigmoid-6). NaN stays NaN. */
+#include "graph/op/compute.h"
+
+static const struct finf_attr_spec attrs[] = {
+	{.name = "alpha", .type = FINF_ATTR_FLOAT},
+	{.name = "beta", .type = FINF_ATTR_FLOAT},
+	{0},
+};
+
+static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		struct finf_tensor *const *out)
+{
+	size_t n = finf_dims_product(&in[0]->shape, 0, in[0]->shape.rank);
+	double alpha = (double)finf_node_float(node, "alpha", 0.2f);
+	double beta = (double)finf_node_float(node, "beta", 0.5f);
+	const float *x = in[0]->data;
+	float *y = out[0]->data;
+
+	for (size_t i = 0; i < n; i++) {
+		double line = alpha * (double)x[i] + beta;
+
+		y[i] = (float)(line < 0 ? 0 : line > 1 ? 1 : line);
+	}
+	return 0;
+}
+
+const struct finf_op finf_op_hardsigmoid = {
+	.name = "HardSigmoid",
+	.opset_min = 7,
+	.opset_max = 21,
+	.min_in = 1,
+	.max_in = 1,
+	.min_out = 1,
+	.max_out = 1,
+	.attrs = attrs,
+	.infer = finf_infer_same,
+	.eval = eval,
+};

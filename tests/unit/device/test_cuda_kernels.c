@@ -1,0 +1,584 @@
+/* SPDX-License-Identifier: MIT */
+/* Our kernels, compiled for the CPU and launched through fakecuda, against the reference. */
+#include <errno.h>
+#include <unistd.h>
+
+#include "device/cuda/kernels.h"
+#include "tests/support/fakedriver.h"
+#include "tests/unit/device/cases.h"
+#include "tests/unit/device/draw.h"
+
+/* ---- a device that is kernels and a stream --------------------------------------- */
+
+/* Its memory is the host's, as all of fakecuda's is. */
+struct bench {
+	struct finf_device base;
+	struct fakedriver driver;
+	struct finf_cuda_kernels *kernels;
+	struct finf_cu_stream *stream;
+};
+
+static int bench_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
+			    const struct finf_form *form, uint32_t threads,
+			    struct finf_kernel **ret_kernel, struct finf_diag *diag)
+{
+	(void)dev, (void)threads;
+	return finf_cuda_kernel_new(graph, node, form, ret_kernel, diag);
+}
+
+static int bench_reorder_new(struct finf_device *dev, enum finf_dtype dtype,
+			     const struct finf_shape *shape, uint16_t from, uint16_t to,
+			     uint32_t threads, struct finf_kernel **ret_kernel,
+			     struct finf_diag *diag)
+{
+	(void)dev, (void)threads;
+	return finf_cuda_reorder_new(dtype, shape, from, to, ret_kernel, diag);
+}
+
+static int bench_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
+			    const struct finf_launch *launch)
+{
+	struct bench *bench = (struct bench *)dev;
+	int err = finf_cuda_kernel_launch(bench->kernels, bench->driver.api, bench->stream, kernel,
+					  launch);
+
+	return err ? err : finf_cuda_errno(bench->driver.api->cuStreamSynchronize(bench->stream));
+}
+
+static void bench_kernel_free(struct finf_device *dev, struct finf_kernel *kernel)
+{
+	(void)dev;
+	finf_cuda_kernel_free(kernel);
+}
+
+static const struct finf_device_ops bench_ops = {
+	.abi = FINF_DEVICE_ABI,
+	.name = "bench",
+	.describe = finf_cuda_describe,
+	.layout_bytes = finf_cuda_layout_bytes,
+	.reorder_ns = finf_cuda_reorder_ns,
+	.pack_weight = finf_cuda_pack_weight,
+	.kernel_new = bench_kernel_new,
+	.reorder_new = bench_reorder_new,
+	.kernel_run = bench_kernel_run,
+	.kernel_free = bench_kernel_free,
+};
+
+static void bench_init(struct bench *bench)
+{
+	struct finf_diag diag = {""};
+
+	setenv("FAKECUDA_DELAY_US", "0", 1); /* order of streams is tested elsewhere */
+	memset(bench, 0, sizeof(*bench));
+	bench->base.ops = &bench_ops;
+	bench->driver = fakedriver_start();
+	CU(bench->driver.api->cuStreamCreateWithPriority(&bench->stream,
+							 FINF_CU_STREAM_NON_BLOCKING, 0));
+	ck_assert_msg(!finf_cuda_kernels_load(bench->driver.api, &bench->kernels, &diag), "%s",
+		      diag.text);
+}
+
+static void bench_fini(struct bench *bench)
+{
+	finf_cuda_kernels_unload(bench->driver.api, bench->kernels, false);
+	CU(bench->driver.api->cuStreamDestroy(bench->stream));
+	fakedriver_stop(&bench->driver);
+}
+
+/* ---- nodes ------------------------------------------------------------------------- */
+
+#define OTHER(type, ...)                                                                           \
+	{                                                                                          \
+		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__},          \
+		.dtype = FINF_##type, .ivalues = {                                                 \
+			3,                                                                         \
+			-70000,                                                                    \
+			5,                                                                         \
+			0,                                                                         \
+			-1,                                                                        \
+			300                                                                        \
+		}                                                                                  \
+	}
+#define INDEX_IN(type, ...)                                                                        \
+	{                                                                                          \
+		.rank = 2, .dim = {2, 3}, .dtype = FINF_##type, .ivalues = { __VA_ARGS__ }         \
+	}
+
+/* clang-format off */
+/* What cases.h lacks: sizes around the tiles, splits, and the dtypes that are moved. */
+static const struct node_case more[] = {
+	{"conv more than a tile", "Conv", 11, {ACT(2, 17, 13, 9), WEIGHT(70, 17, 3, 3), WEIGHT(70)},
+	 3, {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_LEAKY, .act_a = 0.1f},
+	{"conv split", "Conv", 11, {ACT(1, 64, 5, 5), WEIGHT(66, 64, 3, 3), WEIGHT(66)}, 3,
+	 {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_RELU},
+	{"conv split groups", "Conv", 11, {ACT(2, 130, 3, 4), WEIGHT(34, 65, 2, 2)}, 2,
+	 {ATTR_INT("group", 2)}, .want = WANT_ANY},
+	{"conv pointwise", "Conv", 11, {ACT(1, 40, 8, 9), WEIGHT(33, 40, 1, 1), WEIGHT(33)}, 3, {{0}},
+	 .act = FINF_ACT_CLIP, .act_a = 0, .act_b = 6},
+	{"conv groups dilated", "Conv", 11, {ACT(2, 6, 11, 10), WEIGHT(48, 2, 3, 2)}, 2,
+	 {ATTR_INT("group", 3), ATTR_INTS("dilations", 2, 3), ATTR_INTS("strides", 1, 2),
+	  ATTR_INTS("pads", 2, 0, 1, 3)}, .want = WANT_ANY},
+	{"gemm more than a tile", "Gemm", 11, {ACT(67, 33), WEIGHT(33, 130), WEIGHT(130)}, 3, {{0}},
+	 .act = FINF_ACT_SIGMOID},
+	{"gemm tall", "Gemm", 11, {ACT(130, 5), WEIGHT(3, 5)}, 2, {ATTR_INT("transB", 1)}, .want = WANT_ANY},
+	{"gemm few rows", "Gemm", 11, {ACT(4, 100), WEIGHT(37, 100), WEIGHT(4, 1)}, 3,
+	 {ATTR_INT("transB", 1), ATTR_FLOAT("alpha", 0.5f), ATTR_FLOAT("beta", 2.0f)}, .want = WANT_ANY},
+	{"gemm few columns of a", "Gemm", 11, {ACT(100, 3), WEIGHT(37, 100)}, 2,
+	 {ATTR_INT("transA", 1), ATTR_INT("transB", 1)}, .want = WANT_ANY},
+	{"gemm one", "Gemm", 11, {ACT(1, 1), ACT(1, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"matmul stacks of columns", "MatMul", 13, {ACT(3, 1, 7, 66), ACT(2, 66, 65)}, 2, {{0}},
+	 .act = FINF_ACT_RELU},
+	{"matmul dots", "MatMul", 13, {ACT(3, 2, 40), ACT(3, 40, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"softmax long", "Softmax", 13, {ACT(2, 3000)}, 1, {{0}}, .want = WANT_ANY},
+	{"softmax first", "Softmax", 13, {ACT(70, 5)}, 1, {ATTR_INT("axis", 0)},
+	 .act = FINF_ACT_LEAKY, .act_a = 0.5f},
+	{"mean long", "ReduceMean", 13, {ACT(3, 5000)}, 1, {ATTR_INTS("axes", 1)},
+	 .act = FINF_ACT_RELU},
+	{"mean of two apart", "ReduceMean", 13, {ACT(3, 4, 5, 6)}, 1,
+	 {ATTR_INTS("axes", 0, 2), ATTR_INT("keepdims", 0)}, .want = WANT_ANY},
+	{"mean of one", "ReduceMean", 13, {ACT(7)}, 1, {ATTR_INTS("axes", 0)}, .want = WANT_ANY},
+	{"global average of many", "GlobalAveragePool", 7, {ACT(1, 65600, 1, 2)}, 1, {{0}}, .want = WANT_ANY},
+	{"conv of many channels", "Conv", 11, {ACT(1, 65600, 1, 2), WEIGHT(65600, 1, 1, 1)}, 2,
+	 {ATTR_INT("group", 65600)}, .want = WANT_ANY},
+	{"add three ways", "Add", 13, {ACT(4, 1, 6, 1), ACT(5, 1, 7)}, 2, {{0}},
+	 .act = FINF_ACT_SIGMOID},
+	{"sub many dimensions", "Sub", 13,
+	 {{.rank = 8, .dim = {2, 1, 3, 1, 2, 1, 3, 1}}, {.rank = 8, .dim = {1, 2, 1, 3, 1, 2, 1, 3}}},
+	 2, {{0}}, .want = WANT_ANY},
+	{"div by one", "Div", 13, {ACT(3, 7), SCALAR(3.0f)}, 2, {{0}}, .act = FINF_ACT_RELU},
+	{"sub odd", "Sub", 13, {ACT(4099), ACT(4099)}, 2, {{0}}, .want = WANT_ANY},
+	{"add int64", "Add", 13, {OTHER(I64, 4, 6), OTHER(I64, 6)}, 2, {{0}}, .want = WANT_ANY},
+	{"mul int32 wraps", "Mul", 13, {OTHER(I32, 7), OTHER(I32, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"sub int32", "Sub", 13, {OTHER(I32, 1, 6), OTHER(I32, 5, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"clip int64", "Clip", 13, {OTHER(I64, 12), {.dtype = FINF_I64, .ivalues = {-1}},
+	  {.is_const = true, .dtype = FINF_I64, .ivalues = {4}}}, 3, {{0}}, .want = WANT_ANY},
+	{"clip int32 above", "Clip", 13, {OTHER(I32, 12), LEFT_OUT, {.dtype = FINF_I32,
+	  .ivalues = {4}}}, 3, {{0}}, .want = WANT_ANY},
+	{"transpose bytes", "Transpose", 13, {OTHER(U8, 3, 4, 5)}, 1, {ATTR_INTS("perm", 2, 0, 1)}, .want = WANT_ANY},
+	{"transpose int64", "Transpose", 13, {OTHER(I64, 3, 4)}, 1, {{0}}, .want = WANT_ANY},
+	{"transpose nothing", "Transpose", 13, {ACT(3, 4, 5)}, 1, {ATTR_INTS("perm", 0, 1, 2)}, .want = WANT_ANY},
+	{"concat bool", "Concat", 13, {OTHER(BOOL, 2, 3), OTHER(BOOL, 2, 1), OTHER(BOOL, 2, 0)}, 3,
+	 {ATTR_INT("axis", 1)}, .want = WANT_ANY},
+	{"concat vectors", "Concat", 13, {ACT(3), ACT(5), ACT(1)}, 3, {ATTR_INT("axis", 0)},
+	 .act = FINF_ACT_RELU},
+	{"pad reflect", "Pad", 13, {ACT(2, 4, 5), INTS_IN(0, 3, 2, 0, 1, 4)}, 2,
+	 {ATTR_STR("mode", "reflect")}, .want = WANT_ANY},
+	{"pad edge", "Pad", 13, {ACT(4, 5), INTS_IN(3, -1, 2, 4)}, 2, {ATTR_STR("mode", "edge")},
+	 .act = FINF_ACT_RELU},
+	{"pad cut", "Pad", 13, {ACT(4, 5), INTS_IN(-1, 2, 0, -3)}, 2, {{0}}, .want = WANT_ANY},
+	{"pad attribute", "Pad", 10, {ACT(4, 5)}, 1,
+	 {ATTR_INTS("pads", 1, 0, 0, 2), ATTR_FLOAT("value", 1.5f)}, .want = WANT_ANY},
+	{"pad int64", "Pad", 13, {OTHER(I64, 4), INTS_IN(1, 2)}, 2, {{0}}, .want = WANT_ANY},
+	{"pad computed constant", "Pad", 13, {ACT(4), INTS_IN(1, 2), {.rank = 0}}, 3, {{0}}, .want = WANT_ANY},
+	{"gather rows", "Gather", 13, {ACT(5, 3, 2), INDEX_IN(I64, 0, -1, 4, -5, 2, 2)}, 2, {{0}},
+	 .act = FINF_ACT_LEAKY, .act_a = 3},
+	{"gather middle", "Gather", 13, {OTHER(I8, 2, 5, 3), INDEX_IN(I32, 1, -1, 4, -5, 2, 0)}, 2,
+	 {ATTR_INT("axis", 1)}, .want = WANT_ANY},
+	{"gather scalar index", "Gather", 13, {OTHER(I64, 4, 2), {.is_const = true, .ints = true,
+	  .ivalues = {-2}}}, 2, {ATTR_INT("axis", -1)}, .want = WANT_ANY},
+	{"gather from a constant", "Gather", 13, {WEIGHT(9, 7), INDEX_IN(I64, 8, 0, 1, 2, -9, 5)}, 2,
+	 {{0}}, .want = WANT_ANY},
+	{"cast to int64", "Cast", 13, {ACT(5, 3)}, 1, {ATTR_INT("to", FINF_I64)}, .want = WANT_ANY},
+	{"cast to bool", "Cast", 13, {OTHER(I32, 9)}, 1, {ATTR_INT("to", FINF_BOOL)}, .want = WANT_ANY},
+	{"cast to int8", "Cast", 13, {OTHER(F64, 9)}, 1, {ATTR_INT("to", FINF_I8)}, .want = WANT_ANY},
+	{"cast to uint8", "Cast", 13, {OTHER(F64, 9)}, 1, {ATTR_INT("to", FINF_U8)}, .want = WANT_ANY},
+	{"cast wraps", "Cast", 13, {OTHER(I64, 9)}, 1, {ATTR_INT("to", FINF_U8)}, .want = WANT_ANY},
+	{"cast from int64", "Cast", 13, {OTHER(I64, 9)}, 1, {ATTR_INT("to", FINF_F32)}, .want = WANT_ANY},
+	{"cast from int8", "Cast", 13, {OTHER(I8, 9)}, 1, {ATTR_INT("to", FINF_F64)}, .want = WANT_ANY},
+	{"cast from float64", "Cast", 13, {OTHER(F64, 9)}, 1, {ATTR_INT("to", FINF_F32)}, .want = WANT_ANY},
+	{"cast to itself", "Cast", 13, {OTHER(U8, 9)}, 1, {ATTR_INT("to", FINF_U8)}, .want = WANT_ANY},
+	{"reshape bytes", "Reshape", 13, {OTHER(U8, 3, 4), INTS_IN(12)}, 2, {{0}}, .want = WANT_ANY},
+	{"identity of a constant", "Identity", 13, {WEIGHT(3, 5)}, 1, {{0}}, .want = WANT_ANY},
+	{"maxpool dilated and padded", "MaxPool", 12, {ACT(2, 3, 9, 7)}, 1,
+	 {ATTR_INTS("kernel_shape", 3, 2), ATTR_INTS("dilations", 2, 3), ATTR_INTS("pads", 2, 1, 1, 0),
+	  ATTR_INTS("strides", 2, 1)}, .want = WANT_ANY},
+	{"avgpool uneven", "AveragePool", 11, {ACT(2, 3, 9, 7)}, 1,
+	 {ATTR_INTS("kernel_shape", 4, 3), ATTR_INTS("pads", 1, 2, 3, 0), ATTR_INTS("strides", 3, 2),
+	  ATTR_INT("count_include_pad", 1), ATTR_INT("ceil_mode", 1)}, .act = FINF_ACT_RELU},
+};
+/* clang-format on */
+
+static void run_case(struct bench *bench, const struct node_case *row)
+{
+	struct finf_form_table table;
+	struct site site;
+	char text[200];
+
+	site_init(&site, row, 0);
+	ck_assert_int_eq(site_forms(&site, &bench->base, 1, NULL, &table), 0);
+	ck_assert_uint_eq(table.nodes[0].forms[0].flags & FINF_FORM_ALIAS, 0);
+	for (uint32_t k = 0; k < table.nodes[0].n; k++) {
+		const struct finf_form *form = &table.nodes[0].forms[k];
+
+		ck_assert_uint_eq(form->in_layout + form->out_layout, FINF_LAYOUT_PLAIN);
+		if (form->flags & FINF_FORM_ALIAS) {
+			ck_assert_mem_eq(site.in[0].data, site.out.data, site.out.bytes);
+			ck_assert_uint_lt(form->est_ns, table.nodes[0].forms[0].est_ns);
+			continue;
+		}
+		for (int backwards = 0; backwards < 2; backwards++) {
+			snprintf(text, sizeof(text), "%s, %s%s", row->what, form->name,
+				 backwards ? " backwards" : "");
+			bench->driver.thread_order(backwards);
+			site_run(&site, &bench->base, form, 1, false, text);
+			if (form->flags & FINF_FORM_INPLACE)
+				site_run(&site, &bench->base, form, 1, true, text);
+		}
+	}
+	finf_form_table_fini(&table);
+	site_fini(&site);
+}
+
+START_TEST(nodes_equal_the_reference)
+{
+	struct bench bench;
+	size_t from = (size_t)_i * 16;
+
+	bench_init(&bench);
+	for (size_t i = from; i < from + 16; i++) {
+		if (i < FINF_ARRAY_LEN(cases))
+			run_case(&bench, &cases[i]);
+		if (i < FINF_ARRAY_LEN(more))
+			run_case(&bench, &more[i]);
+	}
+	bench_fini(&bench);
+}
+END_TEST
+
+START_TEST(random_nodes_equal_the_reference)
+{
+	struct bench bench;
+	struct drawn d;
+	char what[40];
+
+	bench_init(&bench);
+	for (uint64_t round = 0; round < 20; round++) {
+		draw_case(&d, (uint64_t)_i, round);
+		snprintf(what, sizeof(what), "draw %d, round %d", _i, (int)round);
+		d.row.what = what;
+		run_case(&bench, &d.row);
+	}
+	bench_fini(&bench);
+}
+END_TEST
+
+/* A constant that is all there is to fold stays an output: the only operator without a kernel. */
+START_TEST(every_operator_but_constant_runs)
+{
+	static const char *const without[] = {"Constant"};
+	uint32_t found = 0;
+
+	for (uint32_t i = 0; finf_op_at(i); i++) {
+		bool listed = false;
+
+		for (size_t k = 0; k < FINF_ARRAY_LEN(more); k++)
+			listed |= !strcmp(more[k].op, finf_op_at(i)->name);
+		for (size_t k = 0; k < FINF_ARRAY_LEN(cases); k++)
+			listed |= !strcmp(cases[k].op, finf_op_at(i)->name);
+		found += !listed;
+		ck_assert_msg(listed || !strcmp(finf_op_at(i)->name, without[0]), "%s has no row",
+			      finf_op_at(i)->name);
+	}
+	ck_assert_uint_eq(found, FINF_ARRAY_LEN(without));
+}
+END_TEST
+
+/* ---- refusals ------------------------------------------------------------------------- */
+
+/* clang-format off */
+static const struct {
+	struct node_case row;
+	const char *says;
+} refused[] = {
+	{{"integer division", "Div", 13, {OTHER(I64, 6), {.rank = 1, .dim = {1}, .ints = true,
+	  .ivalues = {2}}}, 2, {{0}}, .want = WANT_ANY}, "divides no integers"},
+	{{"folded into a cast", "Cast", 13, {OTHER(I64, 6)}, 1, {ATTR_INT("to", FINF_F32)},
+	  .act = FINF_ACT_RELU}, "folds no activation"},
+};
+/* clang-format on */
+
+START_TEST(what_cannot_run_is_refused_by_name)
+{
+	const struct node_case *row = &refused[_i].row;
+	struct finf_arena arena;
+	struct finf_form_list list = {NULL, 0};
+	struct finf_diag diag = {""};
+	struct site site;
+
+	site_init(&site, row, 0);
+	finf_arena_init(&arena);
+	ck_assert_int_eq(finf_cuda_describe(NULL, site.graph, 0, 1, NULL, 0, &arena, &list, &diag),
+			 -EOPNOTSUPP);
+	ck_assert_ptr_null(list.forms);
+	ck_assert_ptr_nonnull(strstr(diag.text, row->what));
+	ck_assert_ptr_nonnull(strstr(diag.text, row->op));
+	ck_assert_ptr_nonnull(strstr(diag.text, refused[_i].says));
+	finf_arena_fini(&arena);
+	site_fini(&site);
+}
+END_TEST
+
+static const struct node_case conv = {
+	"conv", "Conv",		  11, {ACT(1, 3, 5, 5), WEIGHT(20, 3, 3, 3), WEIGHT(20)}, 3,
+	{{0}},	.want = WANT_ANY,
+};
+
+START_TEST(weights_in_other_layouts_are_refused)
+{
+	const struct finf_weight_form blocked = {
+		.input = 1, .bytes = 20 * 27 * 4, .desc_bytes = 4, .desc = "xyz"};
+	const struct finf_weight_form plain = {.input = 1, .bytes = 20 * 27 * 4};
+	struct finf_form_list list = {NULL, 0};
+	struct finf_diag diag = {""};
+	struct finf_arena arena;
+	struct site site;
+
+	site_init(&site, &conv, 0);
+	finf_arena_init(&arena);
+	ck_assert_int_eq(
+		finf_cuda_describe(NULL, site.graph, 0, 1, &blocked, 1, &arena, &list, &diag),
+		-EOPNOTSUPP);
+	ck_assert_ptr_null(list.forms);
+	ck_assert_int_eq(
+		finf_cuda_describe(NULL, site.graph, 0, 1, &plain, 1, &arena, &list, &diag), 0);
+	ck_assert_uint_eq(list.forms[0].n_weights, 2);
+	finf_arena_fini(&arena);
+	site_fini(&site);
+}
+END_TEST
+
+/* Forms come from files. */
+START_TEST(foreign_forms_are_refused)
+{
+	struct finf_weight_form weights[3];
+	struct finf_form_list list;
+	struct finf_kernel *kernel = NULL;
+	struct finf_diag diag = {""};
+	struct finf_arena arena;
+	struct finf_form bad[5];
+	struct site site;
+
+	site_init(&site, &conv, 0);
+	finf_arena_init(&arena);
+	ck_assert_int_eq(finf_cuda_describe(NULL, site.graph, 0, 1, NULL, 0, &arena, &list, &diag),
+			 0);
+	for (int i = 0; i < 5; i++)
+		bad[i] = list.forms[0];
+	bad[0].algo = 7;
+	bad[1].in_layout = 1;
+	bad[2].workspace_bytes += 4;
+	bad[3].n_weights = 1;
+	memcpy(weights, list.forms[0].weights, 2 * sizeof(weights[0]));
+	weights[1].bytes--;
+	bad[4].weights = weights;
+	for (int i = 0; i < 5; i++) {
+		ck_assert_int_eq(finf_cuda_kernel_new(site.graph, 0, &bad[i], &kernel, &diag),
+				 -EINVAL);
+		ck_assert_ptr_null(kernel);
+	}
+	ck_assert_int_eq(finf_cuda_reorder_new(FINF_F32, &site.out.shape, 0, 1, &kernel, &diag),
+			 -EOPNOTSUPP);
+	finf_arena_fini(&arena);
+	site_fini(&site);
+}
+END_TEST
+
+/* ---- run time --------------------------------------------------------------------------- */
+
+/* An index from a request cannot stop the device: its slice is NaN, the others are right. */
+START_TEST(an_index_outside_yields_nan)
+{
+	static const struct node_case row = {
+		"gather", "Gather",	    13, {ACT(5, 3), INDEX_IN(I64, 0, 1, 2, 3, 4, -5)}, 2,
+		{{0}},	  .want = WANT_ANY,
+	};
+	int64_t index[6] = {4, 5, -6, 0, INT64_MIN, -5};
+	struct finf_form_table table;
+	struct finf_kernel *kernel;
+	struct finf_diag diag;
+	struct bench bench;
+	struct site site;
+	float y[6][3], *x;
+
+	bench_init(&bench);
+	site_init(&site, &row, 0);
+	x = site.in[0].data;
+	ck_assert_int_eq(site_forms(&site, &bench.base, 1, NULL, &table), 0);
+	ck_assert_int_eq(
+		finf_cuda_kernel_new(site.graph, 0, &table.nodes[0].forms[0], &kernel, &diag), 0);
+	ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel,
+						&(struct finf_launch){
+							.in = (const void *[]){x, index},
+							.out = (void *[]){y},
+						}),
+			 0);
+	for (int i = 0; i < 6; i++) {
+		int64_t at = index[i] < 0 && index[i] >= -5 ? index[i] + 5 : index[i];
+
+		for (int k = 0; k < 3; k++)
+			if (at >= 0 && at < 5)
+				ck_assert(y[i][k] == x[at * 3 + k]);
+			else
+				ck_assert(y[i][k] != y[i][k]);
+	}
+	finf_cuda_kernel_free(kernel);
+	finf_form_table_fini(&table);
+	site_fini(&site);
+	bench_fini(&bench);
+}
+END_TEST
+
+/* After a reset the module is a new one; the kernel is not. */
+START_TEST(a_kernel_outlives_its_module)
+{
+	float x[5] = {-2, -1, 0, 1, 2}, y[5];
+	struct finf_shape shape = {1, {5}};
+	struct finf_kernel *kernel;
+	struct finf_launch launch = {.in = (const void *[]){x}, .out = (void *[]){y}};
+	struct finf_diag diag = {""};
+	struct bench bench;
+
+	bench_init(&bench);
+	ck_assert_int_eq(finf_cuda_reorder_new(FINF_F32, &shape, 0, 0, &kernel, &diag), 0);
+	for (int round = 0; round < 3; round++) {
+		memset(y, 0xff, sizeof(y));
+		ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), 0);
+		ck_assert_mem_eq(x, y, sizeof(x));
+		finf_cuda_kernels_unload(bench.driver.api, bench.kernels, false);
+		ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, &bench.kernels, &diag),
+				 0);
+	}
+	finf_cuda_kernel_free(kernel);
+	bench_fini(&bench);
+}
+END_TEST
+
+START_TEST(failures_are_told)
+{
+	float x[5] = {0}, y[5] = {0};
+	struct finf_shape shape = {1, {5}};
+	struct finf_launch launch = {.in = (const void *[]){x}, .out = (void *[]){y}};
+	struct finf_cuda_kernels *kernels = NULL;
+	struct finf_kernel *kernel;
+	struct finf_diag diag = {""};
+	struct bench bench;
+
+	bench_init(&bench);
+	bench.driver.inject("cuModuleLoadDataEx", 1, FINF_CU_ERROR_INVALID_IMAGE);
+	ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, &kernels, &diag), -EOPNOTSUPP);
+	ck_assert_ptr_nonnull(strstr(diag.text, "compiling the kernels"));
+	bench.driver.inject("cuModuleGetFunction", 2, FINF_CU_ERROR_NOT_FOUND);
+	ck_assert_int_ne(finf_cuda_kernels_load(bench.driver.api, &kernels, &diag), 0);
+	ck_assert_ptr_nonnull(strstr(diag.text, finf_cuda_kernel_name(1)));
+	ck_assert_ptr_null(kernels);
+	ck_assert_int_eq(finf_cuda_reorder_new(FINF_F32, &shape, 0, 0, &kernel, &diag), 0);
+	bench.driver.inject("cuLaunchKernel", 1, FINF_CU_ERROR_OUT_OF_MEMORY);
+	ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), -ENOBUFS);
+	ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), 0);
+	finf_cuda_kernel_free(kernel);
+	bench_fini(&bench);
+}
+END_TEST
+
+/* ---- the image ---------------------------------------------------------------------------- */
+
+START_TEST(image_is_for_old_drivers_and_cards)
+{
+	const char *ptx = finf_cuda_kernels_image();
+	uint32_t n = 0, entries = 0;
+	char entry[96];
+
+	ck_assert_ptr_nonnull(strstr(ptx, "\n.version 7.2\n"));
+	ck_assert_ptr_nonnull(strstr(ptx, "\n.target sm_75\n"));
+	ck_assert_ptr_nonnull(strstr(ptx, "\n.address_size 64\n"));
+	for (; finf_cuda_kernel_name(n); n++) {
+		snprintf(entry, sizeof(entry), "\n.visible .entry %s(\n", finf_cuda_kernel_name(n));
+		ck_assert_msg(strstr(ptx, entry), "no entry %s", finf_cuda_kernel_name(n));
+	}
+	for (const char *at = ptx; (at = strstr(at, ".entry ")); at++)
+		entries++;
+	ck_assert_uint_eq(entries, n);
+	ck_assert_ptr_null(strstr(ptx, ".extern")); /* nothing that a toolkit would have to add */
+}
+END_TEST
+
+static const char *ptxas(void)
+{
+	static const char *const places[] = {"/usr/local/cuda/bin/ptxas", "/usr/bin/ptxas"};
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(places); i++)
+		if (!access(places[i], X_OK))
+			return places[i];
+	skip_test("ptxas", "no CUDA toolkit is installed");
+	return NULL;
+}
+
+START_TEST(assembler_accepts_the_image)
+{
+	static const char *const targets[] = {"sm_75", "sm_80", "sm_90"};
+	const char *program = ptxas();
+	char command[256];
+	FILE *pipe;
+
+	if (!program)
+		return;
+	snprintf(command, sizeof(command), "%s -w -arch=%s -o /dev/null /dev/stdin 2>&1", program,
+		 targets[_i]);
+	pipe = popen(command, "w");
+	ck_assert_ptr_nonnull(pipe);
+	fputs(finf_cuda_kernels_image(), pipe);
+	ck_assert_int_eq(pclose(pipe), 0);
+}
+END_TEST
+
+/* The fake takes names and sizes of parameters from the text. */
+START_TEST(the_fake_reads_ptx)
+{
+	static const char *const images[] = {
+		".version 7.2\n.target sm_75\n.visible .entry finf_fill(\n\t.param .align 8 .b8 "
+		"p[80]\n)\n{ret;}\n",
+		".version 7.2\n.target sm_75\n.visible .entry finf_fill(\n\t.param .align 8 .b8 "
+		"p[72]\n)\n{ret;}\n",
+		".version 7.2\n.target sm_75\n.visible .entry other(\n\t.param .align 8 .b8 "
+		"p[80]\n)\n{ret;}\n",
+	};
+	struct fakedriver f = fakedriver_start();
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(images); i++) {
+		struct finf_cu_module *module;
+		struct finf_cu_function *function;
+
+		CU(f.api->cuModuleLoadDataEx(&module, images[i], 0, NULL, NULL));
+		if (i)
+			FAILS(NOT_FOUND,
+			      f.api->cuModuleGetFunction(&function, module, "finf_fill"));
+		else
+			CU(f.api->cuModuleGetFunction(&function, module, "finf_fill"));
+		CU(f.api->cuModuleUnload(module));
+	}
+	fakedriver_stop(&f);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("device/cuda/kernels");
+	TCase *tc = tcase_create("kernels");
+	size_t rows = FINF_MAX(FINF_ARRAY_LEN(cases), FINF_ARRAY_LEN(more));
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_loop_test(tc, nodes_equal_the_reference, 0, (int)(rows + 15) / 16);
+	tcase_add_loop_test(tc, random_nodes_equal_the_reference, 0, 2 * FINF_ARRAY_LEN(draws));
+	tcase_add_test(tc, every_operator_but_constant_runs);
+	tcase_add_loop_test(tc, what_cannot_run_is_refused_by_name, 0, FINF_ARRAY_LEN(refused));
+	tcase_add_test(tc, weights_in_other_layouts_are_refused);
+	tcase_add_test(tc, foreign_forms_are_refused);
+	tcase_add_test(tc, an_index_outside_yields_nan);
+	tcase_add_test(tc, a_kernel_outlives_its_module);
+	tcase_add_test(tc, failures_are_told);
+	tcase_add_test(tc, image_is_for_old_drivers_and_cards);
+	tcase_add_loop_test(tc, assembler_accepts_the_image, 0, 3);
+	tcase_add_test(tc, the_fake_reads_ptx);
+	suite_add_tcase(suite, tc);
+	return suite;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT */
+/* graph/op: LogSoftmax, ArgMax, ArgMin, CumSum, TopK. */
+#include <errno.h>
+#include <math.h>
+
+#include "tests/support/optest.h"
+
+#define X OT(F32, OT_S(2, 3), 1, 3, 3, 6, 5, 4)
+#define ARG(title, onnx, opset_, x, y, ...)                                                        \
+	{                                                                                          \
+		.name = title, .op = onnx, .opset = opset_, .attrs = {__VA_ARGS__}, .in = {x},     \
+		.out = { y }                                                                       \
+	}
+#define ARGS(kind, max, min)                                                                       \
+	ARG("the largest of " #kind, "ArgMax", 13, OT(kind, OT_S(4), 7, 1, 100, 3),                \
+	    OT(I64, OT_S(1), max), OT_I("axis", 0)),                                               \
+		ARG("the smallest of " #kind, "ArgMin", 13, OT(kind, OT_S(4), 7, 1, 100, 3),       \
+		    OT(I64, OT_S(1), min), OT_I("axis", 0))
+#define SUM(title, kind, y, ...)                                                                   \
+	{                                                                                          \
+		.name = title, .op = "CumSum", .opset = 14, .attrs = {__VA_ARGS__},                \
+		.in = {OT(kind, OT_S(2, 3), 1, 2, 3, 4, 5, 6), OT_K(I32, OT_S(), 1)},              \
+		.out = { OT(kind, OT_S(2, 3), y) }                                                 \
+	}
+#define LIST(...) __VA_ARGS__
+#define TOP(title, opset_, k, y, at, ...)                                                          \
+	{                                                                                          \
+		.name = title, .op = "TopK", .opset = opset_, .attrs = {__VA_ARGS__},              \
+		.in = {X, OT_K(I64, OT_S(1), k)},                                                  \
+		.out = { y,                                                                        \
+			 at }                                                                      \
+	}
+
+static const struct optest_row rows[] = {
+	{.name = "LogSoftmax along the last axis",
+	 .op = "LogSoftmax",
+	 .in = {OT(F32, OT_S(2, 2), 0, 0, 1, 3)},
+	 .out = {OT(F32, OT_S(2, 2), -0.69314718, -0.69314718, -2.126928, -0.12692801)}},
+	{.name = "LogSoftmax along axis 0",
+	 .op = "LogSoftmax",
+	 .opset = 21,
+	 .attrs = {OT_I("axis", 0)},
+	 .in = {OT(F32, OT_S(2, 2), 0, 1, 0, 3)},
+	 .out = {OT(F32, OT_S(2, 2), -0.69314718, -2.126928, -0.69314718, -0.12692801)}},
+	{.name = "LogSoftmax of a matrix, opset 12",
+	 .op = "LogSoftmax",
+	 .opset = 12,
+	 .in = {OT(F32, OT_S(1, 2, 2), 0, 0, 0, 0)},
+	 .out = {OT(F32, OT_S(1, 2, 2), -1.3862944, -1.3862944, -1.3862944, -1.3862944)}},
+	{.name = "LogSoftmax where Softmax is 0",
+	 .op = "LogSoftmax",
+	 .in = {OT(F32, OT_S(2), 0, 10000)},
+	 .out = {OT(F32, OT_S(2), -10000, 0)}},
+	{.name = "LogSoftmax beyond the rank",
+	 .op = "LogSoftmax",
+	 .attrs = {OT_I("axis", 2)},
+	 .in = {X},
+	 .err = -EINVAL,
+	 .says = "axis 2"},
+	ARG("axis 0 by default", "ArgMax", 7, X, OT(I64, OT_S(1, 3), 1, 1, 1)),
+	ARG("the first of equals", "ArgMax", 12, X, OT(I64, OT_S(2, 1), 1, 0), OT_I("axis", 1)),
+	ARG("the last of equals", "ArgMax", 12, X, OT(I64, OT_S(2, 1), 2, 0), OT_I("axis", 1),
+	    OT_I("select_last_index", 1)),
+	ARG("an axis dropped", "ArgMin", 13, X, OT(I64, OT_S(2), 0, 2), OT_I("axis", -1),
+	    OT_I("keepdims", 0)),
+	ARGS(F32, 2, 1),
+	ARGS(F64, 2, 1),
+	ARGS(I64, 2, 1),
+	ARGS(I32, 2, 1),
+	ARGS(I8, 2, 1),
+	ARGS(U8, 2, 1),
+	{.name = "ArgMax of nothing",
+	 .op = "ArgMax",
+	 .in = {OT_ZEROS(F32, OT_S(0, 2))},
+	 .err = -EINVAL,
+	 .says = "no elements"},
+	{.name = "ArgMax of bools",
+	 .op = "ArgMax",
+	 .in = {OT(BOOL, OT_S(1), 1)},
+	 .err = -EOPNOTSUPP,
+	 .says = "bool"},
+	{.name = "ArgMin beyond the rank",
+	 .op = "ArgMin",
+	 .attrs = {OT_I("axis", -3)},
+	 .in = {X},
+	 .err = -EINVAL,
+	 .says = "axis -3"},
+	{.name = "select_last_index before opset 12",
+	 .op = "ArgMax",
+	 .opset = 11,
+	 .attrs = {OT_I("select_last_index", 1)},
+	 .in = {X},
+	 .err = -EOPNOTSUPP,
+	 .says = "select_last_index"},
+	SUM("sums of float32", F32, LIST(1, 3, 6, 4, 9, 15)),
+	SUM("sums of float64", F64, LIST(1, 3, 6, 4, 9, 15)),
+	SUM("sums of int64", I64, LIST(1, 3, 6, 4, 9, 15)),
+	SUM("sums of int32", I32, LIST(1, 3, 6, 4, 9, 15)),
+	SUM("without itself", F32, LIST(0, 1, 3, 0, 4, 9), OT_I("exclusive", 1)),
+	SUM("from the end", F32, LIST(6, 5, 3, 15, 11, 6), OT_I("reverse", 1)),
+	SUM("both", F32, LIST(5, 3, 0, 11, 6, 0), OT_I("reverse", 1), OT_I("exclusive", 1)),
+	{.name = "an axis that arrives with the request",
+	 .op = "CumSum",
+	 .opset = 11,
+	 .in = {OT(F32, OT_S(2, 2), 1, 2, 3, 4), OT(I64, OT_S(1), -2)},
+	 .out = {OT(F32, OT_S(2, 2), 1, 2, 4, 6)}},
+	{.name = "CumSum beyond the rank",
+	 .op = "CumSum",
+	 .in = {X, OT_K(I64, OT_S(), 2)},
+	 .err = -EINVAL,
+	 .says = "axis 2"},
+	{.name = "an axis beyond the rank that arrives with the request",
+	 .op = "CumSum",
+	 .in = {X, OT(I64, OT_S(), 2)},
+	 .err = -EINVAL},
+	{.name = "an axis of float32",
+	 .op = "CumSum",
+	 .in = {X, OT_K(F32, OT_S(), 0)},
+	 .err = -EINVAL,
+	 .says = "int32 or int64"},
+	{.name = "CumSum of uint8",
+	 .op = "CumSum",
+	 .in = {OT(U8, OT_S(1), 1), OT_K(I64, OT_S(), 0)},
+	 .err = -EOPNOTSUPP,
+	 .says = "uint8"},
+	TOP("the largest two", 10, 2, OT(F32, OT_S(2, 2), 3, 3, 6, 5),
+	    OT(I64, OT_S(2, 2), 1, 2, 0, 1)),
+	TOP("the smallest two", 11, 2, OT(F32, OT_S(2, 2), 1, 3, 4, 5),
+	    OT(I64, OT_S(2, 2), 0, 1, 2, 1), OT_I("largest", 0), OT_I("sorted", 1)),
+	TOP("along axis 0, all", 11, 2, OT(F32, OT_S(2, 3), 6, 5, 4, 1, 3, 3),
+	    OT(I64, OT_S(2, 3), 1, 1, 1, 0, 0, 0), OT_I("axis", 0)),
+	TOP("none", 21, 0, OT_ZEROS(F32, OT_S(2, 0)), OT_ZEROS(I64, OT_S(2, 0))),
+	{.name = "k as an attribute",
+	 .op = "TopK",
+	 .opset = 9,
+	 .attrs = {OT_I("k", 1), OT_I("axis", 1)},
+	 .in = {X},
+	 .out = {OT(F32, OT_S(2, 1), 3, 6), OT(I64, OT_S(2, 1), 1, 0)}},
+	{.name = "NaN is the largest",
+	 .op = "TopK",
+	 .in = {OT(F32, OT_S(4), 1, NAN, INFINITY, NAN), OT_K(I64, OT_S(1), 3)},
+	 .out = {OT(F32, OT_S(3), NAN, NAN, INFINITY), OT(I64, OT_S(3), 1, 3, 2)}},
+	{.name = "the largest of int64",
+	 .op = "TopK",
+	 .in = {OT(I64, OT_S(3), 5e15, -5e15, 0), OT_K(I64, OT_S(1), 2)},
+	 .out = {OT(I64, OT_S(2), 5e15, 0), OT(I64, OT_S(2), 0, 2)}},
+	{.name = "the largest of int32",
+	 .op = "TopK",
+	 .in = {OT(I32, OT_S(3), 5, -5, 0), OT_K(I64, OT_S(1), 1)},
+	 .out = {OT(I32, OT_S(1), 5), OT(I64, OT_S(1), 0)}},
+	{.name = "the largest of float64",
+	 .op = "TopK",
+	 .in = {OT(F64, OT_S(3), 5, -5, 0), OT_K(I64, OT_S(1), 1)},
+	 .out = {OT(F64, OT_S(1), 5), OT(I64, OT_S(1), 0)}},
+	{.name = "k beyond the extent",
+	 .op = "TopK",
+	 .in = {X, OT_K(I64, OT_S(1), 4)},
+	 .out = {OT_ZEROS(F32, OT_S(2, 4)), OT_ZEROS(I64, OT_S(2, 4))},
+	 .err = -EINVAL,
+	 .says = "k is 4 of 3"},
+	{.name = "k below 0",
+	 .op = "TopK",
+	 .in = {X, OT_K(I64, OT_S(1), -1)},
+	 .out = {X, X},
+	 .err = -EINVAL,
+	 .says = "k is -1"},
+	{.name = "two k",
+	 .op = "TopK",
+	 .in = {X, OT_K(I64, OT_S(2), 1, 1)},
+	 .out = {X, X},
+	 .err = -EINVAL,
+	 .says = "2 elements"},
+	{.name = "no k", .op = "TopK", .in = {X}, .out = {X, X}, .err = -EINVAL, .says = "missing"},
+	{.name = "k arrives with the request",
+	 .op = "TopK",
+	 .in = {X, OT(I64, OT_S(1), 1)},
+	 .out = {X, X},
+	 .err = -EOPNOTSUPP,
+	 .says = "depends on data"},
+	{.name = "integers before opset 11",
+	 .op = "TopK",
+	 .opset = 10,
+	 .in = {OT(I64, OT_S(1), 1), OT_K(I64, OT_S(1), 1)},
+	 .out = {X, X},
+	 .err = -EOPNOTSUPP,
+	 .says = "int64"},
+	{.name = "one output", .op = "TopK", .in = {X, OT_K(I64, OT_S(1), 1)}, .err = -EINVAL},
+};
+
+OPTEST_SUITE("graph/op/along", rows)
