@@ -116,6 +116,7 @@ static void free_model(struct fid_core *core, struct fid_model *model)
 	finf_load_unref(model->load);
 	if (model->extent)
 		finf_mem_extent_give(core->mem, model->extent);
+	fid_members_close(model);
 	finf_model_close(model->model);
 	free(model);
 }

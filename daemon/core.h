@@ -54,6 +54,8 @@ struct fid_model_info {
 struct fid_request {
 	struct fid_job job;    /* core's */
 	struct fid_model *model; /* core's */
+	struct finf_model *target; /* core's: the model's, or a member of it */
+	char member[132];	   /* core's: "" = the whole model */
 	uint64_t id;	       /* core's: the policy's number */
 	uint32_t version;      /* of the model that was found; 0 = none */
 	uint64_t arrived_ns, run_ns, done_ns;
@@ -91,7 +93,7 @@ void fid_core_drain(struct fid_core *core, void (*drained)(void *ctx), void *ctx
 
 /**
  * fid_core_request - take a request; done() is called later or at once.
- * @param model  "NAME" or "NAME:VERSION"
+ * @param model  "NAME" or "NAME:VERSION", with "/MEMBER" for one member of a group
  * Inputs are matched to the model by name, or by position without names.
  */
 void fid_core_request(struct fid_core *core, const char *model, struct fid_request *request);
@@ -107,6 +109,13 @@ void fid_core_command(struct fid_core *core, enum fid_command command, const cha
 		      fid_command_fn done, void *ctx);
 /** fid_core_import - a client's pack under a new version of @name. @fd is taken. */
 void fid_core_import(struct fid_core *core, const char *name, int fd, fid_command_fn done,
+		     void *ctx);
+
+/**
+ * fid_core_export - the master of a model, open for reading.
+ * @param ret_fd  when @done is called without error: the descriptor, ours, until it returns
+ */
+void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_command_fn done,
 		     void *ctx);
 
 /**

@@ -23,6 +23,13 @@ struct fid_model {
 	struct finf_diag diag; /* why preparing or the last load failed */
 	uint64_t file_bytes;
 	struct finf_model *model; /* owned; NULL unless ready */
+	/* Of a group, each to be run alone over the group's extent: owned, n of them. */
+	struct fid_member {
+		struct finf_model *model;
+		bool bound; /* its default session is there: the loop may look at its plan */
+	} * members;
+	uint32_t n_members;
+	const struct finf_model *first; /* who asked for the cold group; its segments come first */
 
 	struct finf_extent *extent; /* of the pool; NULL when cold */
 	uint64_t last_offset;	    /* where it lay last */
@@ -48,7 +55,8 @@ struct fid_op {
 	struct fid_model *model;
 	fid_command_fn done; /* NULL for preparing at start */
 	void *ctx;
-	int fd; /* owned: import */
+	int fd;	     /* owned: import, export */
+	int *ret_fd; /* export: where the owner of ctx looks for it */
 	int result;
 	struct finf_diag diag;
 	struct finf_model *opened; /* owned: what a background job made */
@@ -176,6 +184,7 @@ void fid_model_label(const struct fid_model *model, char *text, size_t len); /* 
 /* models.c */
 void fid_end_waiting(struct fid_core *core);
 struct fid_model *fid_model_find(struct fid_core *core, const char *name, int *ret_err);
+void fid_members_close(struct fid_model *model); /* before its model is closed */
 void fid_model_changed(struct fid_core *core, const char *name);
 void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);

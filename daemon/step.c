@@ -128,8 +128,9 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 		model->last_offset = model->extent->offset;
 		fid_model_changed(core, model->name);
 		err = finf_model_load(model->model, core->loader,
-				      finf_mem_address(core->mem, model->extent), load_done, model,
-				      &model->load);
+				      finf_mem_address(core->mem, model->extent), model->first,
+				      load_done, model, &model->load);
+		model->first = NULL;
 		if (err) {
 			finf_mem_extent_give(core->mem, model->extent);
 			model->extent = NULL;

@@ -124,7 +124,7 @@ int finf_entry_load_start(struct finf_engine *engine, struct finf_entry *entry,
 	entry->loaded = true;
 	err = finf_model_load(entry->model, engine->loader,
 			      entry->extent ? finf_mem_address(engine->mem, entry->extent) : NULL,
-			      load_ended, &entry->end, &entry->load);
+			      NULL, load_ended, &entry->end, &entry->load);
 	if (!err && !entry->load) /* done already */
 		return finf_entry_load_end(engine, entry, diag);
 	if (err) {

@@ -32,6 +32,9 @@ struct finf_run {
 	const void *weights; /* address of the extent; may differ from run to run */
 	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
 	struct finf_load *load; /* still streaming: steps wait for segments; NULL = resident */
+	/* Per step: how many segments of the load it needs, when they do not come in the
+	 * order of the extent; NULL = the plan's */
+	const uint32_t *need;
 	const struct finf_tensor *inputs; /* in the graph's order, host memory, dense */
 	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
 	struct finf_tensor *outputs;

@@ -87,8 +87,9 @@ static int launch(struct finf_session *session, const struct finf_launch_step *s
 	struct finf_launch args = {
 		.in = session->in,
 		.out = session->out,
-		.workspace =
-			step->workspace ? base[FINF_BASE_ARENA] + session->workspace_offset : NULL,
+		.workspace = step->workspace_offset != FINF_NO_WORKSPACE
+				     ? base[FINF_BASE_ARENA] + step->workspace_offset
+				     : NULL,
 	};
 
 	for (uint32_t i = 0; i < step->n_in; i++)
@@ -118,7 +119,8 @@ int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 			return finf_diag_set(diag, -ETIME,
 					     "deadline passed before '%s', step %u of %u",
 					     step->name, i, session->n_steps);
-		err = wait_segments(run, step->need_segments, &published, diag);
+		err = wait_segments(run, run->need ? run->need[i] : step->need_segments, &published,
+				    diag);
 		if (err)
 			return err;
 		if (run->on_step)

@@ -375,6 +375,9 @@ static void make_graph(void)
 		buffers[i].offset = (i + 1) % 2 * BYTES;
 }
 
+static struct finf_plan_branch branch = {.workspace_offset = 2 * BYTES,
+					 .workspace_bytes = WORKSPACE};
+
 static void make_plan(void)
 {
 	add_step(0, FINF_NONE, FINF_NONE);
@@ -405,8 +408,8 @@ static void make_plan(void)
 		.n_outputs = 1,
 		.weight_bytes = sizeof(extent),
 		.arena_bytes = sizeof(activations),
-		.workspace_offset = 2 * BYTES,
-		.workspace_bytes = WORKSPACE,
+		.branches = &branch,
+		.n_branches = 1,
 		.threads = 1,
 	};
 }
@@ -477,7 +480,7 @@ START_TEST(runs_and_fills_the_output)
 	ck_assert_uint_eq(wanted.bytes, BYTES);
 	ck_assert_uint_eq(wanted.shape.rank, 2);
 	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
-	ck_assert_ptr_eq(fake.workspace, activations + plan.workspace_offset);
+	ck_assert_ptr_eq(fake.workspace, activations + branch.workspace_offset);
 	finf_session_free(session);
 }
 END_TEST
@@ -823,7 +826,7 @@ static void stream_start(struct stream *stream, uint32_t damaged)
 		};
 	ck_assert_int_eq(
 		finf_loader_new(&fake_device, &stream->pool, &opts, &stream->loader, &diag), 0);
-	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS,
+	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS, 0,
 					 load_done, &stream->gate, &stream->gate.load),
 			 0);
 }
