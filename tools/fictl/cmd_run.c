@@ -19,7 +19,7 @@ struct run_opts {
 	uint32_t n_sources;
 	bool share_inputs;
 	const char *model, *inputs, *outputs, *device, *against;
-	uint64_t threads, repeat, batch;
+	uint64_t threads, repeat, batch, pool_bytes;
 	bool exact, latency;
 };
 
@@ -127,7 +127,7 @@ static int by_value(const void *a, const void *b)
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
 	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *share = NULL;
-	const char *optimize = NULL;
+	const char *optimize = NULL, *pool = NULL;
 	const struct option_spec all[] = {{"--inputs", false, &opts->inputs},
 					  {"--outputs", false, &opts->outputs},
 					  {"--repeat", false, &repeat},
@@ -136,6 +136,7 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 					  {local ? "--device" : "", false, &opts->device},
 					  {local ? "--against" : "", false, &opts->against},
 					  {local ? "--exact" : "", true, &exact},
+					  {local ? "--pool" : "", false, &pool},
 					  {local ? "--optimize" : "", false, &optimize},
 					  {local ? "--share-input" : "", true, &share},
 					  {0}};
@@ -158,6 +159,8 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 		return EXIT_USAGE;
 	if (optimize && strcmp(optimize, "memory") && strcmp(optimize, "latency"))
 		return usage(ctl, "--optimize takes memory or latency");
+	if (pool && !parse_number(ctl, "--pool", pool, 4096, (uint64_t)1 << 50, &opts->pool_bytes))
+		return EXIT_USAGE;
 	opts->exact = exact != NULL;
 	opts->latency = optimize && !strcmp(optimize, "latency");
 	return EXIT_DONE;
@@ -400,6 +403,7 @@ static int cmd_run(struct fictl *ctl, int argc, char **argv)
 	engine_opts.device = opts.device;
 	engine_opts.threads = (uint32_t)opts.threads;
 	engine_opts.exact = opts.exact;
+	engine_opts.pool_bytes = opts.pool_bytes;
 	engine_opts.optimize = opts.latency ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
 	err = finf_engine_open(&engine_opts, &engine, &diag);
 	if (err == -ENODEV) {
@@ -489,7 +493,7 @@ const struct command commands_run[] = {
 	{"run",
 	 "MODEL.onnx|MODEL.fim... [--inputs FILE] [--outputs FILE] [--threads N] [--device host|cuda[:N]]\n"
 	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]\n"
-	 "                 [--share-input] [--against DEVICE]",
+	 "                 [--share-input] [--against DEVICE] [--pool BYTES]",
 	 "run a model in this process, no daemon",
 	 FILES_HELP
 	 "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
