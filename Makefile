@@ -16,6 +16,7 @@ includedir ?= $(prefix)/include
 mandir ?= $(prefix)/share/man
 pkgconfigdir ?= $(libdir)/pkgconfig
 sysconfdir ?= /etc
+pkgdatadir ?= $(prefix)/share/fusedinf
 unitdir ?= $(prefix)/lib/systemd/system
 sysusersdir ?= $(prefix)/lib/sysusers.d
 DESTDIR ?=
@@ -48,6 +49,7 @@ LDFLAGS_ALL := -pthread $(CFLAGS_SANITIZE) $(LDFLAGS)
 
 ROOMS := base graph import fuse plan pack device mem load exec engine policy ipc
 include $(wildcard $(ROOMS:%=libfi/%/build.mk))
+include libfi/preload/build.mk
 include $(wildcard daemon/build.mk tools/fictl/build.mk tests/build.mk bpf/build.mk)
 
 room_objs = $(patsubst %.c,$(BUILD)/%.o,$(addprefix libfi/$(1)/,$($(1)_SRCS))) \
@@ -68,7 +70,7 @@ FICTL_OBJS := $(patsubst %.c,$(BUILD)/tools/fictl/%.o,$(fictl_SRCS))
 
 .PHONY: all
 all: $(BUILD)/libfi.a $(BUILD)/libfi.so $(if $(FID_OBJS),$(BUILD)/fid) $(if $(FICTL_OBJS),$(BUILD)/fictl) \
-	$(bpf_PROGRAM) $(BUILD)/fusedinf.pc
+	$(bpf_PROGRAM) $(BUILD)/libfi-preload.so $(BUILD)/fusedinf.pc
 
 # ---- generated code -----------------------------------------------------------
 
@@ -81,6 +83,9 @@ $(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/onnx.pb-c.h &: $(ONNX_PROTO)
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<
+
+# fictl looks there for the preload library.
+CFLAGS_tools_fictl_cmd_app := -DFI_LIBDIR='"$(libdir)"'
 
 # ---- compiling ------------------------------------------------------------------
 
@@ -107,6 +112,19 @@ $(BUILD)/libfi.so: $(LIB_OBJS) libfi/libfi.map
 	$(Q)$(CC) -shared -Wl,-soname,libfi.so.$(VERSION_MAJOR) -Wl,--version-script=libfi/libfi.map \
 		$(if $(SANITIZE),,-Wl,-z,defs) -o $@ $(LIB_OBJS) $(LDFLAGS_ALL) $(LIB_LIBS)
 	$(Q)ln -sf libfi.so $(BUILD)/libfi.so.$(VERSION_MAJOR)
+
+# A guest in other programs: only libc, always optimised, without sanitizers' runtimes.
+PRELOAD_OBJS := $(preload_SRCS:%.c=$(BUILD)/libfi/preload/%.o)
+PRELOAD_CFLAGS := $(filter-out $(CFLAGS_SANITIZE) -flto%,$(CFLAGS_ALL)) -O2 -fno-semantic-interposition \
+	-fno-lto -ftls-model=initial-exec
+$(BUILD)/libfi/preload/%.o: libfi/preload/%.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(PRELOAD_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/libfi-preload.so: $(PRELOAD_OBJS)
+	$(call say,LD,$@)
+	$(Q)$(CC) -shared -Wl,-soname,libfi-preload.so -Wl,-z,defs -Wl,-z,nodelete -Wl,-Bsymbolic -o $@ $^ \
+		-pthread $(filter-out $(CFLAGS_SANITIZE),$(LDFLAGS))
 
 $(BUILD)/fid: $(FID_OBJS) $(BUILD)/libfi.a
 	$(call say,LD,$@)
@@ -152,7 +170,7 @@ $(INTEGRATION_TESTS): $(BUILD)/%: $(BUILD)/%.o $(SUPPORT) $(BUILD)/libfi.a
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
 
 .PHONY: tests
-tests: $(UNIT_TESTS) $(INTEGRATION_TESTS) $(bpf_TESTS)
+tests: $(UNIT_TESTS) $(INTEGRATION_TESTS) $(PRELOAD_TESTS) $(bpf_TESTS)
 
 # One room: make unit-plan
 .PHONY: $(ROOMS:%=unit-%)

@@ -48,8 +48,8 @@ $(BUILD)/tests/bpf/caller: $(BUILD)/tests/bpf/caller.o $(BUILD)/libfi.so
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -Wl,-rpath,'$$ORIGIN/../..'
 
-# A measurement: what the site costs.
-$(BUILD)/tests/bpf/cost: $(BUILD)/tests/bpf/cost.o $(BUILD)/libfi.a
+# A measurement: what the sites cost.
+$(BUILD)/tests/bpf/cost: $(BUILD)/tests/bpf/cost.o $(BUILD)/daemon/usdt.o $(BUILD)/libfi.a
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) -lxxhash
 tests: $(BUILD)/tests/bpf/cost

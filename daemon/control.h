@@ -6,6 +6,7 @@
 #ifndef FID_CONTROL_H
 #define FID_CONTROL_H
 
+#include "daemon/apps.h"
 #include "daemon/core.h"
 #include "daemon/observe.h"
 
@@ -15,7 +16,10 @@ struct fid_control {
 	bool admin;	   /* may change things */
 	uint32_t clients;  /* for `status` */
 	struct fid_observe *observe;
+	struct fid_apps *apps;
 	bool follow;	   /* set when the client asked to follow events */
+	int fd;		   /* goes with the answer, borrowed; -1 = none. Preset by the door */
+	char member[132];  /* control's: of the group that is looked at, "" = all of it */
 	/** answer - exactly once, maybe before fid_control() returns. @json is borrowed. */
 	void (*answer)(struct fid_control *control, int status, const char *json);
 };

@@ -12,6 +12,7 @@
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
+#include "daemon/apps.h"
 #include "daemon/control.h"
 #include "daemon/ipc.h"
 #include "daemon/log.h"
@@ -37,6 +38,9 @@ struct client {
 	struct fid_job more; /* frames left in the buffer when a turn ended */
 	bool more_posted;
 	bool admin, greeted, follow, wants_out;
+	pid_t pid;
+	uid_t uid;
+	struct fid_app *app; /* a program under the preload library */
 	struct arena *arena;
 	struct call *calls;
 	uint32_t n_calls, n_controls;
@@ -64,6 +68,7 @@ struct control_call {
 struct fid_ipc {
 	struct fid_core *core;
 	struct fid_observe *observe;
+	struct fid_apps *apps; /* owned */
 	struct fid_metrics *metrics; /* outlives the core */
 	struct fid_loop *loop;
 	sd_event_source *listener;
@@ -131,6 +136,8 @@ static void client_drop(struct client *client, const char *reason)
 	arena_unref(client->arena);
 	client->arena = NULL;
 	client->n_controls++; /* ours: cancelling may end the last call */
+	fid_app_leave(client->app);
+	client->app = NULL;
 	/* One cancellation may end others of this client: start over each time. */
 	while ((call = not_cancelled(client)))
 		fid_core_cancel(client->ipc->core, &call->request);
@@ -156,10 +163,15 @@ static void client_sent(struct client *client, int err)
 	}
 }
 
-static void reply(struct client *client, uint64_t id, int status, const char *json)
+static void reply_with(struct client *client, uint64_t id, int status, const char *json, int fd)
 {
 	if (client->conn)
-		client_sent(client, finf_wire_send_reply(client->conn, id, status, json));
+		client_sent(client, finf_wire_send_reply(client->conn, id, status, json, fd));
+}
+
+static void reply(struct client *client, uint64_t id, int status, const char *json)
+{
+	reply_with(client, id, status, json, -1);
 }
 
 /* ---- inference -------------------------------------------------------------------------- */
@@ -367,7 +379,9 @@ static struct control_call *control_take(struct client *client, uint64_t id)
 	call->id = id;
 	call->control.core = client->ipc->core;
 	call->control.observe = client->ipc->observe;
+	call->control.apps = client->ipc->apps;
 	call->control.admin = client->admin;
+	call->control.fd = -1;
 	call->control.clients = client->ipc->n_clients;
 	client->n_controls++;
 	return call;
@@ -377,7 +391,7 @@ static void control_end(struct control_call *call, int status, const char *json)
 {
 	struct client *client = call->client;
 
-	reply(client, call->id, status, json);
+	reply_with(client, call->id, status, json, call->control.fd);
 	client->n_controls--;
 	free(call);
 	client_release(client);
@@ -469,7 +483,8 @@ static int on_hello(struct client *client, const struct finf_frame *frame)
 	if (err)
 		return err;
 	client->greeted = true;
-	client_sent(client, finf_wire_send_hello(client->conn, FINF_WIRE_FEATURE_ARENA));
+	client_sent(client, finf_wire_send_hello(client->conn, FINF_WIRE_FEATURE_ARENA |
+							       FINF_WIRE_FEATURE_APP));
 	return 0;
 }
 
@@ -499,6 +514,39 @@ static int on_arena(struct client *client, struct finf_frame *frame)
 	return 0;
 }
 
+/* Called from anywhere: a program that does not listen is only hung up here. */
+static bool send_command(void *ctx, uint64_t id, const struct finf_wire_app_command *command)
+{
+	struct finf_wire_header head = {.type = FINF_WIRE_APP_COMMAND, .id = id};
+	struct iovec iov = {(void *)(uintptr_t)command, sizeof(*command)};
+	struct client *client = ctx;
+	int err = finf_conn_send(client->conn, &head, &iov, 1, -1);
+
+	if (!err)
+		err = finf_conn_flush(client->conn);
+	if (err == 1) {
+		client->wants_out = true;
+		sd_event_source_set_io_events(client->io, EPOLLIN | EPOLLOUT);
+	} else if (err) {
+		shutdown(finf_conn_fd(client->conn), SHUT_RDWR);
+	}
+	return err >= 0;
+}
+
+static int on_app(struct client *client, struct finf_frame *frame)
+{
+	struct finf_wire_app said;
+	int err = 0;
+
+	if (frame->head.payload_bytes != sizeof(said))
+		return -EPROTO;
+	memcpy(&said, frame->payload, sizeof(said));
+	if (!client->app)
+		err = fid_app_join(client->ipc->apps, client->pid, client->uid, send_command, client,
+				   &client->app);
+	return err ? err : fid_app_report(client->app, &said, &frame->fd);
+}
+
 static int on_frame(struct client *client, struct finf_frame *frame)
 {
 	if (!client->greeted && frame->head.type != FINF_WIRE_HELLO)
@@ -517,6 +565,8 @@ static int on_frame(struct client *client, struct finf_frame *frame)
 		return on_import(client, frame);
 	case FINF_WIRE_CONTROL:
 		return on_control(client, frame);
+	case FINF_WIRE_APP:
+		return on_app(client, frame);
 	default:
 		return -EPROTO;
 	}
@@ -582,7 +632,7 @@ static bool in_group(const struct ucred *peer, const gid_t *groups, size_t n, gi
 }
 
 /* The kernel's word about the peer, not the peer's own. */
-static int check_peer(const struct fid_ipc *ipc, int fd, bool *ret_admin)
+static int check_peer(const struct fid_ipc *ipc, int fd, struct ucred *ret_peer, bool *ret_admin)
 {
 	struct ucred peer;
 	gid_t groups[1024];
@@ -594,6 +644,7 @@ static int check_peer(const struct fid_ipc *ipc, int fd, bool *ret_admin)
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &groups_len) < 0)
 		groups_len = 0;
 	n = groups_len / sizeof(groups[0]);
+	*ret_peer = peer;
 	*ret_admin = peer.uid == 0 || peer.uid == geteuid() ||
 		     (ipc->has_admin && in_group(&peer, groups, n, ipc->group_admin));
 	if (*ret_admin || (ipc->has_infer && in_group(&peer, groups, n, ipc->group_infer)))
@@ -604,8 +655,9 @@ static int check_peer(const struct fid_ipc *ipc, int fd, bool *ret_admin)
 static int client_new(struct fid_ipc *ipc, int fd)
 {
 	struct client *client;
+	struct ucred peer;
 	bool admin;
-	int err = ipc->n_clients == CLIENTS_MAX ? -EMFILE : check_peer(ipc, fd, &admin);
+	int err = ipc->n_clients == CLIENTS_MAX ? -EMFILE : check_peer(ipc, fd, &peer, &admin);
 
 	if (err)
 		return err;
@@ -619,6 +671,8 @@ static int client_new(struct fid_ipc *ipc, int fd)
 	}
 	client->ipc = ipc;
 	client->admin = admin;
+	client->pid = peer.pid;
+	client->uid = peer.uid;
 	client->more.finish = read_more;
 	err = sd_event_add_io(fid_loop_event(ipc->loop), &client->io, fd, EPOLLIN, on_client, client);
 	if (err < 0) {
@@ -747,9 +801,10 @@ int fid_ipc_new(struct fid_core *core, struct fid_observe *observe, struct fid_l
 	ipc->fd = -1;
 	ipc->has_infer = find_group("fusedinf", &ipc->group_infer);
 	ipc->has_admin = find_group("fusedinf-admin", &ipc->group_admin);
-	if (sd_listen_fds(1) == 1)
+	err = fid_apps_new(loop, &ipc->apps);
+	if (!err && sd_listen_fds(1) == 1)
 		ipc->fd = SD_LISTEN_FDS_START;
-	else
+	else if (!err)
 		err = listen_at(ipc, path, diag);
 	if (!err)
 		err = sd_event_add_io(fid_loop_event(loop), &ipc->listener, ipc->fd, EPOLLIN, on_connect,
@@ -780,6 +835,8 @@ void fid_ipc_free(struct fid_ipc *ipc)
 	if (!ipc)
 		return;
 	fid_ipc_close(ipc);
+	if (ipc->apps)
+		fid_apps_stop(ipc->apps);
 	while (ipc->clients) {
 		struct client *client = ipc->clients;
 
@@ -793,5 +850,6 @@ void fid_ipc_free(struct fid_ipc *ipc)
 		ipc->idle = call->next;
 		call_free(call);
 	}
+	fid_apps_free(ipc->apps);
 	free(ipc);
 }

@@ -58,14 +58,14 @@ static const struct {
 #define TEXT(field) offsetof(struct settings, field), sizeof(((struct settings *)0)->field)
 	{"root", "DIR", "where models are kept", TEXT(root)},
 	{"socket", "PATH", "Unix socket to listen on", TEXT(socket)},
-	{"pool", "BYTES", "size of the pool: K, M, G, or % of available memory (" POOL_DEFAULT ")",
+	{"pool", "BYTES", "size of the pool: K, M, G, or % of the device's memory (" POOL_DEFAULT ")",
 	 TEXT(pool)},
 	{"prefetch", "BYTES", "loaded ahead and not used yet, at most: bytes, % of the pool ("
 		 PREFETCH_DEFAULT "), or off",
 	 TEXT(prefetch)},
-	{"pool-mode", "MODE", "how the pool is allocated; the device chooses when not given",
+	{"pool-mode", "MODE", "vmm, plain or managed on cuda; the device chooses when not given",
 	 TEXT(pool_mode)},
-	{"device", "NAME", "host", TEXT(device)},
+	{"device", "NAME", "host, cuda, or cuda:N (host)", TEXT(device)},
 	{"threads", "N", "threads of a run; one per core when not given", TEXT(threads)},
 	{"record", "FILE", "write every event and action there, for replay", TEXT(record)},
 	{"probe", "PATH", "socket of fid-probe, which sees requests come; off when not given", TEXT(probe)},
@@ -190,7 +190,7 @@ static int prefetch_opt(const struct settings *set, struct fid_core_opts *opts)
 	return 0;
 }
 
-static int core_opts(const struct settings *set, struct fid_core_opts *ret)
+static int core_opts(const struct settings *set, uint64_t memory_bytes, struct fid_core_opts *ret)
 {
 	char *end = NULL;
 	unsigned long threads = 0;
@@ -206,7 +206,7 @@ static int core_opts(const struct settings *set, struct fid_core_opts *ret)
 		fputs("fid: --root DIR is needed: the folder where models are kept\n", stderr);
 		return -EINVAL;
 	}
-	err = finf_size_parse(set->pool[0] ? set->pool : POOL_DEFAULT, available_bytes(),
+	err = finf_size_parse(set->pool[0] ? set->pool : POOL_DEFAULT, memory_bytes,
 			      &ret->pool_bytes);
 	if (err || ret->pool_bytes < POOL_MIN) {
 		fprintf(stderr, "fid: --pool %s: a size of at least 1M is expected, like 512M, 2G or 50%%\n",
@@ -411,6 +411,24 @@ static int catch_signals(struct fid *fid)
 	return err < 0 ? err : 0;
 }
 
+/*
+ * A share of the pool's device, where that counts its own memory: asked late, since
+ * a driver does not survive a fork. What is wrong with the device the core will say.
+ */
+static int size_pool(const struct settings *set, struct fid_core_opts *opts)
+{
+	struct finf_device *dev;
+	uint64_t bytes;
+	int err;
+
+	if (!set->device[0] || (set->pool[0] && !strchr(set->pool, '%')) ||
+	    finf_device_open(set->device, &dev, NULL))
+		return 0;
+	err = finf_device_free_bytes(dev, &bytes);
+	finf_device_close(dev);
+	return err ? 0 : core_opts(set, bytes, opts);
+}
+
 /* ---- main --------------------------------------------------------------------------------- */
 
 static int serve(struct fid *fid, struct fid_core_opts *opts, const struct fid_http_opts *http)
@@ -418,6 +436,8 @@ static int serve(struct fid *fid, struct fid_core_opts *opts, const struct fid_h
 	struct finf_diag diag = {{0}};
 	int err = fid_loop_new(&fid->loop);
 
+	if (!err)
+		err = size_pool(&fid->set, opts);
 	if (!err)
 		err = catch_signals(fid);
 	if (!err)
@@ -468,7 +488,8 @@ int main(int argc, char **argv)
 	err = parse_options(argc, argv, &fid.set, &rc);
 	if (err)
 		return rc;
-	if (set_log(fid.set.log) || core_opts(&fid.set, &opts) || http_opts(&fid.set, &http))
+	if (set_log(fid.set.log) || core_opts(&fid.set, available_bytes(), &opts) ||
+	    http_opts(&fid.set, &http))
 		return 2;
 	if (!fid.set.socket[0] && finf_wire_socket_path(fid.set.socket, sizeof(fid.set.socket))) {
 		fputs("fid: no socket path: give --socket PATH\n", stderr);

@@ -9,8 +9,31 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 .PHONY: gpu-probe
 gpu-probe: $(BUILD)/tests/gpu/probe
 
-# The zoo is part of fictl; its test writes networks itself.
-$(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
+# A folder for a machine that has a driver and nothing else of ours: what is no
+# part of every system lies in lib/, where DT_RPATH finds it, also for libraries.
+GPU_BUNDLE := $(BUILD)/gpu-bundle
+bundle_STATIC := uring xxhash jansson protobuf-c inih
+bundle_libs = $(foreach l,$(1),$(or $(if $(filter $(bundle_STATIC:%=-l%),$(l)),$(wildcard \
+	$(shell $(CC) -print-file-name=lib$(l:-l%=%).a))),$(l)))
+.PHONY: gpu-bundle
+gpu-bundle: $(GPU_BUNDLE)/run.sh
+$(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)/fictl $(BUILD)/libfi.a \
+		$(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
+	$(call say,BUNDLE,$(@D))
+	$(Q)rm -rf $(@D); mkdir -p $(@D)/lib
+	$(Q)$(CC) -o $(@D)/fid $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
+		$(call bundle_libs,$(LIB_LIBS) $(fid_LIBS))
+	$(Q)$(CC) -o $(@D)/fictl $(FICTL_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
+		$(call bundle_libs,$(LIB_LIBS) $(fictl_LIBS))
+	$(Q)cp $(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx $(@D)
+	$(Q)tests/gpu/bundle.sh $(@D)
+	$(Q)cp tests/gpu/run.sh $@
+
+$(BUILD)/tests/integration/test_gpu_bundle: | $(GPU_BUNDLE)/run.sh $(FAKECUDA)
+
+# The zoo is part of fictl; these tests write networks themselves.
+$(BUILD)/tests/integration/test_zoo $(BUILD)/tests/integration/test_cuda \
+$(BUILD)/tests/integration/test_cuda_fid: $(zoo_OBJS)
 
 # The example is compiled against the shared library by its test.
 $(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.pc
@@ -39,7 +62,26 @@ $(fakecuda_KERNELS): libfi/device/cuda/kernels/kernels.cu
 $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c)) $(fakecuda_KERNELS)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -o $@ $^ $(LDFLAGS_ALL) -lm
-$(BUILD)/tests/unit/device/test_cuda $(BUILD)/tests/unit/device/test_cuda_kernels $(BUILD)/tests/unit/device/test_fakecuda \
-$(BUILD)/tests/unit/device/test_fakecuda_strict: | $(FAKECUDA)
+	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL) -lm
+$(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
+	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
+$(addprefix $(BUILD)/tests/integration/,test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
+
+# Programs that run under the preload library, which know nothing of it.
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup cost)
+$(addprefix $(BUILD)/tests/preload/,app lookup cost): %: %.o
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
+$(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
+PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
+$(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
+		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+.PHONY: check-preload
+check-preload: $(PRELOAD_TESTS)
+	$(Q)tools/build/run-tests.sh $^

@@ -5,9 +5,11 @@
 #include <string.h>
 
 #include "device/device.h"
+#include "device/cuda/cuda.h"
 #include "device/host/host.h"
 
-static const struct finf_device_ops *const tables[] = {&finf_host_ops, &finf_ref_ops};
+static const struct finf_device_ops *const tables[] = {&finf_host_ops, &finf_ref_ops,
+						       &finf_cuda_ops};
 
 const struct finf_device_ops *finf_device_at(uint32_t index)
 {

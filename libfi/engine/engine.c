@@ -31,11 +31,14 @@ static uint64_t available_bytes(void)
 		   : (uint64_t)sysconf(_SC_AVPHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-static uint64_t default_pool_bytes(void)
+/* A device that counts its own memory does not take the host's. */
+static uint64_t default_pool_bytes(struct finf_device *dev)
 {
-	uint64_t half = available_bytes() / 2;
+	uint64_t bytes;
 
-	return FINF_MIN(half, DEFAULT_POOL_MAX_BYTES) & ~(uint64_t)4095;
+	if (finf_device_free_bytes(dev, &bytes))
+		bytes = available_bytes();
+	return FINF_MIN(bytes / 2, DEFAULT_POOL_MAX_BYTES) & ~(uint64_t)4095;
 }
 
 static uint32_t default_threads(void)
@@ -67,8 +70,6 @@ static int take_opts(const struct finf_engine_opts *given, struct finf_engine_op
 		return finf_diag_set(diag, -EINVAL, "opts.optimize is %d", (int)ret->optimize);
 	if (!ret->device)
 		ret->device = "host";
-	if (!ret->pool_bytes)
-		ret->pool_bytes = default_pool_bytes();
 	if (!ret->threads)
 		ret->threads = default_threads();
 	return 0;
@@ -78,10 +79,13 @@ static int open_parts(struct finf_engine *engine, const struct finf_engine_opts 
 		      struct finf_diag *diag)
 {
 	int err = finf_device_open(opts->device, &engine->dev, diag);
+	uint64_t pool_bytes = opts->pool_bytes;
 
-	if (!err)
-		err = finf_device_pool_new(engine->dev, opts->pool_bytes, NULL, &engine->pool,
-					   diag);
+	if (err)
+		return err;
+	if (!pool_bytes)
+		pool_bytes = default_pool_bytes(engine->dev);
+	err = finf_device_pool_new(engine->dev, pool_bytes, NULL, &engine->pool, diag);
 	if (err)
 		return err;
 	err = finf_mem_new(engine->dev, &engine->pool, &engine->mem);
@@ -162,8 +166,8 @@ static int open_onnx(const struct finf_engine *engine, const char *path,
 		return err; /* names the file itself */
 	err = finf_fuse_run(graph, &report, diag);
 	if (!err)
-		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->how,
-					    ret_model, diag);
+		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->pool.bytes,
+					    engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_graph_free(graph);
@@ -178,7 +182,8 @@ static int open_tuned(const struct finf_engine *engine, struct finf_pack *pack,
 		return finf_diag_set(
 			diag, -EOPNOTSUPP,
 			"a tuned pack has no reference layouts: take the portable one");
-	return finf_model_open(engine->dev, pack, engine->threads, ret_model, diag);
+	return finf_model_open(engine->dev, pack, engine->threads, engine->pool.bytes, ret_model,
+			       diag);
 }
 
 static int open_pack(const struct finf_engine *engine, const char *path,
@@ -197,8 +202,8 @@ static int open_pack(const struct finf_engine *engine, const char *path,
 	if (pack->plan)
 		err = open_tuned(engine, pack, ret_model, diag);
 	else
-		err = finf_model_open_portable(engine->dev, pack, engine->threads, engine->how,
-					       ret_model, diag);
+		err = finf_model_open_portable(engine->dev, pack, engine->threads,
+					       engine->pool.bytes, engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_pack_close(pack);

@@ -29,6 +29,8 @@ _Static_assert(sizeof(struct finf_wire_hello) == 16, "hello");
 _Static_assert(sizeof(struct finf_wire_infer) == 16, "infer");
 _Static_assert(sizeof(struct finf_wire_tensor) == 104, "tensor");
 _Static_assert(sizeof(struct finf_wire_result) == 40, "result");
+_Static_assert(sizeof(struct finf_wire_app) == 80, "app");
+_Static_assert(sizeof(struct finf_wire_app_command) == 16, "command to an app");
 
 struct queued_fd {
 	uint64_t at; /* goes out with this byte of the stream */

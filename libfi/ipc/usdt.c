@@ -22,25 +22,28 @@ uint64_t finf_ipc_name_hash(const char *model)
 #if defined(__x86_64__)
 #undef _SDT_NOP
 #define _SDT_NOP .nops 5
-#define ARGUMENT "rdi"
+#define HASH_IN "rdi"
+#define NAME_IN "rsi"
 #else
-#define ARGUMENT "x0"
+#define HASH_IN "x0"
+#define NAME_IN "x1"
 #endif
 
 /* The kernel counts who is attached in here, through the file offset in the note. */
 unsigned short fusedinf_request_semaphore __attribute__((section(".probes"), visibility("hidden")));
 
-static __attribute__((noinline)) void tell(uint64_t model)
+static __attribute__((noinline)) void tell(uint64_t model, const char *text)
 {
-	register uint64_t hash __asm__(ARGUMENT) = model;
+	register uint64_t hash __asm__(HASH_IN) = model;
+	register const char *name __asm__(NAME_IN) = text;
 
-	STAP_PROBE1(fusedinf, request, hash);
+	STAP_PROBE2(fusedinf, request, hash, name);
 }
 
 void finf_ipc_arrival(const char *model)
 {
 	if (__builtin_expect(__atomic_load_n(&fusedinf_request_semaphore, __ATOMIC_RELAXED), 0))
-		tell(finf_ipc_name_hash(model));
+		tell(finf_ipc_name_hash(model), model);
 }
 #else
 void finf_ipc_arrival(const char *model)

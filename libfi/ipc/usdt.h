@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * ipc/usdt - the USDT site of the client call: fusedinf:request, one argument,
- * the hash of the model's name in the first argument register. Its semaphore
- * says whether anybody is attached; until then it costs a load and a branch.
+ * ipc/usdt - the USDT site of the client call: fusedinf:request, the hash of the
+ * model's name in the first argument register, the name as text in the second.
+ * Its semaphore says whether anybody is attached; until then it costs a load
+ * and a branch.
  * Must not know: BPF, or who listens.
  */
 #ifndef FINF_IPC_USDT_H

@@ -25,10 +25,12 @@ enum finf_wire_type {
 	FINF_WIRE_CANCEL = 18, /* header id = request to give up */
 	FINF_WIRE_IMPORT = 19, /* one descriptor of a portable pack; payload: name */
 	FINF_WIRE_CONTROL = 20, /* payload: JSON {"command": ..., ...} */
+	FINF_WIRE_APP = 21, /* payload: struct finf_wire_app; a memfd comes with `paused` */
 	/* fid -> client */
 	FINF_WIRE_RESULT = 32, /* answer to INFER: struct finf_wire_result, tensors, inline bytes */
 	FINF_WIRE_REPLY = 33,  /* answer to everything else: JSON; header status */
 	FINF_WIRE_EVENT = 34,  /* JSON, follows a `events -f` until the connection ends */
+	FINF_WIRE_APP_COMMAND = 35, /* payload: struct finf_wire_app_command; id = its number */
 };
 
 /* 40 bytes, no padding. */
@@ -50,6 +52,7 @@ struct finf_wire_hello {
 	uint32_t reserved;
 };
 #define FINF_WIRE_FEATURE_ARENA (1u << 0)
+#define FINF_WIRE_FEATURE_APP	(1u << 1)
 
 #define FINF_WIRE_PAD 8	    /* names as a whole and each inline data end on a multiple */
 #define FINF_WIRE_ARENA_ALIGN 64 /* of offsets in the arena */
@@ -87,6 +90,43 @@ struct finf_wire_result {
 	uint64_t queue_ns, load_ns, run_ns; /* where the time went */
 	uint32_t cold; /* 1 = this request waited for a load */
 	uint32_t reserved;
+};
+
+/* ---- programs under libfi-preload.so ------------------------------------------- */
+
+enum finf_wire_app_state {
+	FINF_WIRE_APP_RUNNING = 1,
+	FINF_WIRE_APP_PAUSING = 2,
+	FINF_WIRE_APP_PAUSED = 3,   /* its contents are in the memfd that came along, if it had any */
+	FINF_WIRE_APP_RESUMING = 4, /* perhaps waiting for device memory */
+};
+enum finf_wire_app_flags {
+	FINF_WIRE_APP_WANTS = 1 << 0,  /* paused, and a call waits: asks to be resumed */
+	FINF_WIRE_APP_NO_VMM = 1 << 1, /* has memory that cannot be taken away */
+};
+enum finf_wire_app_order {
+	FINF_WIRE_APP_PAUSE = 1,
+	FINF_WIRE_APP_RESUME = 2,
+	FINF_WIRE_APP_QUOTA = 3,
+};
+#define FINF_WIRE_APP_NAME_BYTES 32
+
+/* APP payload, 80 bytes: sent when the session begins and when something changed. */
+struct finf_wire_app {
+	uint32_t state, flags;
+	uint64_t bytes, pausable_bytes; /* allocated; of these can be taken away */
+	uint64_t quota_bytes;		/* 0 = none */
+	uint64_t done;			/* the command that ended with this, 0 = none */
+	int32_t result;			/* of that command: 0 or negative errno */
+	uint32_t reserved;
+	char name[FINF_WIRE_APP_NAME_BYTES]; /* of the program; a NUL at the end */
+};
+
+/* APP_COMMAND payload, 16 bytes. */
+struct finf_wire_app_command {
+	uint32_t order;
+	uint32_t reserved;
+	uint64_t bytes; /* QUOTA; 0 = none */
 };
 
 #endif

@@ -16,7 +16,7 @@
  */
 enum finf_load_mode {
 	FINF_LOAD_AUTO = 0,
-	FINF_LOAD_DIRECT,  /* O_DIRECT read_fixed into the registered pool */
+	FINF_LOAD_DIRECT,  /* O_DIRECT read_fixed into the registered pool, when it is host_visible */
 	FINF_LOAD_STAGING, /* O_DIRECT read_fixed into hot registered slots, then copied on */
 	FINF_LOAD_PREAD,   /* no io_uring: preadv2 by the loader thread */
 };
@@ -30,7 +30,8 @@ struct finf_load_segment {
 struct finf_loader_opts {
 	size_t size; /* sizeof(struct finf_loader_opts) */
 	enum finf_load_mode mode;
-	uint64_t staging_bytes; /* 0 = 8 MiB, or half of RLIMIT_MEMLOCK when that is less */
+	/* 0 = 8 MiB, 16 where the pool is not host_visible; less where RLIMIT_MEMLOCK asks for it */
+	uint64_t staging_bytes;
 	uint32_t block_bytes;	/* 0 = 1 MiB */
 	uint32_t depth;		/* 0 = 8 blocks in flight */
 	bool no_checksum;	/* benchmarks only */
@@ -53,7 +54,7 @@ struct finf_load;
 /**
  * Called on the loader thread when a load has ended, whatever the outcome.
  * Must be short and must not call back into the loader.
- * @param result  0; -EBADMSG checksum; -EIO; -ECANCELED; -ENOMEM
+ * @param result  0; -EBADMSG checksum; -EIO; -ECANCELED; -ENOMEM; -EREMOTEIO the copy to the device
  */
 typedef void (*finf_load_done_fn)(void *ctx, struct finf_load *load, int result,
 				  const struct finf_diag *diag);
@@ -61,14 +62,17 @@ typedef void (*finf_load_done_fn)(void *ctx, struct finf_load *load, int result,
 /**
  * finf_loader_new - start the thread, make and probe the ring, register
  * staging and (when memlock allows) the pool.
- * @param pool  target of all loads; must be host_visible; outlives the loader
- * Return: 0 also when a fallback was taken; -ENOMEM; -EAGAIN (no thread);
- * -EOPNOTSUPP the pool is not host_visible.
+ * @param dev   whose pool it is; outlives the loader, and is not reset meanwhile. May be
+ *              NULL when the pool is host_visible
+ * @param pool  target of all loads; outlives the loader
+ * Return: 0 also when a fallback was taken; -ENOMEM; -EAGAIN (no thread); -EREMOTEIO, -ENODEV
+ * (the pool is not host_visible, and its device has a fault).
  */
 int finf_loader_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 		    const struct finf_loader_opts *opts, struct finf_loader **ret_loader,
 		    struct finf_diag *diag);
-/** finf_loader_free - cancels what is queued, waits for what is in flight. */
+/** finf_loader_free - cancels what is queued, waits for what is in flight. Also after a
+ * fault of the device, and before its reset: staging is the device's until then. */
 void finf_loader_free(struct finf_loader *loader);
 
 /** finf_loader_describe - lines "key=value": mode in use, why not a better one, registered bytes. */
@@ -79,12 +83,15 @@ void finf_loader_describe(const struct finf_loader *loader, char *text, size_t l
  * A load of no segments is done at once, on the loader thread.
  * @param fd        regular file, duplicated; reopened with O_DIRECT through /proc/self/fd
  * @param segments  copied
+ * @param urgent    so many segments come in the load's turn; the others when no other load
+ *                  waits, or when FINF_LOAD_OVERTAKE loads have gone before them
  * @param ret_load  the caller's reference: finf_load_unref() it. Any thread.
  * Return: 0; -ENOMEM; -EINVAL misaligned segment, or outside the pool; -EBADF, -EMFILE.
  */
 int finf_load_start(struct finf_loader *loader, int fd, const char *name,
-		    const struct finf_load_segment *segments, uint32_t n_segments,
+		    const struct finf_load_segment *segments, uint32_t n_segments, uint32_t urgent,
 		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load);
+#define FINF_LOAD_OVERTAKE 4
 void finf_load_ref(struct finf_load *load);
 void finf_load_unref(struct finf_load *load);
 

@@ -39,23 +39,56 @@ static void finish(struct finf_load *load, int result)
 	finf_load_unref(load);
 }
 
+static struct finf_load *take(struct finf_load **head, struct finf_load ***tail)
+{
+	struct finf_load *load = *head;
+
+	*head = load->next;
+	if (!*head)
+		*tail = head;
+	load->next = NULL;
+	return load;
+}
+
+/* What is urgent goes first, but not for ever. */
+static struct finf_load *choose(struct finf_loader *loader)
+{
+	if (!loader->head && !loader->rest)
+		return NULL;
+	if (!loader->head || (loader->rest && loader->rest->overtaken >= FINF_LOAD_OVERTAKE))
+		return take(&loader->rest, &loader->rest_tail);
+	if (loader->rest)
+		loader->rest->overtaken++;
+	return take(&loader->head, &loader->tail);
+}
+
 /* The next load, or NULL when the loader is to end; what is queued then is canceled. */
 static struct finf_load *next_load(struct finf_loader *loader)
 {
 	struct finf_load *load;
 
 	pthread_mutex_lock(&loader->lock);
-	while (!loader->head && !loader->stop)
+	while (!(load = choose(loader)) && !loader->stop)
 		pthread_cond_wait(&loader->wake, &loader->lock);
-	load = loader->head;
-	if (load) {
-		loader->head = load->next;
-		if (!loader->head)
-			loader->tail = &loader->head;
-	}
 	loader->running = load;
 	pthread_mutex_unlock(&loader->lock);
 	return load;
+}
+
+/* Its urgent part is there: the rest waits for its turn. False when nothing is left. */
+static bool put_back(struct finf_loader *loader, struct finf_load *load)
+{
+	if (load->upto == load->n_segments)
+		return false;
+	load->upto = load->n_segments;
+	pthread_mutex_lock(&loader->lock);
+	loader->running = NULL;
+	*loader->rest_tail = load;
+	loader->rest_tail = &load->next;
+	if (loader->stop)
+		finf_load_cancel(load);
+	pthread_mutex_unlock(&loader->lock);
+	return true;
 }
 
 /* From here on nobody can reach the load through the loader. */
@@ -70,20 +103,23 @@ static void *loader_main(void *ctx)
 {
 	struct finf_loader *loader = ctx;
 	struct finf_load *load;
+	int err = finf_buffers_init(loader);
 
-	finf_ring_init(loader);
 	pthread_mutex_lock(&loader->lock);
+	loader->init_err = err;
 	loader->ready = true;
 	pthread_cond_broadcast(&loader->wake);
 	pthread_mutex_unlock(&loader->lock);
 
-	while ((load = next_load(loader))) {
+	while (!err && (load = next_load(loader))) {
 		int result = finf_load_run(loader, load);
 
+		if (!result && put_back(loader, load))
+			continue;
 		forget_running(loader);
 		finish(load, result);
 	}
-	finf_ring_fini(loader);
+	finf_buffers_fini(loader);
 	return NULL;
 }
 
@@ -109,8 +145,11 @@ static int start_thread(struct finf_loader *loader)
 	pthread_mutex_lock(&loader->lock);
 	while (!loader->ready)
 		pthread_cond_wait(&loader->wake, &loader->lock);
+	err = loader->init_err;
 	pthread_mutex_unlock(&loader->lock);
-	return 0;
+	if (err)
+		pthread_join(loader->thread, NULL);
+	return err;
 }
 
 static void loader_drop(struct finf_loader *loader)
@@ -125,27 +164,27 @@ int finf_loader_new(struct finf_device *dev, const struct finf_pool_memory *pool
 		    const struct finf_loader_opts *opts, struct finf_loader **ret_loader,
 		    struct finf_diag *diag)
 {
-	struct finf_loader *loader;
+	struct finf_loader *loader = calloc(1, sizeof(*loader));
 	int err;
 
-	(void)dev;
-	if (!pool->host_visible)
-		return finf_diag_set(diag, -EOPNOTSUPP, "loader: pool is not visible to the host");
-	loader = calloc(1, sizeof(*loader));
 	if (!loader)
 		return finf_diag_set(diag, -ENOMEM, "loader: out of memory");
 	pthread_mutex_init(&loader->lock, NULL);
 	pthread_cond_init(&loader->wake, NULL);
 	loader->pool = pool->base;
 	loader->pool_bytes = pool->bytes;
+	loader->visible = pool->host_visible;
+	loader->dev = dev;
 	loader->tail = &loader->head;
+	loader->rest_tail = &loader->rest;
 	loader->copy = finf_load_copy_pick();
 	fill_opts(loader, opts);
 	loader->hash = XXH3_createState();
 	err = loader->hash ? start_thread(loader) : -ENOMEM;
 	if (err) {
+		finf_diag_set(diag, err, "loader: %s", loader->why[0] ? loader->why : strerror(-err));
 		loader_drop(loader);
-		return finf_diag_set(diag, err, "loader: no thread: %s", strerror(-err));
+		return err;
 	}
 	*ret_loader = loader;
 	return 0;
@@ -160,6 +199,8 @@ void finf_loader_free(struct finf_loader *loader)
 	if (loader->running)
 		finf_load_cancel(loader->running);
 	for (struct finf_load *load = loader->head; load; load = load->next)
+		finf_load_cancel(load);
+	for (struct finf_load *load = loader->rest; load; load = load->next)
 		finf_load_cancel(load);
 	pthread_cond_broadcast(&loader->wake);
 	pthread_mutex_unlock(&loader->lock);
@@ -179,7 +220,7 @@ static bool segment_ok(const struct finf_loader *loader, const struct finf_load_
 }
 
 int finf_load_start(struct finf_loader *loader, int fd, const char *name,
-		    const struct finf_load_segment *segments, uint32_t n_segments,
+		    const struct finf_load_segment *segments, uint32_t n_segments, uint32_t urgent,
 		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
 {
 	struct finf_load *load;
@@ -199,6 +240,7 @@ int finf_load_start(struct finf_loader *loader, int fd, const char *name,
 		finf_load_unref(load);
 		return err;
 	}
+	load->upto = urgent ? FINF_MIN(urgent, n_segments) : n_segments;
 	load->done = done;
 	load->ctx = ctx;
 	load->start_ns = finf_now_ns();
@@ -216,16 +258,21 @@ int finf_load_start(struct finf_loader *loader, int fd, const char *name,
 void finf_loader_describe(const struct finf_loader *loader, char *text, size_t len)
 {
 	struct finf_loader *unlocked = (struct finf_loader *)(uintptr_t)loader;
-	const struct load_ring *ring = &loader->ring; /* constant once the loader is there */
+	/* Constant once the loader is there: */
+	const struct load_staging *staging = &loader->staging;
+	const struct load_ring *ring = &loader->ring;
+	const char *uploads = loader->upload ? "queued" : "written";
 
 	pthread_mutex_lock(&unlocked->lock);
 	snprintf(text, len,
 		 "mode=%s\nring=%s\nblock_bytes=%u\ndepth=%u\nstaging_bytes=%llu\n"
-		 "staging_pages=%s\nregistered_bytes=%llu\nregistered_file=%s\nwhy=%s\nno_direct=%s\n",
+		 "staging_pages=%s\nuploads=%s\nregistered_bytes=%llu\nregistered_file=%s\nwhy=%s\n"
+		 "no_direct=%s\n",
 		 mode_name(loader->opts.mode),
 		 !ring->on ? "none" : ring->deferred ? "defer-taskrun" : "plain",
 		 loader->opts.block_bytes, loader->opts.depth,
-		 (unsigned long long)ring->staging_bytes, ring->pages ? ring->pages : "none",
+		 (unsigned long long)staging->bytes, staging->pages ? staging->pages : "none",
+		 loader->visible ? "none" : uploads,
 		 (unsigned long long)ring->registered_bytes, ring->fixed_file ? "yes" : "no",
 		 loader->why, loader->no_direct);
 	pthread_mutex_unlock(&unlocked->lock);

@@ -2,7 +2,8 @@
 /*
  * load: what its files share. loader.c owns the thread and the queue, load.c
  * what others see of one load, stream.c runs one load: read.c through preadv2,
- * ring.c through io_uring.
+ * ring.c through io_uring, by way of staging.c, and upload.c where the pool is
+ * a device's own.
  */
 #ifndef FINF_LOAD_PRIV_H
 #define FINF_LOAD_PRIV_H
@@ -36,6 +37,9 @@ struct finf_load {
 	const char *name;	/* behind the segments */
 	uint64_t bytes;		/* of all segments */
 	uint32_t n_segments;
+	uint32_t upto;	       /* segments to read in this turn: the urgent ones, then all */
+	uint32_t overtaken;    /* loads that went before the rest of this one */
+	uint64_t cached_bytes; /* of earlier turns */
 	struct finf_load_segment segments[];
 };
 
@@ -44,10 +48,14 @@ struct load_ring {
 	bool on, deferred;     /* there is a ring; with DEFER_TASKRUN */
 	bool fixed_file;       /* slot 0 of its file table is ours to set */
 	bool fixed_buffers;    /* staging, or the pool for DIRECT, is registered */
-	uint8_t *staging;      /* owned mapping; NULL for DIRECT */
-	uint64_t staging_bytes;
 	uint64_t registered_bytes;
-	const char *pages; /* of staging: "huge", "thp", "4k" */
+};
+
+/* Slots of opts.block_bytes that reads go to; none for DIRECT, nor for PREAD into a visible pool. */
+struct load_staging {
+	uint8_t *base; /* owned mapping */
+	uint64_t bytes;
+	const char *pages; /* "huge", "thp", "4k" */
 };
 
 typedef void (*load_copy_fn)(void *to, const void *from, size_t bytes);
@@ -56,7 +64,12 @@ struct finf_loader {
 	struct finf_loader_opts opts; /* with the defaults filled in, mode never AUTO */
 	uint8_t *pool;
 	uint64_t pool_bytes;
-	struct load_ring ring; /* touched by the loader thread only */
+	bool visible; /* the CPU may write to the pool; else all goes through staging and the device */
+	struct finf_device *dev; /* borrowed */
+	/* Touched by the loader thread only: */
+	struct finf_upload *upload; /* owned; NULL: the pool is visible, or staging was refused */
+	struct load_ring ring;
+	struct load_staging staging;
 	struct load_block *window; /* owned; n_window entries, of blocks in flight or not yet in turn */
 	uint32_t n_window;
 	XXH3_state_t *hash; /* owned */
@@ -66,8 +79,10 @@ struct finf_loader {
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t wake;  /* the queue, stop or ready changed */
 	struct finf_load *head, **tail, *running;
+	struct finf_load *rest, **rest_tail; /* loads whose urgent part is there */
 	bool stop, ready;
-	char why[192];	     /* not a better mode, empty when it is the best */
+	int init_err; /* valid once ready */
+	char why[256];	     /* not a better mode, empty when it is the best */
 	char no_direct[192]; /* the first file that refused O_DIRECT, and why */
 };
 
@@ -80,6 +95,11 @@ struct load_stream {
 	struct finf_load *load;
 	uint32_t segment; /* the next byte to retire: */
 	uint64_t at;	  /* of segments[segment] */
+	/*
+	 * Blocks in file order since the load began; those whose copy to the device is
+	 * under way lie between. Block i has entry i % n_window of the window.
+	 */
+	uint64_t retired, landed;
 	int direct_fd;	  /* owned, -1 = none */
 	uint32_t align;	  /* what O_DIRECT asks for on this file */
 	uint64_t cached_bytes;
@@ -94,6 +114,7 @@ struct load_block {
 	uint32_t tries;
 	int err;      /* for good; told in its turn */
 	bool arrived; /* all of it, or err */
+	uint32_t publishes; /* segments that are whole once it has landed; 0: none more */
 };
 
 /* load.c */
@@ -108,6 +129,7 @@ bool finf_stream_done(const struct load_stream *st);
 bool finf_stream_canceled(const struct load_stream *st);
 int finf_stream_retire(struct load_stream *st, const uint8_t *data, uint32_t bytes);
 int finf_stream_ended_early(struct load_stream *st, uint64_t file_offset);
+void finf_stream_publish(struct load_stream *st, uint32_t n);
 void finf_stream_before_read(const struct load_stream *st, uint64_t file_offset);
 int finf_stream_read_failed(struct load_stream *st, uint64_t file_offset, int err);
 
@@ -116,9 +138,25 @@ int finf_read_cached(struct load_stream *st);
 int finf_read_plain(struct load_stream *st, int fd);
 
 /* ring.c */
-void finf_ring_init(struct finf_loader *loader);
+int finf_ring_init(struct finf_loader *loader);
 void finf_ring_fini(struct finf_loader *loader);
+int finf_ring_register_pool(struct finf_loader *loader, uint64_t lockable);
+void finf_ring_register_staging(struct finf_loader *loader);
 int finf_ring_read(struct load_stream *st);
+
+/* staging.c. A failure only where no memory could be had for a pool that needs staging. */
+int finf_buffers_init(struct finf_loader *loader);
+void finf_buffers_fini(struct finf_loader *loader);
+void finf_load_because(struct finf_loader *loader, const char *fmt, ...) FINF_PRINTF(2, 3);
+uint8_t *finf_staging_slot(const struct finf_loader *loader, uint64_t i);
+
+/*
+ * upload.c: for pools that are not visible. Slots are free again, and segments
+ * published, as copies land, in the order in which they were sent.
+ */
+int finf_upload_send(struct load_stream *st, void *to, const uint8_t *data, uint32_t bytes);
+int finf_upload_land(struct load_stream *st, bool wait_for_one);
+int finf_upload_finish(struct load_stream *st);
 
 /* copy.c */
 load_copy_fn finf_load_copy_pick(void);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* load: reading without a ring, straight to where the bytes belong. */
+/* load: reading without a ring, straight to where the bytes belong or, if need be, to a slot. */
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -18,10 +18,17 @@ static struct piece next_piece(const struct load_stream *st)
 	const struct finf_load_segment *segment = &st->load->segments[st->segment];
 
 	return (struct piece){
-		.to = (uint8_t *)segment->to + st->at,
+		.to = st->loader->visible ? (uint8_t *)segment->to + st->at :
+					    finf_staging_slot(st->loader, st->retired),
 		.file_offset = segment->file_offset + st->at,
 		.bytes = (uint32_t)FINF_MIN(st->loader->opts.block_bytes, segment->bytes - st->at),
 	};
+}
+
+/* What has landed is published; the next slot is free when this returns. */
+static int make_room(struct load_stream *st)
+{
+	return finf_upload_land(st, st->retired - st->landed == st->loader->n_window);
 }
 
 /* Bytes read, 0 at the end of the file, or -errno but never -EINTR. */
@@ -57,6 +64,9 @@ int finf_read_cached(struct load_stream *st)
 
 		if (finf_stream_canceled(st))
 			return -ECANCELED;
+		err = make_room(st);
+		if (err < 0)
+			return err;
 		piece = next_piece(st);
 		finf_stream_before_read(st, piece.file_offset);
 		n = read_some(fd, piece.to, piece.bytes, piece.file_offset, RWF_NOWAIT);
@@ -98,11 +108,15 @@ static int read_piece(struct load_stream *st, int fd, const struct piece *piece)
 int finf_read_plain(struct load_stream *st, int fd)
 {
 	while (!finf_stream_done(st)) {
-		struct piece piece = next_piece(st);
+		struct piece piece;
 		int err;
 
 		if (finf_stream_canceled(st))
 			return -ECANCELED;
+		err = make_room(st);
+		if (err < 0)
+			return err;
+		piece = next_piece(st);
 		finf_stream_before_read(st, piece.file_offset);
 		err = read_piece(st, fd, &piece);
 		if (!err)

@@ -3,68 +3,27 @@
  * load: the ring of the loader thread. Blocks are read ahead into a window and
  * leave it in order, so that the checksum can follow the bytes:
  *
- *       head (next to retire)          tail (next to submit)
- *         v                              v
- *   ... | arrived | in flight | arrived |        block i lies in entry i mod n
+ *   landed       retired (next in turn)         tail (next to submit)
+ *     v            v                              v
+ *     | on its way | arrived | in flight | arrived |    block i lies in entry i mod n
  *
  * With staging each entry has a slot of block_bytes; the slots stay hot in the
  * cache, which makes the disk's writes into memory faster than into a large
- * pool. Without, blocks are read where they belong.
+ * pool. Without, blocks are read where they belong. Where the pool is visible
+ * a block has landed as soon as it is retired.
  */
 #include <errno.h>
-#include <linux/capability.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "load/priv.h"
 
-#define HUGE_PAGE (2u << 20)
-#define STAGING_BYTES (8u << 20)
 #define BLOCK_TRIES 64
 #define END_OF_FILE 1 /* beside the negative errnos of a block */
 
 /* ---- making it ------------------------------------------------------------ */
-
-/* Why nothing better is used: for finf_loader_describe(), and once in the log. */
-static void FINF_PRINTF(2, 3) why(struct finf_loader *loader, const char *fmt, ...)
-{
-	size_t len = strlen(loader->why);
-	char text[128];
-	va_list args;
-
-	va_start(args, fmt);
-	vsnprintf(text, sizeof(text), fmt, args);
-	va_end(args);
-	snprintf(loader->why + len, sizeof(loader->why) - len, "%s%s", len ? "; " : "", text);
-	finf_log("loader: %s", text);
-}
-
-static bool may_lock_any_amount(void)
-{
-	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-
-	return !syscall(SYS_capget, &head, data) &&
-	       data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK);
-}
-
-/* What io_uring may pin for us. The limit is shared with all programs of this user. */
-static uint64_t lockable_bytes(void)
-{
-	struct rlimit limit;
-
-	if (may_lock_any_amount() || getrlimit(RLIMIT_MEMLOCK, &limit) < 0 ||
-	    limit.rlim_cur == RLIM_INFINITY)
-		return UINT64_MAX;
-	return limit.rlim_cur;
-}
 
 static int make_ring(struct load_ring *ring, unsigned entries)
 {
@@ -81,76 +40,38 @@ static int make_ring(struct load_ring *ring, unsigned entries)
 	return err;
 }
 
-/* Huge pages when there are some, else what the kernel makes of an aligned range. */
-static int map_staging(struct load_ring *ring, uint64_t bytes)
+int finf_ring_init(struct finf_loader *loader)
 {
-	const int prot = PROT_READ | PROT_WRITE, flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	uint8_t *map = MAP_FAILED;
+	struct load_ring *ring = &loader->ring;
+	int err = make_ring(ring, loader->opts.depth);
 
-	if (bytes % HUGE_PAGE == 0)
-		map = mmap(NULL, bytes, prot, flags | MAP_HUGETLB, -1, 0);
-	ring->pages = "huge";
-	if (map == MAP_FAILED) {
-		uint8_t *aligned;
-
-		map = mmap(NULL, bytes + HUGE_PAGE, prot, flags, -1, 0);
-		if (map == MAP_FAILED)
-			return -ENOMEM;
-		aligned = (uint8_t *)finf_align_up((uintptr_t)map, HUGE_PAGE);
-		if (aligned > map)
-			munmap(map, (size_t)(aligned - map));
-		munmap(aligned + bytes, (size_t)(map + HUGE_PAGE - aligned));
-		map = aligned;
-		ring->pages = madvise(map, bytes, MADV_HUGEPAGE) ? "4k" : "thp";
+	if (err < 0) {
+		finf_load_because(loader, "no io_uring: %s", strerror(-err));
+		return err;
 	}
-	/* A child must not get copies of pages that the disk writes to. */
-	madvise(map, bytes, MADV_DONTFORK);
-	memset(map, 0, bytes);
-	ring->staging = map;
-	ring->staging_bytes = bytes;
+	err = io_uring_register_files_sparse(&ring->uring, 1);
+	if (err < 0)
+		finf_load_because(loader, "file not registered: %s", strerror(-err));
+	ring->fixed_file = !err;
 	return 0;
 }
 
-static int register_staging(struct load_ring *ring)
+void finf_ring_register_staging(struct finf_loader *loader)
 {
-	struct iovec iov = {ring->staging, ring->staging_bytes};
+	struct load_ring *ring = &loader->ring;
+	struct iovec iov = {loader->staging.base, loader->staging.bytes};
 	int err = io_uring_register_buffers(&ring->uring, &iov, 1);
 
-	if (err < 0)
-		return err;
+	if (err < 0) {
+		finf_load_because(loader, "staging not registered: %s", strerror(-err));
+		return;
+	}
 	ring->fixed_buffers = true;
-	ring->registered_bytes = ring->staging_bytes;
-	return 0;
-}
-
-static int make_staging(struct finf_loader *loader, uint64_t lockable)
-{
-	struct finf_loader_opts *o = &loader->opts;
-	struct load_ring *ring = &loader->ring;
-	uint64_t bytes = o->staging_bytes ? o->staging_bytes : STAGING_BYTES;
-	int err;
-
-	/* Half of the limit at most: the user may run other programs that lock memory. */
-	while (bytes > lockable / 2 && bytes > STAGING_BYTES / 8)
-		bytes /= 2;
-	if (bytes < o->staging_bytes || (!o->staging_bytes && bytes < STAGING_BYTES))
-		why(loader, "RLIMIT_MEMLOCK allows %llu KiB of staging",
-		    (unsigned long long)(bytes >> 10));
-	o->block_bytes = (uint32_t)FINF_MIN(o->block_bytes, bytes / o->depth);
-	o->block_bytes = FINF_MAX(o->block_bytes / LOAD_ALIGN * LOAD_ALIGN, LOAD_ALIGN);
-	bytes = FINF_MAX(bytes / o->block_bytes, o->depth) * o->block_bytes;
-	err = map_staging(ring, bytes);
-	if (err < 0)
-		return err;
-	err = register_staging(ring);
-	if (err < 0)
-		why(loader, "staging not registered: %s", strerror(-err));
-	loader->n_window = (uint32_t)(bytes / o->block_bytes);
-	return 0;
+	ring->registered_bytes = loader->staging.bytes;
 }
 
 /* The pool in pieces of LOAD_BUFFER_MAX: the piece of an address is its buffer. */
-static int register_pool(struct finf_loader *loader, uint64_t lockable)
+int finf_ring_register_pool(struct finf_loader *loader, uint64_t lockable)
 {
 	uint64_t n = (loader->pool_bytes + LOAD_BUFFER_MAX - 1) / LOAD_BUFFER_MAX;
 	struct iovec *iov;
@@ -176,70 +97,17 @@ static int register_pool(struct finf_loader *loader, uint64_t lockable)
 	return 0;
 }
 
-static int make_buffers(struct finf_loader *loader)
-{
-	uint64_t lockable = lockable_bytes();
-	int err;
-
-	if (loader->opts.mode == FINF_LOAD_DIRECT) {
-		err = register_pool(loader, lockable);
-		if (!err)
-			return 0;
-		why(loader, "pool not registered: %s", strerror(-err));
-	}
-	loader->opts.mode = FINF_LOAD_STAGING;
-	return make_staging(loader, lockable);
-}
-
-static int ring_init(struct finf_loader *loader)
-{
-	struct load_ring *ring = &loader->ring;
-	int err = make_ring(ring, loader->opts.depth);
-
-	if (err < 0) {
-		why(loader, "no io_uring: %s", strerror(-err));
-		return err;
-	}
-	err = io_uring_register_files_sparse(&ring->uring, 1);
-	if (err < 0)
-		why(loader, "file not registered: %s", strerror(-err));
-	ring->fixed_file = !err;
-	err = make_buffers(loader);
-	if (err < 0) {
-		why(loader, "no staging: %s", strerror(-err));
-		return err;
-	}
-	loader->window = calloc(loader->n_window, sizeof(*loader->window));
-	if (!loader->window)
-		why(loader, "no memory for the window");
-	return loader->window ? 0 : -ENOMEM;
-}
-
-void finf_ring_init(struct finf_loader *loader)
-{
-	if (loader->opts.mode == FINF_LOAD_PREAD)
-		return;
-	if (ring_init(loader) < 0) {
-		finf_ring_fini(loader);
-		loader->opts.mode = FINF_LOAD_PREAD;
-	}
-}
-
-/* Registered memory keeps its pages whatever happens to the mapping: unregister first. */
+/* Registered memory keeps its pages whatever happens to the mapping: before that is given back. */
 void finf_ring_fini(struct finf_loader *loader)
 {
 	struct load_ring *ring = &loader->ring;
 
 	if (ring->fixed_buffers)
 		io_uring_unregister_buffers(&ring->uring);
-	if (ring->fixed_buffers && !ring->staging)
+	if (ring->fixed_buffers && !loader->staging.base)
 		madvise(loader->pool, loader->pool_bytes, MADV_DOFORK);
-	if (ring->staging)
-		munmap(ring->staging, ring->staging_bytes);
 	if (ring->on)
 		io_uring_queue_exit(&ring->uring);
-	free(loader->window);
-	loader->window = NULL;
 	*ring = (struct load_ring){0};
 }
 
@@ -247,7 +115,7 @@ void finf_ring_fini(struct finf_loader *loader)
 
 struct reader {
 	struct load_stream *st;
-	uint64_t head, tail; /* blocks, see above */
+	uint64_t tail; /* of blocks, see above */
 	uint32_t in_flight;
 	uint32_t segment; /* the first byte not yet submitted */
 	uint64_t at;
@@ -269,9 +137,8 @@ static struct load_block make_block(const struct reader *r)
 	uint64_t bytes = FINF_MIN(loader->opts.block_bytes, segment->bytes - r->at);
 	uint8_t *into = (uint8_t *)segment->to + r->at;
 
-	if (loader->ring.staging)
-		into = loader->ring.staging +
-		       (r->tail % loader->n_window) * (uint64_t)loader->opts.block_bytes;
+	if (loader->staging.base)
+		into = finf_staging_slot(loader, r->tail);
 	else
 		bytes = FINF_MIN(bytes, LOAD_BUFFER_MAX - (uint64_t)(into - loader->pool) %
 								  LOAD_BUFFER_MAX);
@@ -290,7 +157,8 @@ static void queue_read(struct reader *r, struct load_block *block)
 	uint8_t *into = block->into + block->done;
 	unsigned bytes = block->bytes - block->done;
 	uint64_t offset = block->file_offset + block->done;
-	int buffer = ring->staging ? 0 : (int)((into - r->st->loader->pool) / LOAD_BUFFER_MAX);
+	const struct finf_loader *loader = r->st->loader;
+	int buffer = loader->staging.base ? 0 : (int)((into - loader->pool) / LOAD_BUFFER_MAX);
 
 	if (ring->fixed_buffers)
 		io_uring_prep_read_fixed(sqe, r->fd, into, bytes, offset, buffer);
@@ -307,8 +175,8 @@ static void fill_window(struct reader *r)
 	const struct finf_loader *loader = r->st->loader;
 	const struct finf_load *load = r->st->load;
 
-	while (!r->err && r->segment < load->n_segments && r->in_flight < loader->opts.depth &&
-	       r->tail - r->head < loader->n_window) {
+	while (!r->err && r->segment < load->upto && r->in_flight < loader->opts.depth &&
+	       r->tail - r->st->landed < loader->n_window) {
 		struct load_block *block = block_at(r, r->tail);
 
 		*block = make_block(r);
@@ -378,7 +246,7 @@ static void drain(struct reader *r)
 
 static int retire_head(struct reader *r)
 {
-	struct load_block *block = block_at(r, r->head);
+	struct load_block *block = block_at(r, r->st->retired);
 	uint64_t at = block->file_offset + block->done;
 
 	if (!block->arrived)
@@ -388,7 +256,6 @@ static int retire_head(struct reader *r)
 	if (block->err)
 		return block->err == END_OF_FILE ? finf_stream_ended_early(r->st, at) :
 						   finf_stream_read_failed(r->st, at, block->err);
-	r->head++;
 	return finf_stream_retire(r->st, block->into, block->bytes);
 }
 
@@ -403,18 +270,28 @@ static int set_file(struct load_ring *ring, int fd)
  * Between two looks at the ring no more than one block is retired, so that
  * the disk never waits for the checksum.
  */
+static int read_on(struct reader *r)
+{
+	struct load_stream *st = r->st;
+	int err = exchange(r, !block_at(r, st->retired)->arrived);
+
+	if (err < 0)
+		return finf_stream_read_failed(
+			st, st->load->segments[st->segment].file_offset + st->at, err);
+	err = finf_stream_canceled(st) ? -ECANCELED : retire_head(r);
+	return err < 0 ? err : finf_upload_land(st, false);
+}
+
 static void read_all(struct reader *r)
 {
 	struct load_stream *st = r->st;
 
 	while (!r->err && !finf_stream_done(st)) {
 		fill_window(r);
-		r->err = exchange(r, !block_at(r, r->head)->arrived);
-		if (r->err < 0)
-			r->err = finf_stream_read_failed(
-				st, st->load->segments[st->segment].file_offset + st->at, r->err);
+		if (r->tail == st->retired) /* every slot is on its way to the device */
+			r->err = finf_upload_land(st, true);
 		else
-			r->err = finf_stream_canceled(st) ? -ECANCELED : retire_head(r);
+			r->err = read_on(r);
 	}
 	drain(r);
 }
@@ -422,7 +299,8 @@ static void read_all(struct reader *r)
 int finf_ring_read(struct load_stream *st)
 {
 	struct load_ring *ring = &st->loader->ring;
-	struct reader r = {.st = st, .segment = st->segment, .at = st->at, .fd = st->direct_fd};
+	struct reader r = {.st = st, .tail = st->retired, .segment = st->segment, .at = st->at,
+			   .fd = st->direct_fd};
 
 	if (ring->fixed_file && !set_file(ring, st->direct_fd)) {
 		r.fixed_file = true;

@@ -16,7 +16,7 @@
 
 bool finf_stream_done(const struct load_stream *st)
 {
-	return st->segment == st->load->n_segments;
+	return st->segment == st->load->upto;
 }
 
 bool finf_stream_canceled(const struct load_stream *st)
@@ -57,8 +57,16 @@ static void fill_report(const struct load_stream *st)
 	};
 }
 
-/* All bytes of the segment are in place: are they the right ones? */
-static int publish_segment(struct load_stream *st)
+/* Who sees the last segment published may read the report. */
+void finf_stream_publish(struct load_stream *st, uint32_t n)
+{
+	if (n == st->load->n_segments)
+		fill_report(st);
+	finf_load_publish(st->load, n);
+}
+
+/* All bytes of the segment were seen: are they the right ones? */
+static int end_segment(struct load_stream *st)
 {
 	struct finf_load *load = st->load;
 	const struct finf_load_segment *segment = &load->segments[st->segment];
@@ -71,30 +79,40 @@ static int publish_segment(struct load_stream *st)
 				     (unsigned long long)(segment->file_offset + segment->bytes));
 	st->segment++;
 	st->at = 0;
-	if (finf_stream_done(st))
-		fill_report(st); /* who sees the last segment published may read it */
-	finf_load_publish(load, st->segment);
+	if (st->loader->visible)
+		finf_stream_publish(st, st->segment);
+	else
+		st->loader->window[(st->retired - 1) % st->loader->n_window].publishes = st->segment;
 	return 0;
 }
 
 /**
  * finf_stream_retire - the next @bytes in order are at @data: hash them, bring
- * them to their place unless they were read there, publish a full segment.
+ * them to their place, or on their way, unless they were read there, and see
+ * to it that a full segment is published.
  */
 int finf_stream_retire(struct load_stream *st, const uint8_t *data, uint32_t bytes)
 {
 	const struct finf_load_segment *segment = &st->load->segments[st->segment];
 	uint8_t *to = (uint8_t *)segment->to + st->at;
+	int err = 0;
 
 	if (!st->loader->opts.no_checksum) {
 		if (!st->at)
 			XXH3_64bits_reset(st->loader->hash);
 		XXH3_64bits_update(st->loader->hash, data, bytes);
 	}
-	if (data != to)
+	if (!st->loader->visible)
+		err = finf_upload_send(st, to, data, bytes);
+	else if (data != to)
 		st->loader->copy(to, data, bytes);
+	if (err)
+		return err;
+	st->retired++;
+	if (st->loader->visible)
+		st->landed = st->retired;
 	st->at += bytes;
-	return st->at == segment->bytes ? publish_segment(st) : 0;
+	return st->at == segment->bytes ? end_segment(st) : 0;
 }
 
 /* Said once per loader; later files are read the same way without a word. */
@@ -167,15 +185,22 @@ static int read_direct(struct load_stream *st)
 
 int finf_load_run(struct finf_loader *loader, struct finf_load *load)
 {
-	struct load_stream st = {.loader = loader, .load = load, .direct_fd = -1};
-	int err = finf_read_cached(&st);
+	struct load_stream st = {.loader = loader,
+				 .load = load,
+				 .segment = finf_load_published(load),
+				 .cached_bytes = load->cached_bytes,
+				 .direct_fd = -1};
+	int err = finf_read_cached(&st), landed;
 
 	if (!err && !finf_stream_done(&st))
 		err = read_direct(&st);
 	if (!err && !finf_stream_done(&st))
 		err = finf_read_plain(&st, load->fd);
+	landed = finf_upload_finish(&st);
+	err = err ? err : landed;
 	if (st.direct_fd >= 0)
 		close(st.direct_fd);
+	load->cached_bytes = st.cached_bytes;
 	if (err < 0 || !load->n_segments)
 		fill_report(&st);
 	return err;

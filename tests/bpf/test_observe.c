@@ -90,7 +90,7 @@ static pid_t foreign_server(uint16_t port)
 static pid_t start_probe(const char *dir, const char *path)
 {
 	char program[600], fictl_path[600];
-	const char *const argv[] = {program, "--pin", dir, "run", "--file", fictl_path, "--uid", "65534",
+	const char *const argv[] = {program, "--pin", dir, "run", "--file", fictl_path, "--uid", "nobody",
 				    "--socket", path, NULL};
 	struct stat st;
 	pid_t pid;

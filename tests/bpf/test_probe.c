@@ -291,6 +291,7 @@ START_TEST(test_refusals)
 		{2, {"run"}, "usage"},
 		{2, {"run", "--once", "--fd", "3"}, "usage"},
 		{2, {"run", "--fd", "x"}, "usage"},
+		{2, {"run", "--socket", "/tmp/s", "--uid", "no such user"}, "usage"},
 		{2, {"run", "--fd", "99999999999"}, "usage"},
 		{2, {"nonsense"}, "usage"},
 		{1, {"run", "--once", "--model", "no/name"}, "no/name: not a model name"},

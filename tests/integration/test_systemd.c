@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fid under a service manager: a socket that was opened for it, and READY=1 when it serves. */
+/* fid under a service manager: its units, a socket that was opened for it, and READY=1 when it serves. */
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -87,12 +87,38 @@ START_TEST(takes_the_socket_that_was_opened_for_it_and_tells_its_state)
 }
 END_TEST
 
+/* The units as they are installed, but with our programs. */
+START_TEST(the_units_are_what_systemd_expects)
+{
+	char command[4096], service[600], probe[600];
+	const char *const verify[] = {"/usr/bin/systemd-analyze", "verify", "--man=no", service, probe, NULL};
+	struct test_output output;
+
+	if (access(verify[0], X_OK)) {
+		skip_test("systemd", "no systemd-analyze");
+		return;
+	}
+	snprintf(service, sizeof(service), "%s", scratch_path("fid.service"));
+	snprintf(probe, sizeof(probe), "%s", scratch_path("fid-probe.service"));
+	for (int i = 0; i < 2; i++) {
+		snprintf(command, sizeof(command),
+			 "sed 's|@[a-z]*dir@/[a-z-]*|/bin/true|g' %s/tools/deploy/%s.service.in > %s",
+			 source_dir(), i ? "fid-probe" : "fid", i ? probe : service);
+		ck_assert_int_eq(system(command), 0);
+	}
+	run_program(&output, verify);
+	ck_assert_msg(!output.status && !strstr(output.err, scratch_dir()), "%s", output.err);
+	test_output_free(&output);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("systemd");
 	TCase *tc = tcase_create("fid");
 
 	tcase_set_timeout(tc, 120);
+	tcase_add_test(tc, the_units_are_what_systemd_expects);
 	tcase_add_test(tc, takes_the_socket_that_was_opened_for_it_and_tells_its_state);
 	suite_add_tcase(suite, tc);
 	return suite;

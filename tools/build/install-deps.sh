@@ -8,7 +8,7 @@ build="gcc make pkg-config clang liburing-dev libdnnl-dev libprotobuf-c-dev prot
 	libonnx-dev libsystemd-dev libxxhash-dev libjansson-dev libinih-dev libzip-dev
 	libbpf-dev bpftool systemtap-sdt-dev libmicrohttpd-dev"
 demo="fio python3"
-test="check libonnx-testdata fio util-linux python3 curl"
+test="check libonnx-testdata fio util-linux python3 curl bpftrace"
 
 wanted=""
 for group in "${@:-build}"; do

@@ -5,7 +5,9 @@
 ## make check           install what is missing, build, and run every test this machine can run
 ## make check-fast      unit tests and structure checks: under a minute, no root
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
+## make check-preload  the tests of the preload library
 ## make check-bpf       the tests of the BPF programs and fid-probe, as root
+## make gpu-bundle      build/gpu-bundle, to run on a machine with an NVIDIA driver: run.sh there
 ## make bench           round trip and swap-ins against fio, as tables (minutes)
 ## make install         into $(DESTDIR)$(prefix); uninstall takes it away again
 ## make lint            shellcheck, cppcheck, clang-tidy where installed: a signal to look
@@ -38,9 +40,9 @@ demo: deps-demo
 check: deps-test
 	$(Q)$(MAKE) --no-print-directory check-all
 
-check-structure: $(BUILD)/libfi.so
+check-structure: $(BUILD)/libfi.so $(BUILD)/libfi-preload.so
 	$(Q)tools/build/check-layers.sh
-	$(Q)tools/build/check-exports.sh $(BUILD)/libfi.so
+	$(Q)tools/build/check-exports.sh $(BUILD)/libfi.so $(BUILD)/libfi-preload.so
 	$(Q)tools/build/check-headers.sh $(CC) $(filter -std=% -D% -I%,$(CFLAGS_ALL)) -Wall -Wextra
 
 check-fast: check-structure $(UNIT_TESTS)
@@ -52,7 +54,8 @@ SANITIZED := build/sanitize
 check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \
-		$(bpf_TESTS) $(UNIT_SRCS:%.c=$(SANITIZED)/%) $(INTEGRATION_SRCS:%.c=$(SANITIZED)/%)
+		$(PRELOAD_TESTS) $(bpf_TESTS) $(UNIT_SRCS:%.c=$(SANITIZED)/%) \
+		$(INTEGRATION_SRCS:%.c=$(SANITIZED)/%) $(PRELOAD_TESTS:$(BUILD)/%=$(SANITIZED)/%)
 
 .PHONY: check-bpf
 check-bpf: all $(bpf_TESTS)
@@ -74,25 +77,31 @@ install: all # the configuration is left alone when it is there, also by uninsta
 	install -m 755 $(BUILD)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION)
 	ln -sf libfi.so.$(VERSION) $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR)
 	ln -sf libfi.so.$(VERSION_MAJOR) $(DESTDIR)$(libdir)/libfi.so
+	install -m 755 $(BUILD)/libfi-preload.so $(DESTDIR)$(libdir)
 	install -m 644 $(BUILD)/libfi.a $(DESTDIR)$(libdir)
 	install -m 644 $(HEADERS) $(DESTDIR)$(includedir)/fusedinf
 	install -m 644 $(BUILD)/fusedinf.pc $(DESTDIR)$(pkgconfigdir)
 	install -m 644 $(MAN1) $(DESTDIR)$(mandir)/man1
 	install -m 644 $(MAN8) $(DESTDIR)$(mandir)/man8
 	install -d $(DESTDIR)$(unitdir) $(DESTDIR)$(sysusersdir) $(DESTDIR)$(sysconfdir)/fusedinf
-	sed 's|@bindir@|$(bindir)|' tools/deploy/fid.service.in > $(DESTDIR)$(unitdir)/fid.service
+	for unit in fid $(if $(bpf_PROGRAM),fid-probe); do sed 's|@bindir@|$(bindir)|g;s|@libdir@|$(libdir)|g' \
+		tools/deploy/$$unit.service.in > $(DESTDIR)$(unitdir)/$$unit.service || exit 1; done
+	install -d $(DESTDIR)$(pkgdatadir)
+	install -m 755 tools/bpftrace/*.bt $(DESTDIR)$(pkgdatadir)
+	install -m 644 tools/dashboards/* $(DESTDIR)$(pkgdatadir)
 	install -m 644 tools/deploy/fusedinf.sysusers $(DESTDIR)$(sysusersdir)/fusedinf.conf
 	test -e $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf || \
 		install -m 644 tools/deploy/fid.conf $(DESTDIR)$(sysconfdir)/fusedinf/fid.conf
 uninstall:
 	rm -f $(DESTDIR)$(bindir)/fid $(DESTDIR)$(bindir)/fictl $(DESTDIR)$(bindir)/fid-probe \
-		$(DESTDIR)$(libdir)/libfi.a \
+		$(DESTDIR)$(libdir)/libfi.a $(DESTDIR)$(libdir)/libfi-preload.so \
 		$(DESTDIR)$(libdir)/libfi.so $(DESTDIR)$(libdir)/libfi.so.$(VERSION_MAJOR) \
 		$(DESTDIR)$(libdir)/libfi.so.$(VERSION) $(DESTDIR)$(pkgconfigdir)/fusedinf.pc \
 		$(MAN1:Documentation/man/%=$(DESTDIR)$(mandir)/man1/%) \
 		$(MAN8:Documentation/man/%=$(DESTDIR)$(mandir)/man8/%)
-	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(sysusersdir)/fusedinf.conf
-	rm -rf $(DESTDIR)$(includedir)/fusedinf
+	rm -f $(DESTDIR)$(unitdir)/fid.service $(DESTDIR)$(unitdir)/fid-probe.service \
+		$(DESTDIR)$(sysusersdir)/fusedinf.conf
+	rm -rf $(DESTDIR)$(includedir)/fusedinf $(DESTDIR)$(pkgdatadir)
 
 ALL_SRCS := $(shell find libfi daemon tools tests bpf/include -name '*.[ch]' 2>/dev/null)
 compile_commands.json: Makefile

@@ -18,7 +18,6 @@
 #include <sys/utsname.h>
 #include <unistd.h>
 
-#include "device/cuda/driver.h"
 #include "device/device.h"
 #include "load/load.h"
 #include "tools/fictl/fictl.h"
@@ -27,7 +26,7 @@ enum verdict { GOOD, REDUCED, ABSENT };
 
 struct finding {
 	enum verdict verdict;
-	char found[192];   /* what was found, and how it was tried */
+	char found[1024];  /* what was found, and how it was tried */
 	char instead[192]; /* what is used instead; "" when nothing is lost */
 };
 
@@ -193,27 +192,6 @@ static void check_memory(const char *folder, struct finding *ret)
 	      bytes_text(meminfo("MemTotal")));
 }
 
-static void check_cuda(const char *folder, struct finding *ret)
-{
-	const struct finf_cuda_info *info;
-	struct finf_cuda *cuda;
-	struct finf_diag diag = {{0}};
-
-	(void)folder;
-	instead(ret, ABSENT, "the host device (this version has no CUDA device yet)");
-	if (finf_cuda_open(0, &cuda, &diag)) {
-		found(ret, "%s", diag.text);
-		return;
-	}
-	info = finf_cuda_info(cuda);
-	found(ret, "driver %" PRIu32 ".%" PRIu32 ", %s, %s, sm_%" PRIu32 "%" PRIu32 "%s%s%s",
-	      info->driver_version / 1000, info->driver_version % 1000 / 10, info->name,
-	      bytes_text(info->total_bytes), info->compute_major, info->compute_minor,
-	      info->integrated ? ", shares the host's memory" : "", info->vmm ? ", vmm" : "",
-	      info->concurrent_managed ? ", managed" : "");
-	finf_cuda_close(cuda);
-}
-
 static void check_btf(const char *folder, struct finding *ret)
 {
 	(void)folder;
@@ -273,6 +251,28 @@ static void check_device(const char *folder, struct finding *ret)
 	finf_device_close(dev);
 }
 
+/* The pool modes among it are tried: each makes, writes, reads and frees a little memory. */
+static void check_cuda(const char *folder, struct finding *ret)
+{
+	struct finf_device *dev;
+	struct finf_diag diag = {{0}};
+	char text[1024] = "";
+
+	(void)folder;
+	if (finf_device_open("cuda", &dev, &diag)) {
+		found(ret, "%s", diag.text);
+		instead(ret, ABSENT, "the host device");
+		return;
+	}
+	if (finf_device_describe_self(dev, text, sizeof(text)))
+		instead(ret, REDUCED, "nothing: the device does not answer");
+	else if (!strstr(text, ":yes"))
+		instead(ret, ABSENT, "the host device: no pool mode works");
+	one_line(text);
+	found(ret, "%s", text);
+	finf_device_close(dev);
+}
+
 static void check_loader(const char *folder, struct finding *ret)
 {
 	struct finf_pool_memory pool;
@@ -307,7 +307,7 @@ static void check_loader(const char *folder, struct finding *ret)
 static const struct check checks[] = {
 	{"kernel", check_kernel},     {"memory", check_memory}, {"io_uring", check_uring},
 	{"O_DIRECT", check_direct},   {"memlock", check_memlock}, {"huge pages", check_huge},
-	{"oneDNN", check_device},     {"loader", check_loader}, {"CUDA driver", check_cuda},
+	{"oneDNN", check_device},     {"loader", check_loader}, {"CUDA", check_cuda},
 	{"BTF", check_btf},	      {"BPF", check_bpf},
 };
 

@@ -10,8 +10,8 @@
 #include "tools/fictl/fictl.h"
 
 static const struct command *const tables[] = {
-	commands_run, commands_model, commands_look, commands_probe, commands_doctor, commands_replay,
-	commands_bench, commands_zoo,
+	commands_run,	 commands_model,  commands_fuse,  commands_look, commands_probe, commands_app,
+	commands_doctor, commands_replay, commands_bench, commands_zoo,
 };
 
 static const struct command *find_command(const char *name)
@@ -204,8 +204,9 @@ int main(int argc, char **argv)
 		return EXIT_USAGE;
 	}
 	/* --json may also stand behind the command, where hands put it. */
-	for (int i = at + 1, to = at + 1, n = argc; i < n; i++) {
-		if (!strcmp(argv[i], "--json")) {
+	for (int i = at + 1, to = at + 1, n = argc, ours = 1; i < n; i++) {
+		ours &= strcmp(argv[i], "--") != 0; /* what follows is another program's */
+		if (ours && !strcmp(argv[i], "--json")) {
 			ctl.json = true;
 			argc--;
 		} else {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ static const char usage_text[] =
 	"      --model NAME           count arrivals of this model\n"
 	"      --tcp NAME=PORT        and connections to this port as its arrivals\n"
 	"      --fd N                 requests come from this inherited socket\n"
-	"      --socket PATH          requests come to this socket, from us, root, or --uid N\n"
+	"      --socket PATH          requests come to this socket, from us, root, or --uid USER\n"
 	"      --once                 leave everything pinned and end\n"
 	"  list [NAME...]             pinned counters; names are told from hashes\n"
 	"  rm                         stop counting, remove what is pinned\n";
@@ -96,6 +97,15 @@ static int number(const char *text)
 	return *text && !*end && n >= 0 && n <= INT32_MAX ? (int)n : -1;
 }
 
+/* A user by number or by name; -1 when there is no such. */
+static int user(const char *text)
+{
+	int uid = number(text);
+	const struct passwd *entry = uid < 0 ? getpwnam(text) : NULL;
+
+	return entry && entry->pw_uid <= INT32_MAX ? (int)entry->pw_uid : uid;
+}
+
 /* The options that say how to run; the others are carried out once all is loaded. */
 static bool parse_run(int argc, char **argv, struct options *ret)
 {
@@ -106,7 +116,7 @@ static bool parse_run(int argc, char **argv, struct options *ret)
 	while ((option = getopt_long(argc, argv, "+", run_options, NULL)) != -1) {
 		if (option == OPT_FD && (ret->fd = number(optarg)) < 0)
 			return false;
-		if (option == OPT_UID && (uid = number(optarg)) < 0)
+		if (option == OPT_UID && (uid = user(optarg)) < 0)
 			return false;
 		if (option == OPT_SOCKET)
 			ret->socket = optarg;

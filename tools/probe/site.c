@@ -103,6 +103,7 @@ static int read_note(const struct elf *elf, const char *desc, size_t bytes, cons
 	const char *text = desc + 3 * sizeof(uint64_t), *end = desc + bytes;
 	const char *provider, *name, *arguments;
 	uint64_t where[3], shift = 0; /* location, base, semaphore */
+	const size_t len = strlen(ARGUMENT);
 
 	if (bytes < sizeof(where))
 		return 0;
@@ -112,7 +113,8 @@ static int read_note(const struct elf *elf, const char *desc, size_t bytes, cons
 	arguments = name ? next_string(&text, end) : NULL;
 	if (!arguments || strcmp(provider, "fusedinf") || strcmp(name, want))
 		return 0;
-	if (strcmp(arguments, ARGUMENT))
+	/* The first argument is ours; more may follow. */
+	if (strncmp(arguments, ARGUMENT, len) || (arguments[len] && arguments[len] != ' '))
 		return finf_diag_set(elf->diag, -ENOEXEC, "argument of %s is in %s, not in %s",
 				     want, arguments, ARGUMENT);
 	if (elf->base)

@@ -136,7 +136,7 @@ int finf_cuda_api(const struct finf_cuda_api **ret_api, struct finf_diag *diag)
 struct finf_cuda {
 	const struct finf_cuda_api *api;
 	int device;
-	struct finf_cu_ctx *ctx; /* retained */
+	struct finf_cu_ctx *ctx; /* retained; NULL after a reset that failed */
 	struct finf_cuda_info info;
 };
 
@@ -178,11 +178,13 @@ static enum finf_cu_result read_info(struct finf_cuda *cuda)
 	if (result == FINF_CU_SUCCESS)
 		result = api->cuDeviceTotalMem(&total, cuda->device);
 	clean_name(info->name, sizeof(info->name));
+	info->device = cuda->device;
 	info->driver_version = (uint32_t)version;
 	info->total_bytes = total;
 	info->compute_major = (uint32_t)attribute(cuda, FINF_CU_COMPUTE_MAJOR);
 	info->compute_minor = (uint32_t)attribute(cuda, FINF_CU_COMPUTE_MINOR);
 	info->vmm = has_vmm(api) && attribute(cuda, FINF_CU_VMM_SUPPORTED);
+	info->posix_handles = attribute(cuda, FINF_CU_POSIX_HANDLE_SUPPORTED);
 	info->managed = api->cuMemAllocManaged && attribute(cuda, FINF_CU_MANAGED_MEMORY);
 	info->concurrent_managed = info->managed && attribute(cuda, FINF_CU_CONCURRENT_MANAGED);
 	info->integrated = attribute(cuda, FINF_CU_INTEGRATED);
@@ -224,8 +226,26 @@ void finf_cuda_close(struct finf_cuda *cuda)
 {
 	if (!cuda)
 		return;
-	cuda->api->cuDevicePrimaryCtxRelease(cuda->device);
+	if (cuda->ctx)
+		cuda->api->cuDevicePrimaryCtxRelease(cuda->device);
 	free(cuda);
+}
+
+/* Released first: a driver may count those who retained it anew after a reset. */
+int finf_cuda_reset(struct finf_cuda *cuda, struct finf_diag *diag)
+{
+	const char *step = "cuDevicePrimaryCtxReset";
+	enum finf_cu_result result;
+
+	if (cuda->ctx)
+		cuda->api->cuDevicePrimaryCtxRelease(cuda->device);
+	cuda->ctx = NULL;
+	result = cuda->api->cuDevicePrimaryCtxReset(cuda->device);
+	if (result == FINF_CU_SUCCESS) {
+		step = "cuDevicePrimaryCtxRetain";
+		result = cuda->api->cuDevicePrimaryCtxRetain(&cuda->ctx, cuda->device);
+	}
+	return result == FINF_CU_SUCCESS ? 0 : finf_cuda_fail(diag, step, result);
 }
 
 const struct finf_cuda_info *finf_cuda_info(const struct finf_cuda *cuda)

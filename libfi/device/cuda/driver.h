@@ -20,10 +20,12 @@ struct finf_cuda_api {
 
 struct finf_cuda_info {
 	char name[128]; /* the device's, control characters replaced */
+	int device;	/* the driver's handle */
 	uint64_t total_bytes;
 	uint32_t driver_version; /* 1000 * major + 10 * minor */
 	uint32_t compute_major, compute_minor;
 	bool vmm; /* attribute and all entry points are there; a trial decides */
+	bool posix_handles; /* device memory can be given to others as a descriptor */
 	bool managed, concurrent_managed;
 	bool integrated; /* shares the host's memory */
 	bool registered_host_pointer;
@@ -61,6 +63,13 @@ const struct finf_cuda_info *finf_cuda_info(const struct finf_cuda *cuda);
  */
 int finf_cuda_enter(struct finf_cuda *cuda, struct finf_diag *diag);
 void finf_cuda_leave(struct finf_cuda *cuda);
+
+/**
+ * finf_cuda_reset - destroy the primary context with all that lies in it, for everybody
+ * in this process, and retain a new one. It must be current on no thread.
+ * Return: 0; otherwise there is no context until a reset succeeds.
+ */
+int finf_cuda_reset(struct finf_cuda *cuda, struct finf_diag *diag);
 
 /** finf_cuda_free_bytes - as the driver reports it now. */
 int finf_cuda_free_bytes(struct finf_cuda *cuda, uint64_t *ret_bytes, struct finf_diag *diag);

@@ -30,9 +30,9 @@ enum finf_optimize {
 
 struct finf_engine_opts {
 	size_t size;	    /* sizeof(struct finf_engine_opts) */
-	const char *device; /* "host"; NULL = host */
+	const char *device; /* "host", "cuda", "cuda:1"; NULL = host */
 	/* Weights and activations of everything loaded at the same time, taken and touched
-	 * at once; 0 = half of available memory, at most 1 GiB. */
+	 * at once; 0 = half of the device's available memory, at most 1 GiB. */
 	uint64_t pool_bytes;
 	uint32_t threads; /* per inference; 0 = one per core this process may use */
 	bool exact;	  /* reference kernels only: slow, the oracle */

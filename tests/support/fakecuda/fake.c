@@ -77,6 +77,18 @@ EXPORT void fakecuda_forgive(void)
 	pthread_mutex_unlock(&fake.lock);
 }
 
+/* For who looks at another process: a line for each. */
+static void tell(void)
+{
+	const char *path = getenv("FAKECUDA_VIOLATIONS");
+	FILE *file = path ? fopen(path, "ae") : NULL;
+
+	if (!file)
+		return;
+	fprintf(file, "%s\n", fake.violation);
+	fclose(file);
+}
+
 void fake_violate(const char *fmt, ...)
 {
 	va_list args;
@@ -85,6 +97,7 @@ void fake_violate(const char *fmt, ...)
 	vsnprintf(fake.violation, sizeof(fake.violation), fmt, args);
 	va_end(args);
 	fake.violations++;
+	tell();
 }
 
 unsigned fake_injected(const char *name)
@@ -157,6 +170,9 @@ enum finf_cu_result fake_enter(const char *name, unsigned needs)
 		if (is_sticky(code) && fake_current())
 			fake_current()->sticky = code;
 	}
+	/* Who is told of a fault may unmap what a copy was reading: nothing runs on. */
+	if (result && fake_current() && fake_current()->sticky && !fake_in_host_function)
+		context_drain(fake_current());
 	if (result)
 		pthread_mutex_unlock(&fake.lock);
 	return result;
@@ -202,6 +218,7 @@ static void start(void)
 	fake.delay_us = setting("FAKECUDA_DELAY_US", 200);
 	for (unsigned i = 0; i < MAX_DEVICES; i++)
 		fake.ctx[i].device = i;
+	memory_share(getenv("FAKECUDA_SHARED"));
 	read_failures();
 	fake.pid = getpid();
 }
@@ -335,6 +352,7 @@ enum finf_cu_result cuDeviceGetAttribute(int *ret, enum finf_cu_attribute which,
 		{FINF_CU_REGISTERED_HOST_POINTER, 1},
 		{FINF_CU_SHARED_PER_BLOCK_OPTIN, 65536},
 		{FINF_CU_VMM_SUPPORTED, 1},
+		{FINF_CU_POSIX_HANDLE_SUPPORTED, 1},
 	};
 	enum finf_cu_result result = enter_device(__func__, device);
 

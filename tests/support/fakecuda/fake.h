@@ -171,7 +171,6 @@ struct fake {
 	bool concurrent;
 	uint64_t random;
 	uint64_t delay_us;
-	size_t used_bytes[MAX_DEVICES];
 	struct finf_cu_ctx ctx[MAX_DEVICES];
 	struct memory *memory;
 	unsigned violations;
@@ -200,6 +199,9 @@ void *fake_alloc(size_t bytes); /* zeroed; ends the process when there is none *
 void *memory_pointer(uint64_t at);
 size_t memory_round_up(size_t bytes, size_t to);
 bool memory_take(unsigned device, size_t bytes); /* false when the device has less */
+void memory_give(unsigned device, size_t bytes);
+size_t memory_left(unsigned device);
+void memory_share(const char *path); /* with other processes; NULL: with nobody */
 struct memory *memory_add(enum memory_kind kind, uint64_t at, size_t bytes);
 void memory_remove(struct memory *gone);
 struct memory *memory_at(uint64_t at, enum memory_kind kind); /* the one that begins there */

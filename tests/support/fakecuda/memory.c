@@ -130,14 +130,6 @@ struct memory *memory_at(uint64_t at, enum memory_kind kind)
 	return m;
 }
 
-bool memory_take(unsigned device, size_t bytes)
-{
-	if (bytes > fake.memory_bytes - fake.used_bytes[device])
-		return false;
-	fake.used_bytes[device] += bytes;
-	return true;
-}
-
 size_t memory_round_up(size_t bytes, size_t to)
 {
 	return (bytes + to - 1) / to * to;
@@ -151,7 +143,7 @@ enum finf_cu_result cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total)
 
 	if (result)
 		return result;
-	*ret_free = fake.memory_bytes - fake.used_bytes[fake_current()->device];
+	*ret_free = memory_left(fake_current()->device);
 	*ret_total = fake.memory_bytes;
 	return fake_leave(FINF_CU_SUCCESS);
 }
@@ -161,7 +153,7 @@ static void memory_free(struct memory *m)
 	switch (m->kind) {
 	case DEVICE_MEMORY:
 	case MANAGED_MEMORY:
-		fake.used_bytes[m->ctx->device] -= m->bytes;
+		memory_give(m->ctx->device, m->bytes);
 		if (m->alias)
 			munmap(memory_pointer(m->alias), m->bytes);
 		bury(m->at, m->bytes);
@@ -176,7 +168,7 @@ static void memory_free(struct memory *m)
 	memory_remove(m);
 }
 
-/* Mappings do not belong to a context and stay. */
+/* Mappings do not belong to a context and stay. After a fault nothing could be freed. */
 void memory_destroy(struct finf_cu_ctx *ctx)
 {
 	struct memory *m = fake.memory;
@@ -185,8 +177,9 @@ void memory_destroy(struct finf_cu_ctx *ctx)
 		struct memory *next = m->next;
 
 		if (m->ctx == ctx && m->kind != MAPPED) {
-			fake_violate("context destroyed: %zu bytes at %#llx were left behind",
-				     m->bytes, (unsigned long long)m->at);
+			if (!ctx->sticky)
+				fake_violate("context destroyed: %zu bytes at %#llx were left behind",
+					     m->bytes, (unsigned long long)m->at);
 			memory_free(m);
 		}
 		m = next;
@@ -209,7 +202,7 @@ enum finf_cu_result cuMemAlloc_v2(unsigned long long *ret, size_t bytes)
 		return fake_leave(FINF_CU_ERROR_OUT_OF_MEMORY);
 	at = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (at == MAP_FAILED) {
-		fake.used_bytes[fake_current()->device] -= bytes;
+		memory_give(fake_current()->device, bytes);
 		return fake_leave(FINF_CU_ERROR_OUT_OF_MEMORY);
 	}
 	memset(at, POISON, bytes);
@@ -251,7 +244,7 @@ enum finf_cu_result cuMemAllocManaged(unsigned long long *ret, size_t bytes, uns
 	if (!memory_take(ctx->device, bytes))
 		return fake_leave(FINF_CU_ERROR_OUT_OF_MEMORY);
 	if (!map_twice(bytes, &at, &alias)) {
-		fake.used_bytes[ctx->device] -= bytes;
+		memory_give(ctx->device, bytes);
 		return fake_leave(FINF_CU_ERROR_OUT_OF_MEMORY);
 	}
 	memset(alias, POISON, bytes);

@@ -142,7 +142,7 @@ enum finf_cu_result cuMemCreate(unsigned long long *ret, size_t bytes,
 		if (p->fd >= 0)
 			close(p->fd);
 		free(p);
-		fake.used_bytes[kind->location.id] -= bytes;
+		memory_give((unsigned)kind->location.id, bytes);
 		return fake_leave(FINF_CU_ERROR_OUT_OF_MEMORY);
 	}
 	p->next = physicals;
@@ -161,7 +161,7 @@ static void physical_drop(struct physical *p)
 	while (*at != p)
 		at = &(*at)->next;
 	*at = p->next;
-	fake.used_bytes[p->device] -= p->bytes;
+	memory_give(p->device, p->bytes);
 	close(p->fd);
 	free(p);
 }

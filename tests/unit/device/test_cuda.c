@@ -19,7 +19,8 @@ START_TEST(reads_what_the_device_is)
 	ck_assert_uint_eq(info->total_bytes, (uint64_t)1 << 30);
 	ck_assert_uint_eq(info->driver_version, 11080);
 	ck_assert_uint_eq(info->compute_major * 10 + info->compute_minor, 75);
-	ck_assert(info->vmm && info->managed && info->concurrent_managed);
+	ck_assert(info->vmm && info->posix_handles && info->managed && info->concurrent_managed);
+	ck_assert_int_eq(info->device, 0);
 	ck_assert(info->registered_host_pointer && !info->integrated);
 	ck_assert_int_eq(finf_cuda_free_bytes(f.cuda, &now, &diag), 0);
 	ck_assert_uint_eq(now, info->total_bytes);
@@ -34,6 +35,36 @@ START_TEST(every_entry_point_is_resolved)
 
 #define FINF_CU(name, symbol, version, need, args) ck_assert_ptr_nonnull(f.api->name);
 #include "device/cuda/cu.def"
+	fakedriver_stop(&f);
+}
+END_TEST
+
+/* All that lay in the context is gone, and a reset that failed is made good by the next. */
+START_TEST(a_reset_gives_an_empty_context)
+{
+	struct fakedriver f = fakedriver_start();
+	struct finf_diag diag = {""};
+	unsigned long long at;
+	size_t now, total;
+
+	for (int i = 0; i < 3; i++) {
+		CU(f.api->cuMemAlloc(&at, 1 << 20));
+		f.inject("cuMemFree_v2", 1, 700); /* sticks */
+		FAILS(ILLEGAL_ADDRESS, f.api->cuMemFree(at));
+		FAILS(ILLEGAL_ADDRESS, f.api->cuMemFree(at));
+		finf_cuda_leave(f.cuda);
+		if (i) {
+			f.inject(i == 1 ? "cuDevicePrimaryCtxReset_v2" : "cuDevicePrimaryCtxRetain", 1,
+				 46);
+			ck_assert_int_eq(finf_cuda_reset(f.cuda, &diag), -ENODEV);
+			ck_assert_ptr_nonnull(strstr(diag.text, "cuDevicePrimaryCtx"));
+			ck_assert_int_lt(finf_cuda_enter(f.cuda, &diag), 0);
+		}
+		ck_assert_int_eq(finf_cuda_reset(f.cuda, &diag), 0);
+		ck_assert_int_eq(finf_cuda_enter(f.cuda, &diag), 0);
+		CU(f.api->cuMemGetInfo(&now, &total));
+		ck_assert_uint_eq(now, total);
+	}
 	fakedriver_stop(&f);
 }
 END_TEST
@@ -169,6 +200,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, reads_what_the_device_is);
 	tcase_add_test(tc, every_entry_point_is_resolved);
 	tcase_add_test(tc, leaves_the_callers_context_alone);
+	tcase_add_test(tc, a_reset_gives_an_empty_context);
 	tcase_add_loop_test(tc, refuses_with_the_reason, 0, FINF_ARRAY_LEN(refusals));
 	tcase_add_test(tc, no_device_of_that_number);
 	tcase_add_test(tc, many_threads_open_at_once);

@@ -22,12 +22,14 @@ static struct finf_device *open_device(const char *name)
 
 START_TEST(registered_tables_are_complete)
 {
-	for (uint32_t i = 0; i < FINF_ARRAY_LEN(names); i++) {
+	static const char *const all[] = {"host", "ref", "cuda"};
+
+	for (uint32_t i = 0; i < FINF_ARRAY_LEN(all); i++) {
 		ck_assert_ptr_nonnull(finf_device_at(i));
-		ck_assert_str_eq(finf_device_at(i)->name, names[i]);
+		ck_assert_str_eq(finf_device_at(i)->name, all[i]);
 		ck_assert_int_eq(finf_device_check(finf_device_at(i)), 0);
 	}
-	ck_assert_ptr_null(finf_device_at(FINF_ARRAY_LEN(names)));
+	ck_assert_ptr_null(finf_device_at(FINF_ARRAY_LEN(all)));
 }
 END_TEST
 

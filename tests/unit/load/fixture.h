@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "load/load.h"
+#include "tests/support/fakedriver.h"
 #include "tests/support/support.h"
 
 #define KIB (1ull << 10)
@@ -29,6 +30,12 @@ struct fixture {
 	uint64_t file_bytes;
 	struct finf_pool_memory pool;
 	struct finf_loader *loader;
+	/* Set before make_file() for a pool on fakecuda, and one of another size: */
+	const char *pool_mode;
+	uint64_t pool_bytes;
+	struct finf_device *dev;
+	struct fakedriver fake;
+	uint8_t *mirror; /* what was read back from the device */
 };
 
 /* What a done callback saw. */
@@ -49,12 +56,43 @@ static inline void on_done(void *ctx, struct finf_load *load, int result,
 	atomic_fetch_add(&o->calls, 1);
 }
 
+/* The calling thread has no context: whoever needs one brings it. */
+static inline void make_device_pool(struct fixture *f)
+{
+	struct finf_diag diag = {""};
+
+	f->fake = fakedriver_start();
+	finf_cuda_leave(f->fake.cuda);
+	ck_assert_msg(!finf_device_open("cuda", &f->dev, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_device_pool_new(f->dev, f->pool_bytes, f->pool_mode, &f->pool, &diag),
+		      "%s", diag.text);
+	f->mirror = malloc(f->pool_bytes);
+	ck_assert_ptr_nonnull(f->mirror);
+}
+
 static inline void make_pool(struct fixture *f)
 {
-	f->pool = (struct finf_pool_memory){.bytes = POOL_BYTES, .host_visible = true};
-	f->pool.base = mmap(NULL, POOL_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+	if (!f->pool_bytes)
+		f->pool_bytes = POOL_BYTES;
+	if (f->pool_mode) {
+		make_device_pool(f);
+		return;
+	}
+	f->pool = (struct finf_pool_memory){.bytes = f->pool_bytes, .host_visible = true};
+	f->pool.base = mmap(NULL, f->pool_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
 			    -1, 0);
 	ck_assert_ptr_ne(f->pool.base, MAP_FAILED);
+}
+
+static inline void place_segments(struct fixture *f)
+{
+	uint8_t *to = (uint8_t *)f->pool.base + 4 * KIB;
+
+	for (uint32_t i = 0; i < f->n; i++, to += 4 * KIB) {
+		f->segments[i].to = to;
+		to += f->segments[i].bytes;
+	}
+	ck_assert(to <= (uint8_t *)f->pool.base + f->pool_bytes);
 }
 
 /*
@@ -64,10 +102,8 @@ static inline void make_pool(struct fixture *f)
 static inline void make_file(struct fixture *f, const char *path, const uint64_t *bytes, uint32_t n)
 {
 	uint64_t at = 4 * KIB, seed = n; /* as behind a header */
-	uint8_t *to;
 
 	make_pool(f);
-	to = (uint8_t *)f->pool.base + 4 * KIB;
 	f->n = n;
 	for (uint32_t i = n; i-- > 0; at += bytes[i])
 		f->segments[i] = (struct finf_load_segment){.file_offset = at, .bytes = bytes[i]};
@@ -79,12 +115,9 @@ static inline void make_file(struct fixture *f, const char *path, const uint64_t
 
 		memcpy(f->content + i, &word, 8);
 	}
-	for (uint32_t i = 0; i < n; i++, to += 4 * KIB) {
-		f->segments[i].to = to;
+	for (uint32_t i = 0; i < n; i++)
 		f->segments[i].xxh3 = finf_hash64(f->content + f->segments[i].file_offset, bytes[i]);
-		to += bytes[i];
-	}
-	ck_assert(to <= (uint8_t *)f->pool.base + POOL_BYTES);
+	place_segments(f);
 	f->fd = open(path, O_CREAT | O_TRUNC | O_RDWR | O_CLOEXEC, 0644);
 	ck_assert_int_ge(f->fd, 0);
 	ck_assert_int_eq(finf_pwrite_full(f->fd, f->content, at, 0), 0);
@@ -95,7 +128,15 @@ static inline void drop_file(struct fixture *f)
 {
 	close(f->fd);
 	free(f->content);
-	munmap(f->pool.base, POOL_BYTES);
+	if (!f->dev) {
+		munmap(f->pool.base, f->pool_bytes);
+		return;
+	}
+	free(f->mirror);
+	finf_device_pool_free(f->dev, &f->pool);
+	finf_device_close(f->dev);
+	ck_assert_int_eq(finf_cuda_enter(f->fake.cuda, NULL), 0);
+	fakedriver_stop(&f->fake); /* nothing is left, nothing was violated */
 }
 
 static inline void forget_cached(const struct fixture *f)
@@ -112,43 +153,72 @@ static inline bool untouched(const uint8_t *from, const uint8_t *to)
 	return from >= to;
 }
 
+static inline uint64_t offset_of(const struct fixture *f, uint32_t segment)
+{
+	return (uint64_t)((uint8_t *)f->segments[segment].to - (uint8_t *)f->pool.base);
+}
+
+static inline uint64_t used_bytes(const struct fixture *f)
+{
+	return FINF_MIN(offset_of(f, f->n - 1) + f->segments[f->n - 1].bytes + 8 * KIB,
+			f->pool_bytes);
+}
+
 /* The first @published segments are in place; nothing lies where nothing belongs. */
 static inline void check_pool(const struct fixture *f, uint32_t published)
 {
-	const uint8_t *base = f->pool.base, *end = base;
+	const uint8_t *base = f->dev ? f->mirror : f->pool.base, *end = base;
 
+	if (f->dev)
+		ck_assert_int_eq(finf_device_read(f->dev, f->mirror, f->pool.base, used_bytes(f)),
+				 0);
 	for (uint32_t i = 0; i < f->n; i++) {
 		const struct finf_load_segment *s = &f->segments[i];
+		const uint8_t *at = base + offset_of(f, i);
 
-		ck_assert(untouched(end, s->to));
+		ck_assert(untouched(end, at));
 		if (i < published)
-			ck_assert(!memcmp(s->to, f->content + s->file_offset, s->bytes));
-		end = (uint8_t *)s->to + s->bytes;
+			ck_assert(!memcmp(at, f->content + s->file_offset, s->bytes));
+		end = at + s->bytes;
 	}
 	ck_assert(untouched(end, end + 4 * KIB));
 }
 
 static inline void wipe_pool(struct fixture *f)
 {
-	uint64_t bytes = (uint64_t)((uint8_t *)f->segments[f->n - 1].to - (uint8_t *)f->pool.base) +
-			 f->segments[f->n - 1].bytes + 8 * KIB;
+	memset(f->dev ? f->mirror : f->pool.base, CANARY, used_bytes(f));
+	if (f->dev)
+		ck_assert_int_eq(finf_device_write(f->dev, f->pool.base, f->mirror, used_bytes(f)),
+				 0);
+}
 
-	memset(f->pool.base, CANARY, FINF_MIN(bytes, POOL_BYTES));
+/* From any thread, and without assertions: is this segment in its place? */
+static inline bool segment_is_right(const struct fixture *f, uint32_t segment)
+{
+	const struct finf_load_segment *s = &f->segments[segment];
+	uint8_t *copy = f->dev ? malloc(s->bytes) : s->to;
+	bool ok = copy && (!f->dev || !finf_device_read(f->dev, copy, s->to, s->bytes)) &&
+		  !memcmp(copy, f->content + s->file_offset, s->bytes);
+
+	if (f->dev)
+		free(copy);
+	return ok;
 }
 
 static inline void make_loader(struct fixture *f, const struct finf_loader_opts *opts)
 {
 	struct finf_diag diag;
 
-	ck_assert_int_eq(finf_loader_new(NULL, &f->pool, opts, &f->loader, &diag), 0);
+	ck_assert_int_eq(finf_loader_new(f->dev, &f->pool, opts, &f->loader, &diag), 0);
 }
 
 static inline struct finf_load *start_load(struct fixture *f, struct outcome *o)
 {
 	struct finf_load *load;
 
-	ck_assert_int_eq(finf_load_start(f->loader, f->fd, "model", f->segments, f->n, on_done, o,
-					 &load), 0);
+	ck_assert_int_eq(
+		finf_load_start(f->loader, f->fd, "model", f->segments, f->n, 0, on_done, o, &load),
+		0);
 	return load;
 }
 

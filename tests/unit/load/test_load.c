@@ -12,16 +12,21 @@
 static const struct {
 	const char *name;
 	struct finf_loader_opts opts;
+	const char *pool_mode; /* NULL: a pool of the host, else one of a device */
 } ways[] = {
-	{"auto", {.mode = FINF_LOAD_AUTO}},
-	{"staging", {.mode = FINF_LOAD_STAGING}},
+	{"auto", {.mode = FINF_LOAD_AUTO}, NULL},
+	{"staging", {.mode = FINF_LOAD_STAGING}, NULL},
 	{"staging, tight", {.mode = FINF_LOAD_STAGING, .staging_bytes = MIB, .block_bytes = 52 * KIB,
-			    .depth = 3}},
-	{"staging, one block", {.mode = FINF_LOAD_STAGING, .block_bytes = MIB, .depth = 1}},
-	{"direct", {.mode = FINF_LOAD_DIRECT}},
-	{"direct, small blocks", {.mode = FINF_LOAD_DIRECT, .block_bytes = 4 * KIB, .depth = 32}},
-	{"pread", {.mode = FINF_LOAD_PREAD}},
-	{"pread, small blocks", {.mode = FINF_LOAD_PREAD, .block_bytes = 12 * KIB}},
+			    .depth = 3}, NULL},
+	{"staging, one block", {.mode = FINF_LOAD_STAGING, .block_bytes = MIB, .depth = 1}, NULL},
+	{"direct", {.mode = FINF_LOAD_DIRECT}, NULL},
+	{"direct, small blocks", {.mode = FINF_LOAD_DIRECT, .block_bytes = 4 * KIB, .depth = 32}, NULL},
+	{"pread", {.mode = FINF_LOAD_PREAD}, NULL},
+	{"pread, small blocks", {.mode = FINF_LOAD_PREAD, .block_bytes = 12 * KIB}, NULL},
+	{"device", {.mode = FINF_LOAD_AUTO}, "vmm"},
+	{"device, tight", {.mode = FINF_LOAD_STAGING, .staging_bytes = MIB, .block_bytes = 52 * KIB,
+			   .depth = 3}, "plain"},
+	{"device, pread", {.mode = FINF_LOAD_PREAD}, "managed"},
 };
 
 static const struct {
@@ -50,6 +55,8 @@ static void set_up(struct fixture *f, int file, int way)
 {
 	struct finf_loader_opts opts = way_opts(way);
 
+	f->pool_mode = ways[way].pool_mode;
+	f->pool_bytes = file == LARGE || !f->pool_mode ? POOL_BYTES : 12 * MIB;
 	make_file(f, scratch_path("file"), files[file].bytes, files[file].n);
 	make_loader(f, &opts);
 }
@@ -235,10 +242,10 @@ START_TEST(refuses_segments_that_do_not_fit)
 		struct finf_load_segment s = rows[i]; /* its address is an offset in the pool */
 
 		s.to = (void *)((uintptr_t)f.pool.base + (uintptr_t)s.to);
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, NULL, NULL, &load),
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, 0, NULL, NULL, &load),
 				 -EINVAL);
 	}
-	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, NULL, NULL, &load),
+	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, 0, NULL, NULL, &load),
 			 -EBADF);
 	ck_assert_ptr_null(load);
 	ck_assert_int_eq(open_descriptors(), before);
@@ -253,7 +260,8 @@ START_TEST(a_load_of_nothing_is_done)
 	struct fixture f = {0};
 
 	set_up(&f, 0, _i);
-	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, on_done, &o, &load), 0);
+	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, 0, on_done, &o, &load),
+			 0);
 	ck_assert_int_eq(finf_load_wait(load, 5, 0), 0);
 	finf_loader_free(f.loader);
 	finf_load_unref(load);
@@ -287,6 +295,8 @@ static void set_up_gate(struct fixture *f, struct gate *gate, int way, uint32_t 
 {
 	struct finf_loader_opts opts = way_opts(way);
 
+	f->pool_mode = ways[way].pool_mode;
+	f->pool_bytes = f->pool_mode ? 12 * MIB : POOL_BYTES;
 	make_file(f, scratch_path("file"), files[MANY].bytes, files[MANY].n);
 	gate->from = f->segments[segment].file_offset;
 	gate->below = gate->from + f->segments[segment].bytes;
@@ -449,14 +459,62 @@ START_TEST(runs_loads_in_order)
 	set_up(&f, 2, 0);
 	for (unsigned i = 0; i < 32; i++) {
 		tickets[i] = (struct ticket){&order, i};
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
-						 on_done_in_order, &tickets[i], &loads[i]), 0);
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n, 0,
+						 on_done_in_order, &tickets[i], &loads[i]),
+				 0);
 	}
 	for (unsigned i = 32; i-- > 0;)
 		ck_assert_int_eq(finf_load_wait(loads[i], f.n, 0), 0);
 	finf_loader_free(f.loader);
 	for (unsigned i = 0; i < 32; i++) {
 		ck_assert_uint_eq(order.at[i], i);
+		finf_load_unref(loads[i]);
+	}
+	drop_file(&f);
+}
+END_TEST
+
+/* The loader's thread stands before its first read until all loads are queued. */
+static void wait_for_go(void *ctx, uint64_t file_offset)
+{
+	const atomic_bool *go = ctx;
+
+	(void)file_offset;
+	while (!atomic_load(go))
+		sched_yield();
+}
+
+/* What is not urgent comes behind the loads that wait, but behind no more than so many. */
+START_TEST(rest_comes_later)
+{
+	enum { OTHERS = FINF_LOAD_OVERTAKE + 2 };
+	atomic_bool go = false;
+	struct finf_loader_opts opts = {.size = sizeof(opts), .slow = wait_for_go, .slow_ctx = &go};
+	struct order order = {0};
+	struct ticket tickets[OTHERS + 1];
+	struct finf_load *loads[OTHERS + 1];
+	struct fixture f = {0};
+
+	set_up(&f, 3, 0);
+	finf_loader_free(f.loader);
+	make_loader(&f, &opts);
+	wipe_pool(&f);
+	for (unsigned i = 0; i <= OTHERS; i++) {
+		tickets[i] = (struct ticket){&order, i};
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
+						 i ? 0 : 1, on_done_in_order, &tickets[i],
+						 &loads[i]),
+				 0);
+	}
+	atomic_store(&go, true);
+	for (unsigned i = 0; i <= OTHERS; i++)
+		ck_assert_int_eq(finf_load_wait(loads[i], f.n, 0), 0);
+	check_pool(&f, f.n);
+	finf_loader_free(f.loader);
+	for (unsigned i = 0; i <= OTHERS; i++) {
+		unsigned want = i < FINF_LOAD_OVERTAKE ? i + 1 : i == FINF_LOAD_OVERTAKE ? 0 : i;
+
+		ck_assert_uint_eq(order.at[i], want);
 		finf_load_unref(loads[i]);
 	}
 	drop_file(&f);
@@ -474,13 +532,9 @@ static void *follow(void *ctx)
 {
 	struct waiter *w = ctx;
 
-	for (uint32_t i = 0; i < w->f->n; i++) {
-		const struct finf_load_segment *s = &w->f->segments[i];
-
-		if (finf_load_wait(w->load, i + 1, 0) ||
-		    memcmp(s->to, w->f->content + s->file_offset, s->bytes))
+	for (uint32_t i = 0; i < w->f->n; i++)
+		if (finf_load_wait(w->load, i + 1, 0) || !segment_is_right(w->f, i))
 			atomic_store(&w->wrong, true);
-	}
 	return NULL;
 }
 
@@ -549,7 +603,7 @@ START_TEST(a_thousand_loads_leave_nothing)
 	size_t heap = 0;
 	int descriptors = 0;
 
-	set_up(&f, 0, _i); /* auto, one block, pread */
+	set_up(&f, 0, _i); /* auto, one block, pread, device */
 	for (unsigned i = 0; i < 1000; i++) {
 		if (i % 20 == 0)
 			forget_cached(&f);
@@ -596,6 +650,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, frees_a_busy_loader, 0, n_ways);
 	tc = add_case(suite, "queue");
 	tcase_add_test(tc, runs_loads_in_order);
+	tcase_add_test(tc, rest_comes_later);
 	tcase_add_loop_test(tc, several_threads_follow_a_load, 0, n_ways);
 	tc = add_case(suite, "leaks");
 	tcase_add_test(tc, registers_memory_and_lets_it_go);
