@@ -62,6 +62,8 @@ START_TEST(status_shows_device_and_pool)
 	char want[64];
 
 	use_fake("268435456");
+	/* A device that was opened twice would compile its kernels twice. */
+	ck_assert_int_eq(setenv("FAKECUDA_FAIL", "cuModuleLoadDataEx:2:222", 1), 0);
 	fid_start(&fid, "fid", "25%", extra); /* of the device's memory, not of the host's */
 	status = fictl_ok(&fid, "--json", "status", NULL);
 	ck_assert_int_eq(json_at(status, "pool.bytes"), 64 << 20);
