@@ -29,7 +29,7 @@ static int open_device(struct fid_core *core, const struct fid_core_opts *opts,
 	int err;
 
 	core->threads = opts->threads ? opts->threads : (uint32_t)FINF_MAX(cores, 1L);
-	err = finf_device_open(opts->device ? opts->device : "host", &core->dev, diag);
+	err = core->dev ? 0 : finf_device_open(opts->device ? opts->device : "host", &core->dev, diag);
 	if (!err)
 		err = finf_device_pool_new(core->dev, opts->pool_bytes, opts->pool_mode, &core->pool,
 					   diag);
@@ -76,8 +76,11 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	struct fid_core *core = calloc(1, sizeof(*core));
 	int err;
 
-	if (!core)
+	if (!core) {
+		finf_device_close(opts->opened);
 		return -ENOMEM;
+	}
+	core->dev = opts->opened;
 	finf_set_log(log_line, NULL);
 	core->loop = loop;
 	core->record_fd = -1;

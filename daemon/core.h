@@ -23,6 +23,7 @@ struct fid_core;
 struct fid_core_opts {
 	const char *root;   /* catalogue folder */
 	const char *device; /* "host", "cuda", "cuda:1" */
+	struct finf_device *opened; /* that device, taken whatever the outcome; NULL = not opened yet */
 	uint64_t pool_bytes;
 	uint64_t prefetch_bytes; /* loaded ahead and unused, at most; 0 = no prefetch */
 	const char *pool_mode; /* NULL = the device's choice */

@@ -413,20 +413,25 @@ static int catch_signals(struct fid *fid)
 
 /*
  * A share of the pool's device, where that counts its own memory: asked late, since
- * a driver does not survive a fork. What is wrong with the device the core will say.
+ * a driver does not survive a fork. The core goes on with the device as it was opened;
+ * what is wrong with one that could not be the core will say.
  */
 static int size_pool(const struct settings *set, struct fid_core_opts *opts)
 {
 	struct finf_device *dev;
 	uint64_t bytes;
-	int err;
+	int err = 0;
 
 	if (!set->device[0] || (set->pool[0] && !strchr(set->pool, '%')) ||
 	    finf_device_open(set->device, &dev, NULL))
 		return 0;
-	err = finf_device_free_bytes(dev, &bytes);
-	finf_device_close(dev);
-	return err ? 0 : core_opts(set, bytes, opts);
+	if (!finf_device_free_bytes(dev, &bytes))
+		err = core_opts(set, bytes, opts);
+	if (err)
+		finf_device_close(dev);
+	else
+		opts->opened = dev;
+	return err;
 }
 
 /* ---- main --------------------------------------------------------------------------------- */
@@ -437,11 +442,11 @@ static int serve(struct fid *fid, struct fid_core_opts *opts, const struct fid_h
 	int err = fid_loop_new(&fid->loop);
 
 	if (!err)
-		err = size_pool(&fid->set, opts);
-	if (!err)
 		err = catch_signals(fid);
 	if (!err)
 		err = fid_metrics_new(FID_MODELS_MAX, &fid->metrics);
+	if (!err)
+		err = size_pool(&fid->set, opts);
 	opts->metrics = fid->metrics;
 	if (!err)
 		err = fid_core_new(opts, fid->loop, &fid->core, &diag);

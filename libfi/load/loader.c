@@ -156,7 +156,7 @@ static void loader_drop(struct finf_loader *loader)
 {
 	pthread_cond_destroy(&loader->wake);
 	pthread_mutex_destroy(&loader->lock);
-	XXH3_freeState(loader->hash);
+	finf_load_hash_free(loader->hash);
 	free(loader);
 }
 
@@ -179,7 +179,7 @@ int finf_loader_new(struct finf_device *dev, const struct finf_pool_memory *pool
 	loader->rest_tail = &loader->rest;
 	loader->copy = finf_load_copy_pick();
 	fill_opts(loader, opts);
-	loader->hash = XXH3_createState();
+	loader->hash = finf_load_hash_new();
 	err = loader->hash ? start_thread(loader) : -ENOMEM;
 	if (err) {
 		finf_diag_set(diag, err, "loader: %s", loader->why[0] ? loader->why : strerror(-err));

@@ -3,7 +3,7 @@
  * load: what its files share. loader.c owns the thread and the queue, load.c
  * what others see of one load, stream.c runs one load: read.c through preadv2,
  * ring.c through io_uring, by way of staging.c, and upload.c where the pool is
- * a device's own.
+ * a device's own; hash.c and copy.c are what every byte goes through.
  */
 #ifndef FINF_LOAD_PRIV_H
 #define FINF_LOAD_PRIV_H
@@ -11,7 +11,6 @@
 #include <liburing.h>
 #include <pthread.h>
 #include <stdatomic.h>
-#include <xxhash.h>
 
 #include "load/load.h"
 
@@ -43,6 +42,8 @@ struct finf_load {
 	struct finf_load_segment segments[];
 };
 
+struct load_hash;
+
 struct load_ring {
 	struct io_uring uring;
 	bool on, deferred;     /* there is a ring; with DEFER_TASKRUN */
@@ -72,7 +73,7 @@ struct finf_loader {
 	struct load_staging staging;
 	struct load_block *window; /* owned; n_window entries, of blocks in flight or not yet in turn */
 	uint32_t n_window;
-	XXH3_state_t *hash; /* owned */
+	struct load_hash *hash; /* owned */
 	load_copy_fn copy;
 
 	pthread_t thread;
@@ -157,6 +158,15 @@ uint8_t *finf_staging_slot(const struct finf_loader *loader, uint64_t i);
 int finf_upload_send(struct load_stream *st, void *to, const uint8_t *data, uint32_t bytes);
 int finf_upload_land(struct load_stream *st, bool wait_for_one);
 int finf_upload_finish(struct load_stream *st);
+
+/* hash.c: XXH3 of one segment at a time. */
+struct load_hash *finf_load_hash_new(void); /* NULL: no memory */
+void finf_load_hash_free(struct load_hash *hash); /* NULL is fine */
+void finf_load_hash_reset(struct load_hash *hash);
+void finf_load_hash_update(struct load_hash *hash, const void *data, size_t bytes);
+uint64_t finf_load_hash_digest(const struct load_hash *hash);
+/* hash_avx2.c; @state is hash.c's */
+void finf_load_hash_avx2(void *state, const void *data, size_t bytes);
 
 /* copy.c */
 load_copy_fn finf_load_copy_pick(void);

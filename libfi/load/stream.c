@@ -71,7 +71,7 @@ static int end_segment(struct load_stream *st)
 	struct finf_load *load = st->load;
 	const struct finf_load_segment *segment = &load->segments[st->segment];
 
-	if (!st->loader->opts.no_checksum && XXH3_64bits_digest(st->loader->hash) != segment->xxh3)
+	if (!st->loader->opts.no_checksum && finf_load_hash_digest(st->loader->hash) != segment->xxh3)
 		return finf_diag_set(&load->diag, -EBADMSG,
 				     "%s: checksum of segment %u of %u differs (file bytes %llu to %llu)",
 				     load->name, st->segment, load->n_segments,
@@ -99,8 +99,8 @@ int finf_stream_retire(struct load_stream *st, const uint8_t *data, uint32_t byt
 
 	if (!st->loader->opts.no_checksum) {
 		if (!st->at)
-			XXH3_64bits_reset(st->loader->hash);
-		XXH3_64bits_update(st->loader->hash, data, bytes);
+			finf_load_hash_reset(st->loader->hash);
+		finf_load_hash_update(st->loader->hash, data, bytes);
 	}
 	if (!st->loader->visible)
 		err = finf_upload_send(st, to, data, bytes);

@@ -1,10 +1,11 @@
 #!/bin/sh
-# run.sh [--out DIR] [--quick] [--libcuda PATH] - what a real GPU says to the
+# run.sh [--out DIR] [--quick] [--networks LIST] [--libcuda PATH] - what a real GPU says to the
 # CUDA device: one command on a machine with a driver, from the folder made by
 # `make gpu-bundle`. Writes DIR/report.md and DIR/report.json (default
 # ./gpu-report). Each step is bounded, all of them to 7 minutes; a failed one does
 # not stop the next. Exit status: 0, 1 when what must be right was not, 77 without
-# a GPU. --quick takes one small network; --libcuda names another driver.
+# a GPU. --quick takes one small network; --networks names those of `fictl zoo` to
+# take, for all steps; --libcuda names another driver.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
 
@@ -30,27 +31,47 @@ free_bytes() { "$here/fictl" status --json | tr -d '\n' | sed -n 's/.*"device_fr
 part_cycle() {
 	before=$(free_bytes)
 	i=0
-	while [ $i -lt "$2" ]; do
-		"$here/fictl" load "$1" >"$WORK/said" && "$here/fictl" unload "$1" >"$WORK/said" || return 1
+	while [ $i -lt "$3" ]; do
+		"$here/fictl" load "$2" >"$WORK/said" && "$here/fictl" unload "$2" >"$WORK/said" || return 1
 		i=$((i + 1))
 	done
 	after=$(free_bytes)
-	echo "device free before $before, after $after bytes, $2 cycles"
+	more memory "{\"pool_mode\": \"$1\", \"cycles\": $3, \"free_before\": ${before:-null}, \"free_after\": ${after:-null}}"
+	echo "device free before $before, after $after bytes, $3 cycles"
 	[ -n "$before" ] && [ "$before" = "$after" ]
 }
-# The rate of a load from the drive, and of one that the page cache may answer.
+# One more element of a list of the report.
+more() { printf '%s%s' "$([ ! -s "$WORK/$1" ] || echo ', ')" "$2" >>"$WORK/$1"; }
+# One network on both devices, and the time of its run; each leaves its figure for the report.
+part_compare() {
+	"$here/fictl" run "$2" --device cuda --against host --json >"$WORK/said" || return 1
+	sed -n 's/.*"relative_l2": \([0-9.e+-]*\).*/\1/p' "$WORK/said" >"$WORK/$1.l2"
+	echo "relative L2 $(cat "$WORK/$1.l2")"
+}
+part_time() {
+	"$here/fictl" run "$2" --device cuda --repeat "$3" --json >"$WORK/said" || return 1
+	awk -F': ' '/"median_ns"/ {printf "%.3f", $2 / 1e6}' "$WORK/said" >"$WORK/$1.ms"
+	echo "median of $3: $(cat "$WORK/$1.ms") ms"
+}
+figure() { cat "$WORK/$1" 2>/dev/null || echo null; }
+# Swap-ins beside a copy and reads of the same bytes, alternating.
 part_swap() {
-	rates=""
-	for kind in cold warm; do
-		if [ $kind = cold ]; then
-			sync
-			kind=$({ echo 1 >/proc/sys/vm/drop_caches; } 2>/dev/null && echo cold || echo "not dropped")
-		fi
-		"$here/fictl" load "$1" >"$WORK/said" || return 1
-		rates="$rates $kind $("$here/fictl" models | sed -n "s/^$1:.* \([0-9.]* GB\/s\)\$/\1/p"),"
-		"$here/fictl" unload "$1" >"$WORK/said" || return 1
-	done
-	echo "${rates# } to be read beside the copies and reads of the probe"
+	"$here/fictl" bench swap --json --device cuda --pool-mode "$1" --model "$2" --fio 1024x8 \
+		--repeat "$3" >"$WORK/rows" || return 1
+	more swaps "$(cat "$WORK/rows")"
+	awk -F'": ' '
+		{ key = $1; sub(/^ *"/, "", key); sub(/,$/, "", $2); gsub(/"/, "", $2); row[key] = $2 }
+		/^ }/ && "skipped" in row { printf "%s: skipped, %s\n", row["what"], row["skipped"] }
+		/^ }/ && "value" in row {
+			printf "%s: %.2f GB/s, %.2f of %s (%.2f GB/s)\n", row["what"], row["value"],
+				row["ratio"], row["baseline"], row["baseline_value"]
+			if (!(substr(row["what"], 1, 4) in seen))
+				best = best sprintf("%s%.4s %.2f GB/s, %.2f of %s", best ? "; " : "", row["what"],
+					row["value"], row["ratio"], row["baseline"])
+			seen[substr(row["what"], 1, 4)]
+		}
+		/^ }/ { delete row }
+		END { print best }' "$WORK/rows"
 }
 if [ "${1-}" = part ]; then
 	part=$2
@@ -61,16 +82,17 @@ fi
 
 # ---- options ------------------------------------------------------------------------
 
-out=gpu-report quick="" cycles=100 repeat=50 POOL=25%
+out=gpu-report quick="" zoo="" cycles=100 repeat=50 repeat_swap=9 POOL=25%
 while [ $# -gt 0 ]; do
 	case "$1" in
 	--out) out=$2; shift ;;
-	--quick) quick=yes cycles=5 repeat=3 POOL=64M ;;
+	--quick) quick=yes cycles=5 repeat=3 repeat_swap=2 POOL=64M ;;
+	--networks) zoo=$2; shift ;;
 	--libcuda)
 		FUSEDINF_LIBCUDA=$2 LD_LIBRARY_PATH=$(dirname "$2")
 		export FUSEDINF_LIBCUDA LD_LIBRARY_PATH
 		shift ;;
-	*) echo "usage: run.sh [--out DIR] [--quick] [--libcuda PATH]" >&2; exit 2 ;;
+	*) echo "usage: run.sh [--out DIR] [--quick] [--networks LIST] [--libcuda PATH]" >&2; exit 2 ;;
 	esac
 	shift
 done
@@ -93,7 +115,7 @@ fi
 # ---- steps ------------------------------------------------------------------------------
 
 bad=0 deadline=$(($(date +%s) + 420))
-: >"$WORK/table"; : >"$WORK/json"; : >"$WORK/details"
+for file in table json details networks swaps memory; do : >"$WORK/$file"; done
 
 # step must|may NAME SECONDS COMMAND... - the last line it prints is its result.
 step() {
@@ -117,30 +139,41 @@ step() {
 	return $rc
 }
 
-networks=digits
-[ -n "$quick" ] || networks="digits $("$here/fictl" zoo | tr '\n' ' ')"
+[ -n "$zoo" ] || zoo=$("$here/fictl" zoo | tr '\n' ' ')
+# A few networks show a mode of the pool; small, middling and large files show the loader.
+some="" swapped=""
+for network in $zoo; do
+	case $network in squeezenet1_1 | resnet18 | cifar_resnet18) some="$some $network" ;; esac
+	case $network in squeezenet1_1 | resnet50 | vgg16) swapped="$swapped $network" ;; esac
+done
+[ -z "$quick" ] || zoo="" some="" swapped=squeezenet1_1
 step may doctor 30 grep '^CUDA' "$WORK/doctor"
 [ -n "$quick" ] || step may probe 120 "$here/probe" "$WORK"
 cp "$here/digits.onnx" "$WORK/digits.onnx"
-for network in $networks; do
+for network in digits $zoo; do
 	file=$WORK/$network.onnx
 	[ -f "$file" ] || step must "$network: write" 30 "$here/fictl" zoo "$network" -o "$file"
-	step must "$network: cuda against host" 60 "$here/fictl" run "$file" --device cuda --against host
-	step may "$network: time of a run" 60 "$here/fictl" run "$file" --device cuda --repeat "$repeat"
+	step must "$network: cuda against host" 60 "$0" part compare "$network" "$file"
+	step may "$network: time of a run" 60 "$0" part time "$network" "$file" "$repeat"
+	more networks "{\"name\": \"$network\", \"relative_l2\": $(figure "$network.l2"), \"run_ms\": $(figure "$network.ms")}"
 done
+all="digits $zoo"
 for mode in vmm plain managed; do
 	must=must
 	[ $mode != managed ] || must=may # not every card has it
 	rm -rf "$WORK/models" "$WORK/fid"
 	step $must "$mode: start" 60 "$0" part start $mode || continue
-	for network in $networks; do
+	for network in $all; do
 		step $must "$mode: import $network" 60 "$here/fictl" import "$WORK/$network.onnx"
 		step $must "$mode: infer $network" 60 "$here/fictl" infer "$network" --repeat 3
 		step $must "$mode: unload $network" 30 "$here/fictl" unload "$network"
-		step may "$mode: swap in $network" 60 "$0" part swap "$network"
 	done
-	step $must "$mode: memory comes back" 60 "$0" part cycle digits $cycles
+	step $must "$mode: memory comes back" 60 "$0" part cycle $mode digits $cycles
 	step $must "$mode: stop" 60 "$0" part stop
+	for network in $swapped; do
+		step may "$mode: swap in $network" 40 "$0" part swap $mode "$network" "$repeat_swap"
+	done
+	all="digits $some"
 done
 
 # ---- report ---------------------------------------------------------------------------------
@@ -151,7 +184,10 @@ verdict=$([ $bad -eq 0 ] && echo "all that must be right is right" || echo "some
 	printf '| step | | result | s | says |\n|---|---|---|---|---|\n'
 	cat "$WORK/table" "$WORK/details"
 } >"$out/report.md"
-printf '{"machine": "%s", "right": %s, "steps": [%s]}\n' "$(uname -srm)" \
-	"$([ $bad -eq 0 ] && echo true || echo false)" "$(cat "$WORK/json")" >"$out/report.json"
+cuda=$(grep '^CUDA' "$WORK/doctor")
+printf '{"machine": "%s", "device": "%s", "driver": "%s", "right": %s, "networks": [%s], "memory": [%s], "swaps": [%s], "steps": [%s]}\n' \
+	"$(uname -srm)" "$(echo "$cuda" | sed 's/.*device=\(.*\) driver=.*/\1/' | tr -d '"\\')" \
+	"$(echo "$cuda" | sed 's/.* driver=\([^ ]*\).*/\1/')" "$([ $bad -eq 0 ] && echo true || echo false)" \
+	"$(cat "$WORK/networks")" "$(cat "$WORK/memory")" "$(cat "$WORK/swaps")" "$(cat "$WORK/json")" >"$out/report.json"
 echo "$verdict: $out/report.md"
 exit $bad

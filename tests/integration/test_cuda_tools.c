@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The CUDA device as an operator meets it: doctor, run, the options of fid, status. */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -62,6 +63,8 @@ START_TEST(status_shows_device_and_pool)
 	char want[64];
 
 	use_fake("268435456");
+	/* A device that was opened twice would compile its kernels twice. */
+	ck_assert_int_eq(setenv("FAKECUDA_FAIL", "cuModuleLoadDataEx:2:222", 1), 0);
 	fid_start(&fid, "fid", "25%", extra); /* of the device's memory, not of the host's */
 	status = fictl_ok(&fid, "--json", "status", NULL);
 	ck_assert_int_eq(json_at(status, "pool.bytes"), 64 << 20);
@@ -110,6 +113,39 @@ START_TEST(fid_says_why_it_does_not_start)
 }
 END_TEST
 
+/* What the machine cannot do is a row all the same, with the reason. */
+START_TEST(bench_swap_compares_with_a_pinned_copy)
+{
+	const char *baseline;
+	json_t *rows, *row;
+	unsigned copies = 0;
+	size_t i;
+
+	use_fake("268435456");
+	rows = json_loads(fictl_ok(NULL, "--json", "bench", "swap", "--model", "squeezenet1_1",
+				   "--device", "cuda", "--pool-mode", "plain", "--fio", "1024x8",
+				   "--repeat", "1", NULL),
+			  0, NULL);
+	ck_assert_uint_ge(json_array_size(rows), 4);
+	json_array_foreach(rows, i, row) {
+		ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(row, "what")),
+					     "swap-in of squeezenet1_1 on cuda (plain), 4.9 MB"));
+		baseline = json_string_value(json_object_get(row, "baseline"));
+		if (!baseline) {
+			ck_assert_ptr_nonnull(json_object_get(row, "skipped"));
+			continue;
+		}
+		copies += strstr(baseline, "pinned copy") != NULL;
+		ck_assert_double_gt(json_real_value(json_object_get(row, "value")), 0);
+		ck_assert_double_gt(json_real_value(json_object_get(row, "baseline_value")), 0);
+	}
+	ck_assert_uint_ge(copies, 1);
+	json_decref(rows);
+	fictl_fails(NULL, 2, "KIBxDEPTH", "bench", "swap", "--fio", "1024", NULL);
+	fictl_fails(NULL, 77, "no device of that number", "bench", "swap", "--device", "cuda:1", NULL);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("cuda tools");
@@ -118,6 +154,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, doctor_tries_the_pool_modes);
 	tcase_add_test(tc, run_takes_a_device);
+	tcase_add_test(tc, bench_swap_compares_with_a_pinned_copy);
 	tcase_add_loop_test(tc, status_shows_device_and_pool, 0, 3);
 	tcase_add_loop_test(tc, fid_says_why_it_does_not_start, 0, 6);
 	suite_add_tcase(suite, tc);

@@ -218,10 +218,14 @@ const struct command commands_bench[] = {
 	 "bench http [--count N]     the same over HTTP, with one connection and with eight\n"
 	 "bench probe [--count N]    from a connection in the kernel to its model's swap-in\n"
 	 "                           submitted, and what the USDT site costs; takes root\n"
-	 "bench swap [--model NAME] [--repeat N] [--mode auto|staging|direct|pread] [--huge]\n"
+	 "bench swap [--model NAME] [--device host|cuda] [--pool-mode MODE] [--repeat N]\n"
+	 "           [--mode auto|staging|direct|pread] [--fio KIBxDEPTH] [--huge]\n"
 	 "           [--memlock BYTES]\n"
-	 "                           cold swap-in of a zoo network (vgg16) against fio reading\n"
-	 "                           the same file directly; --huge: also with its huge-page buffers\n"
+	 "                           swap-in of a zoo network (vgg16): cold against fio reading the\n"
+	 "                           same file directly (its best block and depth, or those of\n"
+	 "                           --fio; --huge: also with its huge-page buffers), and below\n"
+	 "                           64 MiB a one-shot io_uring reader; warm against preadv2; on\n"
+	 "                           a GPU against a pinned copy as well\n"
 	 "\n"
 	 "Ratios above 1 mean that ours is better; rows without a baseline compare with the goal.\n",
 	 cmd_bench},
