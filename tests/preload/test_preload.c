@@ -548,10 +548,12 @@ START_TEST(test_two_programs_take_turns)
 	for (int turn = 0; turn < 3; turn++) {
 		tell(&a, "sum %" PRIx64 " %" PRIu64, at_a, 40 * MIB);
 		wait_app(&a, "state", "\"resuming\"");
+		ck_assert(app_is(&a, "waits_for_memory", "true"));
 		ck_assert(!readable(&a, 0));
 		app_pause(&b);
 		line = hear(&a);
 		ck_assert_uint_eq(strtoull(line + 2, NULL, 16), sum_a);
+		wait_app(&a, "waits_for_memory", "false");
 		tell(&b, "sum %" PRIx64 " %" PRIu64, at_b, 40 * MIB);
 		wait_app(&b, "state", "\"resuming\"");
 		app_pause(&a);
