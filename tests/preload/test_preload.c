@@ -524,6 +524,34 @@ START_TEST(test_capture_is_waited_for)
 }
 END_TEST
 
+/* A driver that lets such a stream go ends its capture; one that does not has the program end it. */
+START_TEST(test_stream_destroyed_while_capturing)
+{
+	static const char *const lets_go[] = {"0", "1"};
+	struct app app;
+	uint64_t at, sum;
+
+	setenv("FAKECUDA_LETS_GO", lets_go[_i], 1);
+	app = app_dlsym();
+	unsetenv("FAKECUDA_LETS_GO");
+	at = app_alloc(&app, 2 * MIB);
+	app_store(&app, at, 2 * MIB, 11);
+	sum = app_sum(&app, at, 2 * MIB);
+	ck_assert_str_eq(ASK(&app, "capture %" PRIx64 " %" PRIu64 " 12", at, 2 * MIB / 8), "0");
+	ck_assert_str_eq(ASK(&app, "renew"), _i ? "0" : "900");
+	if (!_i)
+		ck_assert_str_eq(ASK(&app, "captured"), "901");
+	app_pause(&app);
+	ck_assert(app_is(&app, "state", "\"paused\""));
+	ck_assert_uint_eq(app_sum(&app, at, 2 * MIB), sum);
+	ck_assert_str_eq(ASK(&app, "capture %" PRIx64 " %" PRIu64 " 12", at, 2 * MIB / 8), "0");
+	ck_assert_str_eq(ASK(&app, "captured"), "0");
+	app_pause(&app);
+	ck_assert_uint_eq(app_sum(&app, at, 2 * MIB), sum);
+	app_end(&app);
+}
+END_TEST
+
 /* ---- memory ------------------------------------------------------------------------------------ */
 
 START_TEST(test_two_programs_take_turns)
@@ -770,6 +798,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(under, test_pause_in_a_storm, 0, 2);
 	tcase_add_test(under, test_fork_leaves_the_session);
 	tcase_add_test(under, test_capture_is_waited_for);
+	tcase_add_loop_test(under, test_stream_destroyed_while_capturing, 0, 2);
 	tcase_add_test(under, test_two_programs_take_turns);
 	tcase_add_test(under, test_quota);
 	tcase_add_test(under, test_memory_that_stays);
