@@ -76,6 +76,7 @@ $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
+CFLAGS_tests_preload_test_preload := -DFI_CUDA_INCLUDE='"$(CUDA_INCLUDE)"'
 PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
 $(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
 		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl

@@ -291,6 +291,26 @@ START_TEST(test_needs_only_libc)
 }
 END_TEST
 
+START_TEST(test_calls_have_the_vendors_arguments)
+{
+	char file[700], ours[700];
+	const char *argv[] = {"/usr/bin/c++", "-std=c++17", "-fsyntax-only", "-I", ours, "-isystem",
+			      FI_CUDA_INCLUDE, file, NULL};
+	struct test_output output;
+
+	if (!FI_CUDA_INCLUDE[0] || access(argv[0], X_OK)) {
+		skip_test("cuda.h", FI_CUDA_INCLUDE[0] ? "no C++ compiler" : "no CUDA toolkit: the "
+				    "preload library's calls were not compared with its header");
+		return;
+	}
+	snprintf(ours, sizeof(ours), "%s/libfi", source_dir());
+	snprintf(file, sizeof(file), "%s/tests/preload/calls_abi.cc", source_dir());
+	run_program(&output, argv);
+	ck_assert_msg(!output.status, "%s", output.err);
+	test_output_free(&output);
+}
+END_TEST
+
 /* What is found where; "99000" is a driver of the future that gave the name a new meaning. */
 static const struct {
 	const char *version, *flags, *name, *owner;
@@ -786,6 +806,7 @@ Suite *test_suite(void)
 
 	tcase_add_checked_fixture(plain, set_environment, NULL);
 	tcase_add_test(plain, test_needs_only_libc);
+	tcase_add_test(plain, test_calls_have_the_vendors_arguments);
 	tcase_add_test(plain, test_lookups_are_exact);
 	tcase_add_test(plain, test_switched_off);
 	tcase_add_test(plain, test_other_programs_see_nothing);
