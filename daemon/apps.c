@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* daemon/apps: the table of programs under the preload library. */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -25,10 +27,13 @@ struct fid_app {
 	bool (*send)(void *ctx, uint64_t id, const struct finf_wire_app_command *command);
 	void *ctx;
 	struct waiter *waiters;
+	bool watched;	     /* has ports */
+	uint64_t stopped_ns; /* when it was first not running: what arrived before found it so */
 };
 
 struct fid_apps {
 	struct fid_app *first;
+	struct fid_observe *observe; /* borrowed; NULL after the end of watching */
 	uint64_t last_id;
 	sd_event_source *timer;
 };
@@ -131,6 +136,135 @@ void fid_app_order(struct fid_apps *apps, pid_t pid, enum finf_wire_app_order or
 	sd_event_source_set_enabled(apps->timer, SD_EVENT_ONESHOT);
 }
 
+/* ---- ports ------------------------------------------------------------------------------ */
+
+/* In clock ticks since boot; 0: gone. The name, in brackets, may hold anything. */
+static uint64_t start_time(pid_t pid)
+{
+	char path[32], text[1024];
+	unsigned long long ticks = 0;
+	const char *rest;
+	FILE *file;
+	size_t n;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	n = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	text[n] = 0;
+	rest = strrchr(text, ')');
+	if (rest)
+		sscanf(rest, ") %*c %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s %*s "
+			     "%*s %*s %*s %llu", &ticks);
+	return ticks;
+}
+
+/* Names of models hold no such colons. The same again for the next session of the program. */
+static uint64_t key_of(pid_t pid)
+{
+	char name[64];
+	int n = snprintf(name, sizeof(name), "app:%d:%" PRIu64, (int)pid, start_time(pid));
+
+	return finf_hash64(name, (size_t)n);
+}
+
+static bool may_run(const struct fid_app *app)
+{
+	return app->info.said.state == FINF_WIRE_APP_RUNNING;
+}
+
+static void mark(struct fid_app *app)
+{
+	if (app->watched && app->apps->observe)
+		fid_observe_key_wake(app->apps->observe, app->info.key, !may_run(app));
+}
+
+static void unwatch(struct fid_app *app)
+{
+	if (app->watched && app->apps->observe)
+		fid_observe_key_rm(app->apps->observe, app->info.key);
+	app->watched = false;
+}
+
+/* Arrivals are heard late when the program ran: those are no reason to resume it. */
+static bool on_arrival(void *ctx, uint64_t key, uint64_t time_ns)
+{
+	struct fid_apps *apps = ctx;
+	struct fid_app *app = apps->first;
+	uint32_t state;
+
+	while (app && app->info.key != key)
+		app = app->next;
+	if (!app)
+		return false;
+	app->info.arrivals++;
+	state = app->info.said.state;
+	if ((state == FINF_WIRE_APP_PAUSED || state == FINF_WIRE_APP_PAUSING) &&
+	    time_ns >= app->stopped_ns) {
+		fid_log(FID_DEBUG, "app=%d resume reason=arrival", (int)app->info.pid);
+		send_order(app, 0, FINF_WIRE_APP_RESUME, 0);
+	}
+	return true;
+}
+
+/* Of its network namespace; -1 where the kernel says that it is none of our business. */
+static int open_netns(pid_t pid)
+{
+	char path[40];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/net", (int)pid);
+	return open(path, O_RDONLY | O_CLOEXEC);
+}
+
+int fid_app_port_add(struct fid_apps *apps, pid_t pid, uint16_t port, bool *ret_theirs)
+{
+	struct fid_app *app = find(apps, pid);
+	int netns, err;
+
+	if (!app)
+		return -ESRCH;
+	if (!apps->observe)
+		return -ENODEV;
+	netns = open_netns(pid);
+	app->watched = true;
+	err = fid_observe_key_add(apps->observe, app->info.key, port, netns);
+	mark(app);
+	if (netns >= 0)
+		close(netns);
+	if (!err)
+		*ret_theirs = netns >= 0;
+	return err;
+}
+
+int fid_app_port_rm(struct fid_apps *apps, pid_t pid, uint16_t port, bool *ret_theirs)
+{
+	int netns, err;
+
+	if (!find(apps, pid))
+		return -ESRCH;
+	if (!apps->observe)
+		return -ENODEV;
+	netns = open_netns(pid);
+	err = fid_observe_port_rm(apps->observe, port, netns);
+	if (netns >= 0)
+		close(netns);
+	if (!err)
+		*ret_theirs = netns >= 0;
+	return err;
+}
+
+void fid_apps_unwatch(struct fid_apps *apps)
+{
+	if (!apps->observe)
+		return;
+	for (struct fid_app *app = apps->first; app; app = app->next)
+		unwatch(app);
+	fid_observe_others(apps->observe, NULL, NULL);
+	apps->observe = NULL;
+}
+
 /* ---- sessions --------------------------------------------------------------------------- */
 
 int fid_app_join(struct fid_apps *apps, pid_t pid, uid_t uid,
@@ -142,7 +276,7 @@ int fid_app_join(struct fid_apps *apps, pid_t pid, uid_t uid,
 	if (!app)
 		return -ENOMEM;
 	*app = (struct fid_app){.apps = apps, .next = apps->first, .contents = -1, .send = send,
-				.ctx = ctx, .info = {.pid = pid, .uid = uid}};
+				.ctx = ctx, .info = {.pid = pid, .uid = uid, .key = key_of(pid)}};
 	apps->first = app;
 	*ret_app = app;
 	fid_log(FID_DEBUG, "app=%d joined uid=%u", (int)pid, (unsigned)uid);
@@ -176,6 +310,7 @@ static void clean_name(char *name)
 int fid_app_report(struct fid_app *app, const struct finf_wire_app *said, int *fd)
 {
 	uint32_t before = app->info.said.state;
+	bool ran = may_run(app);
 
 	if (said->state < FINF_WIRE_APP_RUNNING || said->state > FINF_WIRE_APP_RESUMING ||
 	    said->result > 0 || said->reserved)
@@ -183,6 +318,10 @@ int fid_app_report(struct fid_app *app, const struct finf_wire_app *said, int *f
 	app->info.said = *said;
 	clean_name(app->info.said.name);
 	keep_contents(app, fd);
+	if (ran && !may_run(app))
+		app->stopped_ns = finf_now_ns();
+	if (ran != may_run(app))
+		mark(app);
 	if (before != said->state && before)
 		fid_log(FID_DEBUG, "app=%d state=%u bytes=%" PRIu64, (int)app->info.pid, said->state,
 			said->bytes);
@@ -203,6 +342,7 @@ void fid_app_leave(struct fid_app *app)
 	for (link = &app->apps->first; *link != app; link = &(*link)->next)
 		;
 	*link = app->next;
+	unwatch(app);
 	if (app->contents >= 0)
 		close(app->contents);
 	fid_log(FID_DEBUG, "app=%d left", (int)app->info.pid);
@@ -217,7 +357,7 @@ void fid_apps_list(struct fid_apps *apps,
 		each(ctx, &app->info);
 }
 
-int fid_apps_new(struct fid_loop *loop, struct fid_apps **ret_apps)
+int fid_apps_new(struct fid_loop *loop, struct fid_observe *observe, struct fid_apps **ret_apps)
 {
 	struct fid_apps *apps = calloc(1, sizeof(*apps));
 	int err;
@@ -231,6 +371,8 @@ int fid_apps_new(struct fid_loop *loop, struct fid_apps **ret_apps)
 		return err;
 	}
 	sd_event_source_set_enabled(apps->timer, SD_EVENT_OFF);
+	apps->observe = observe;
+	fid_observe_others(observe, on_arrival, apps);
 	*ret_apps = apps;
 	return 0;
 }

@@ -598,6 +598,18 @@ static bool port_of(struct fid_control *control, const json_t *request, uint16_t
 	return port >= 1 && port <= UINT16_MAX;
 }
 
+/* Which program the command is about, if it is. */
+static bool pid_of(struct fid_control *control, const json_t *request, pid_t *ret)
+{
+	json_int_t pid = json_integer_value(json_object_get(request, "pid"));
+
+	if (pid < 1 || pid > INT32_MAX)
+		refuse(control, -EINVAL, "the command needs \"pid\"");
+	else
+		*ret = (pid_t)pid;
+	return pid >= 1 && pid <= INT32_MAX;
+}
+
 static void answer_probe(struct fid_control *control, int err, uint16_t port)
 {
 	if (err == -ENODEV)
@@ -606,90 +618,6 @@ static void answer_probe(struct fid_control *control, int err, uint16_t port)
 		refuse(control, err, "port %u: %s", port, strerror(-err));
 	else
 		answer_json(control, 0, json_pack("{s:i}", "port", port));
-}
-
-static void cmd_probe_add(struct fid_control *control, const json_t *request)
-{
-	struct fid_model_info info;
-	uint16_t port;
-
-	if (port_of(control, request, &port) && find(control, request, &info))
-		answer_probe(control, fid_observe_port_add(control->observe, info.name, port), port);
-}
-
-static void cmd_probe_rm(struct fid_control *control, const json_t *request)
-{
-	uint16_t port;
-
-	if (port_of(control, request, &port))
-		answer_probe(control, fid_observe_port_rm(control->observe, port), port);
-}
-
-struct probe_list {
-	struct fid_core *core;
-	json_t *ports;
-	uint64_t hash;
-	char name[132]; /* of the model with that hash, "" = none */
-};
-
-static void match_hash(void *ctx, const struct fid_model_info *info)
-{
-	struct probe_list *list = ctx;
-
-	if (finf_hash64(info->name, strlen(info->name)) == list->hash)
-		memcpy(list->name, info->name, sizeof(list->name));
-}
-
-static void append_port(void *ctx, const struct fid_observed *port)
-{
-	struct probe_list *list = ctx;
-
-	list->hash = port->hash;
-	list->name[0] = 0;
-	fid_core_list(list->core, match_hash, list);
-	json_array_append_new(list->ports, json_pack("{s:s, s:i, s:I}", "model", list->name, "tcp",
-						     (int)port->port, "netns", NUMBER(port->netns)));
-}
-
-static void cmd_probes(struct fid_control *control, const json_t *request)
-{
-	struct probe_list list = {.core = control->core, .ports = json_array()};
-	struct fid_observe_counts counts;
-
-	(void)request;
-	fid_observe_ports(control->observe, append_port, &list);
-	fid_observe_counts(control->observe, &counts);
-	answer_json(control, 0,
-		    json_pack("{s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I}}", "observing",
-			      fid_observe_state(control->observe), "ports", list.ports, "arrivals",
-			      "calls", NUMBER(counts.calls), "connections", NUMBER(counts.connections),
-			      "unknown", NUMBER(counts.unknown), "lost", NUMBER(counts.lost),
-			      "last_load_after_ns", NUMBER(counts.last_load_after_ns)));
-}
-
-/* ---- programs under the preload library ---------------------------------------------------------- */
-
-static void append_app(void *ctx, const struct fid_app_info *info)
-{
-	static const char *const names[] = {"new", "running", "pausing", "paused", "resuming"};
-	const struct finf_wire_app *said = &info->said;
-
-	json_array_append_new(ctx, json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:b}", "pid",
-					     NUMBER(info->pid), "uid", NUMBER(info->uid), "name",
-					     said->name, "state", names[said->state], "bytes",
-					     NUMBER(said->bytes), "pausable_bytes",
-					     NUMBER(said->pausable_bytes), "quota",
-					     NUMBER(said->quota_bytes), "vmm",
-					     !(said->flags & FINF_WIRE_APP_NO_VMM)));
-}
-
-static void cmd_apps(struct fid_control *control, const json_t *request)
-{
-	json_t *apps = json_array();
-
-	(void)request;
-	fid_apps_list(control->apps, append_app, apps);
-	answer_json(control, 0, json_pack("{s:o}", "apps", apps));
 }
 
 static const char *app_error(int result)
@@ -712,6 +640,135 @@ static const char *app_error(int result)
 	}
 }
 
+static void probe_app(struct fid_control *control, const json_t *request, uint16_t port,
+		      int (*change)(struct fid_apps *, pid_t, uint16_t, bool *))
+{
+	bool theirs = false;
+	pid_t pid;
+	int err;
+
+	if (!pid_of(control, request, &pid))
+		return;
+	err = change(control->apps, pid, port, &theirs);
+	if (err == -ESRCH)
+		refuse(control, -ENOENT, "%s", app_error(-ENOENT));
+	else if (err)
+		answer_probe(control, err, port);
+	else
+		answer_json(control, 0, json_pack("{s:i, s:I, s:s}", "port", port, "pid", NUMBER(pid),
+						  "namespace", theirs ? "program" : "fid-probe"));
+}
+
+static void cmd_probe_add(struct fid_control *control, const json_t *request)
+{
+	struct fid_model_info info;
+	uint16_t port;
+
+	if (!port_of(control, request, &port))
+		return;
+	if (json_object_get(request, "pid"))
+		probe_app(control, request, port, fid_app_port_add);
+	else if (find(control, request, &info))
+		answer_probe(control, fid_observe_port_add(control->observe, info.name, port), port);
+}
+
+static void cmd_probe_rm(struct fid_control *control, const json_t *request)
+{
+	uint16_t port;
+
+	if (!port_of(control, request, &port))
+		return;
+	if (json_object_get(request, "pid"))
+		probe_app(control, request, port, fid_app_port_rm);
+	else
+		answer_probe(control, fid_observe_port_rm(control->observe, port, -1), port);
+}
+
+struct probe_list {
+	struct fid_core *core;
+	struct fid_apps *apps;
+	json_t *ports;
+	uint64_t hash;
+	char name[132]; /* of the model with that hash, "" = none */
+	pid_t pid;	/* of the program with that key, 0 = none */
+};
+
+static void match_hash(void *ctx, const struct fid_model_info *info)
+{
+	struct probe_list *list = ctx;
+
+	if (finf_hash64(info->name, strlen(info->name)) == list->hash)
+		memcpy(list->name, info->name, sizeof(list->name));
+}
+
+static void match_key(void *ctx, const struct fid_app_info *info)
+{
+	struct probe_list *list = ctx;
+
+	if (info->key == list->hash)
+		list->pid = info->pid;
+}
+
+static void append_port(void *ctx, const struct fid_observed *port)
+{
+	struct probe_list *list = ctx;
+	json_t *doc = json_pack("{s:i, s:I}", "tcp", (int)port->port, "netns", NUMBER(port->netns));
+
+	list->hash = port->hash;
+	list->name[0] = 0;
+	list->pid = 0;
+	fid_core_list(list->core, match_hash, list);
+	fid_apps_list(list->apps, match_key, list);
+	if (list->pid)
+		json_object_set_new(doc, "pid", json_integer(list->pid));
+	else
+		json_object_set_new(doc, "model", json_string(list->name));
+	json_array_append_new(list->ports, doc);
+}
+
+static void cmd_probes(struct fid_control *control, const json_t *request)
+{
+	struct probe_list list = {.core = control->core, .apps = control->apps, .ports = json_array()};
+	struct fid_observe_counts counts;
+
+	(void)request;
+	fid_observe_ports(control->observe, append_port, &list);
+	fid_observe_counts(control->observe, &counts);
+	answer_json(control, 0,
+		    json_pack("{s:s, s:o, s:{s:I, s:I, s:I, s:I, s:I, s:I}}", "observing",
+			      fid_observe_state(control->observe), "ports", list.ports, "arrivals",
+			      "calls", NUMBER(counts.calls), "connections", NUMBER(counts.connections),
+			      "apps", NUMBER(counts.apps), "unknown", NUMBER(counts.unknown), "lost", NUMBER(counts.lost),
+			      "last_load_after_ns", NUMBER(counts.last_load_after_ns)));
+}
+
+/* ---- programs under the preload library ---------------------------------------------------------- */
+
+static void append_app(void *ctx, const struct fid_app_info *info)
+{
+	static const char *const names[] = {"new", "running", "pausing", "paused", "resuming"};
+	const struct finf_wire_app *said = &info->said;
+
+	json_array_append_new(ctx, json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:b, s:b, s:I}", "pid",
+					     NUMBER(info->pid), "uid", NUMBER(info->uid), "name",
+					     said->name, "state", names[said->state], "bytes",
+					     NUMBER(said->bytes), "pausable_bytes",
+					     NUMBER(said->pausable_bytes), "quota",
+					     NUMBER(said->quota_bytes), "vmm",
+					     !(said->flags & FINF_WIRE_APP_NO_VMM), "waits_for_memory",
+					     !!(said->flags & FINF_WIRE_APP_NO_MEMORY), "arrivals",
+					     NUMBER(info->arrivals)));
+}
+
+static void cmd_apps(struct fid_control *control, const json_t *request)
+{
+	json_t *apps = json_array();
+
+	(void)request;
+	fid_apps_list(control->apps, append_app, apps);
+	answer_json(control, 0, json_pack("{s:o}", "apps", apps));
+}
+
 static void app_done(void *ctx, int result)
 {
 	struct fid_control *control = ctx;
@@ -725,12 +782,10 @@ static void app_done(void *ctx, int result)
 static void order_app(struct fid_control *control, const json_t *request,
 		      enum finf_wire_app_order order, uint64_t bytes)
 {
-	json_int_t pid = json_integer_value(json_object_get(request, "pid"));
+	pid_t pid;
 
-	if (pid < 1 || pid > INT32_MAX)
-		refuse(control, -EINVAL, "the command needs \"pid\"");
-	else
-		fid_app_order(control->apps, (pid_t)pid, order, bytes, app_done, control);
+	if (pid_of(control, request, &pid))
+		fid_app_order(control->apps, pid, order, bytes, app_done, control);
 }
 
 static void cmd_app_pause(struct fid_control *control, const json_t *request)

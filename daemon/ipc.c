@@ -801,7 +801,7 @@ int fid_ipc_new(struct fid_core *core, struct fid_observe *observe, struct fid_l
 	ipc->fd = -1;
 	ipc->has_infer = find_group("fusedinf", &ipc->group_infer);
 	ipc->has_admin = find_group("fusedinf-admin", &ipc->group_admin);
-	err = fid_apps_new(loop, &ipc->apps);
+	err = fid_apps_new(loop, observe, &ipc->apps);
 	if (!err && sd_listen_fds(1) == 1)
 		ipc->fd = SD_LISTEN_FDS_START;
 	else if (!err)
@@ -828,6 +828,8 @@ void fid_ipc_close(struct fid_ipc *ipc)
 	if (ipc->unlink_path)
 		unlink(ipc->path);
 	ipc->unlink_path = false;
+	if (ipc->apps)
+		fid_apps_unwatch(ipc->apps);
 }
 
 void fid_ipc_free(struct fid_ipc *ipc)

@@ -31,6 +31,8 @@ struct fid_observe {
 	struct ring_buffer *ring;
 	sd_event_source *on_ring, *timer;
 	struct fid_observe_counts counts;
+	bool (*arrived)(void *ctx, uint64_t key, uint64_t time_ns); /* for keys of no model */
+	void *arrived_ctx;
 	bool ending;
 };
 
@@ -79,18 +81,38 @@ static int receive_answer(struct fid_observe *o, struct fi_probe_answer *ret)
 	return 0;
 }
 
+/* @netns goes along when there is one. */
+static int send_request(struct fid_observe *o, const struct fi_probe_request *request, int netns)
+{
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {.room = {0}};
+	struct iovec iov = {(void *)(uintptr_t)request, sizeof(*request)};
+	struct msghdr msg = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (netns >= 0) {
+		msg.msg_control = &control;
+		msg.msg_controllen = sizeof(control);
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &netns, sizeof(int));
+	}
+	return sendmsg(o->sock, &msg, MSG_NOSIGNAL | MSG_DONTWAIT) == sizeof(*request) ? 0 : -errno;
+}
+
 /* One request and its answer. A fid-probe that does not answer is disconnected. */
-static int ask(struct fid_observe *o, uint32_t type, uint64_t model, uint16_t port)
+static int ask_in(struct fid_observe *o, uint32_t type, uint64_t model, uint16_t port, int netns)
 {
 	struct fi_probe_request request = {
 		.type = type, .bytes = sizeof(request), .model = model, .port = port};
 	struct fi_probe_answer answer;
-	int err = 0;
+	int err;
 
 	if (o->sock < 0)
 		return -ENODEV;
-	if (send(o->sock, &request, sizeof(request), MSG_NOSIGNAL | MSG_DONTWAIT) != sizeof(request))
-		err = -errno;
+	err = send_request(o, &request, netns);
 	if (!err)
 		err = receive_answer(o, &answer);
 	if (!err && answer.type != type)
@@ -100,6 +122,11 @@ static int ask(struct fid_observe *o, uint32_t type, uint64_t model, uint16_t po
 		return -ENODEV;
 	}
 	return answer.status;
+}
+
+static int ask(struct fid_observe *o, uint32_t type, uint64_t model)
+{
+	return ask_in(o, type, model, 0, -1);
 }
 
 /* ---- arrivals ----------------------------------------------------------------------- */
@@ -115,6 +142,11 @@ static int on_arrival(void *ctx, void *data, size_t bytes)
 		return 0;
 	call = seen->source == FI_SOURCE_CALL;
 	err = fid_core_arrival(o->core, seen->model, call ? FINF_ARRIVAL_USDT : FINF_ARRIVAL_TCP);
+	if (err < 0 && o->arrived && o->arrived(o->arrived_ctx, seen->model, seen->time_ns)) {
+		fid_metrics_arrival(fid_core_metrics(o->core), FINF_ARRIVAL_APP);
+		o->counts.apps++;
+		return 0;
+	}
 	if (err > 0)
 		o->counts.last_load_after_ns = finf_now_ns() - seen->time_ns;
 	if (err < 0)
@@ -146,11 +178,11 @@ static void on_model(void *ctx, const char *name, bool known, bool cold)
 	if (o->sock < 0)
 		return;
 	if (!known) {
-		ask(o, FI_PROBE_MODEL_RM, hash, 0);
+		ask(o, FI_PROBE_MODEL_RM, hash);
 		return;
 	}
 	/* Adding what is there changes nothing: counts go on. */
-	if (!ask(o, FI_PROBE_MODEL_ADD, hash, 0))
+	if (!ask(o, FI_PROBE_MODEL_ADD, hash))
 		bpf_map_update_elem(o->fds[FI_PROBE_FD_COLD], &hash, &mark, BPF_ANY);
 }
 
@@ -183,7 +215,7 @@ static void connect_probe(struct fid_observe *o)
 		return;
 	}
 	o->sock = sock;
-	err = ask(o, FI_PROBE_OPEN, 0, 0);
+	err = ask(o, FI_PROBE_OPEN, 0);
 	if (!err)
 		err = start_ring(o);
 	if (err < 0) {
@@ -262,12 +294,39 @@ const char *fid_observe_state(const struct fid_observe *o)
 
 int fid_observe_port_add(struct fid_observe *o, const char *model, uint16_t port)
 {
-	return ask(o, FI_PROBE_PORT_ADD, finf_hash64(model, strlen(model)), port);
+	return ask_in(o, FI_PROBE_PORT_ADD, finf_hash64(model, strlen(model)), port, -1);
 }
 
-int fid_observe_port_rm(struct fid_observe *o, uint16_t port)
+int fid_observe_port_rm(struct fid_observe *o, uint16_t port, int netns)
 {
-	return ask(o, FI_PROBE_PORT_RM, 0, port);
+	return ask_in(o, FI_PROBE_PORT_RM, 0, port, netns);
+}
+
+void fid_observe_others(struct fid_observe *o,
+			bool (*arrived)(void *ctx, uint64_t key, uint64_t time_ns), void *ctx)
+{
+	o->arrived = arrived;
+	o->arrived_ctx = ctx;
+}
+
+int fid_observe_key_add(struct fid_observe *o, uint64_t key, uint16_t port, int netns)
+{
+	int err = ask(o, FI_PROBE_MODEL_ADD, key);
+
+	return err ? err : ask_in(o, FI_PROBE_PORT_ADD, key, port, netns);
+}
+
+void fid_observe_key_rm(struct fid_observe *o, uint64_t key)
+{
+	ask(o, FI_PROBE_MODEL_RM, key);
+}
+
+void fid_observe_key_wake(struct fid_observe *o, uint64_t key, bool at_once)
+{
+	uint32_t mark = at_once;
+
+	if (o->sock >= 0)
+		bpf_map_update_elem(o->fds[FI_PROBE_FD_COLD], &key, &mark, BPF_ANY);
 }
 
 void fid_observe_ports(struct fid_observe *o,

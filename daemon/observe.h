@@ -29,11 +29,25 @@ const char *fid_observe_state(const struct fid_observe *observe);
  * Return: 0; -ENODEV not observing; -ENOENT no such port; what fid-probe says.
  */
 int fid_observe_port_add(struct fid_observe *observe, const char *model, uint16_t port);
-int fid_observe_port_rm(struct fid_observe *observe, uint16_t port);
+/** @netns  descriptor of the network namespace; -1: fid-probe's own */
+int fid_observe_port_rm(struct fid_observe *observe, uint16_t port, int netns);
+
+/*
+ * Ports of what is no model: a key that no model's name hashes to stands for it.
+ */
+/** fid_observe_others - @arrived hears arrivals of such keys. Return of it: is the key its own? */
+void fid_observe_others(struct fid_observe *observe,
+			bool (*arrived)(void *ctx, uint64_t key, uint64_t time_ns), void *ctx);
+/** fid_observe_key_add - Return: as for a port of a model; -EINVAL no network namespace. */
+int fid_observe_key_add(struct fid_observe *observe, uint64_t key, uint16_t port, int netns);
+/** fid_observe_key_rm - forget it and its ports. */
+void fid_observe_key_rm(struct fid_observe *observe, uint64_t key);
+/** fid_observe_key_wake - hear of its arrivals at once, or when it suits. */
+void fid_observe_key_wake(struct fid_observe *observe, uint64_t key, bool at_once);
 
 /* One thing that is watched. */
 struct fid_observed {
-	uint64_t hash; /* of the model's name */
+	uint64_t hash; /* of the model's name, or a key */
 	uint16_t port;
 	uint64_t netns;
 };
@@ -42,6 +56,7 @@ void fid_observe_ports(struct fid_observe *observe,
 
 struct fid_observe_counts {
 	uint64_t calls, connections; /* arrivals handed to the policy, by where they were seen */
+	uint64_t apps;		     /* connections to ports of keys that are no models */
 	uint64_t unknown;	     /* of names that are no models here */
 	uint64_t lost;		     /* refused by a full ring, by all CPUs together */
 	/* From the last arrival that made a model load, in the kernel, to its load submitted. */

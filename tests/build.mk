@@ -69,19 +69,21 @@ $(addprefix $(BUILD)/tests/integration/,test_cuda test_cuda_fid test_cuda_tools)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
 # Programs that run under the preload library, which know nothing of it.
-PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup cost)
-$(addprefix $(BUILD)/tests/preload/,app lookup cost): %: %.o
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup server cost)
+$(addprefix $(BUILD)/tests/preload/,app lookup server cost): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
 $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
+CFLAGS_tests_preload_test_preload := -DFI_CUDA_INCLUDE='"$(CUDA_INCLUDE)"'
 PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
 $(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
 		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+$(BUILD)/tests/bpf/test_observe: | $(BUILD)/tests/preload/server $(FAKECUDA) $(BUILD)/libfi-preload.so $(BUILD)/fictl
 .PHONY: check-preload
 check-preload: $(PRELOAD_TESTS)
 	$(Q)tools/build/run-tests.sh $^

@@ -103,6 +103,7 @@ enum finf_wire_app_state {
 enum finf_wire_app_flags {
 	FINF_WIRE_APP_WANTS = 1 << 0,  /* paused, and a call waits: asks to be resumed */
 	FINF_WIRE_APP_NO_VMM = 1 << 1, /* has memory that cannot be taken away */
+	FINF_WIRE_APP_NO_MEMORY = 1 << 2, /* resuming, and the device has not enough for it */
 };
 enum finf_wire_app_order {
 	FINF_WIRE_APP_PAUSE = 1,

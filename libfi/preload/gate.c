@@ -16,7 +16,6 @@
 
 struct fip_shard fip_shards[FIP_SHARDS];
 atomic_int fip_gate;
-atomic_uint fip_captures;
 _Thread_local unsigned fip_slot, fip_depth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;

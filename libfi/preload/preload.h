@@ -68,6 +68,10 @@ extern const struct fip_call fip_calls[FIP_CALLS];
 extern void *_Atomic fip_real[FIP_CALLS]; /* the driver's own; NULL: not found yet, or not there */
 #define FIP_REAL(symbol) \
 	((__typeof__(&symbol))atomic_load_explicit(&fip_real[FIP_##symbol], memory_order_acquire))
+/* A program linked with the driver comes to our functions without a look-up before. */
+#define FIP_PASS(symbol, args) \
+	((FIP_REAL(symbol) || fip_bind()) && FIP_REAL(symbol) ? FIP_REAL(symbol) args \
+							      : FIP_ERROR_NOT_FOUND)
 
 /* Calls we make ourselves; NULL where the driver has none. */
 struct fip_driver {
@@ -131,7 +135,11 @@ int fip_gate_close(void);
 void fip_gate_open(void);
 bool fip_gate_wanted(void); /* somebody waits at it */
 void fip_gate_forked(void);
-extern atomic_uint fip_captures;
+
+/* ---- capture.c: streams that are being captured ---------------------------------------- */
+
+extern atomic_uint fip_captures; /* how many */
+void fip_captures_forget(const void *ctx); /* the context is about to be destroyed */
 
 /* ---- memory.c: what the program has allocated --------------------------------------- */
 

@@ -41,6 +41,7 @@ static struct {
 	uint64_t asked_ns;  /* since when fid is asked to resume, 0 = not */
 	uint64_t dialled_ns, reported_ns;
 	unsigned failures;
+	bool short_of_memory; /* why it does not resume yet */
 	uint8_t in[sizeof(struct finf_wire_header) + 64];
 	size_t n_in;
 } self = {.sock = -1, .state = FINF_WIRE_APP_RUNNING};
@@ -119,6 +120,8 @@ static void report(uint64_t done, int result)
 	}
 	if (atomic_load(&fip_no_vmm))
 		app.flags |= FINF_WIRE_APP_NO_VMM;
+	if (self.state == FINF_WIRE_APP_RESUMING && self.short_of_memory)
+		app.flags |= FINF_WIRE_APP_NO_MEMORY;
 	snprintf(app.name, sizeof(app.name), "%s", program_invocation_short_name);
 	send_frame((struct finf_wire_header){.type = FINF_WIRE_APP}, &app, sizeof(app),
 		   paused ? fip_swap_fd() : -1);
@@ -231,6 +234,7 @@ static void try_resume(void)
 	if (fip_driver.cuCtxSetCurrent)
 		fip_driver.cuCtxSetCurrent(NULL);
 	pthread_mutex_unlock(&busy);
+	self.short_of_memory = err == -ENOBUFS;
 	if (err && (err == -ENOBUFS || ++self.failures < TRIES))
 		return;
 	self.state = FINF_WIRE_APP_RUNNING;

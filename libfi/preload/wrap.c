@@ -4,11 +4,6 @@
 
 #include "preload/preload.h"
 
-/* A program linked with the driver comes here without a look-up before. */
-#define PASS(symbol, args) \
-	((FIP_REAL(symbol) || fip_bind()) && FIP_REAL(symbol) ? FIP_REAL(symbol) args \
-							      : FIP_ERROR_NOT_FOUND)
-
 #define FIP_OWN(symbol, base, version, threads, params, args)
 #define FIP_GATE(symbol, base, version, threads, params, args) \
 	unsigned symbol params \
@@ -16,7 +11,7 @@
 		unsigned result; \
 \
 		fip_enter(); \
-		result = PASS(symbol, args); \
+		result = FIP_PASS(symbol, args); \
 		fip_leave(); \
 		return result; \
 	}
@@ -32,7 +27,7 @@ static struct {
 
 unsigned cuInit(unsigned flags)
 {
-	unsigned result = PASS(cuInit, (flags));
+	unsigned result = FIP_PASS(cuInit, (flags));
 
 	if (!result && !fip_off())
 		fip_session_start();
@@ -44,6 +39,7 @@ static void forget(const void *ctx)
 	if (!ctx || fip_off())
 		return;
 	fip_memory_forget(ctx);
+	fip_captures_forget(ctx);
 	fip_session_wake();
 }
 
@@ -53,14 +49,14 @@ unsigned cuCtxDestroy_v2(void *ctx)
 
 	fip_enter();
 	forget(ctx);
-	result = PASS(cuCtxDestroy_v2, (ctx));
+	result = FIP_PASS(cuCtxDestroy_v2, (ctx));
 	fip_leave();
 	return result;
 }
 
 unsigned cuDevicePrimaryCtxRetain(void **ret, int device)
 {
-	unsigned result = PASS(cuDevicePrimaryCtxRetain, (ret, device));
+	unsigned result = FIP_PASS(cuDevicePrimaryCtxRetain, (ret, device));
 
 	if (!result && device >= 0 && device < FIP_DEVICES_MAX) {
 		primary[device].ctx = *ret;
@@ -86,7 +82,7 @@ static void primary_leave(int device, bool reset)
 \
 		fip_enter(); \
 		primary_leave(device, reset); \
-		result = PASS(symbol, (device)); \
+		result = FIP_PASS(symbol, (device)); \
 		fip_leave(); \
 		return result; \
 	}
@@ -133,7 +129,7 @@ unsigned cuMemAlloc_v2(uint64_t *ret, size_t bytes)
 
 	fip_enter();
 	if (!large(ret, bytes))
-		result = COUNTED(ret, bytes, PASS(cuMemAlloc_v2, (ret, bytes)));
+		result = COUNTED(ret, bytes, FIP_PASS(cuMemAlloc_v2, (ret, bytes)));
 	fip_leave();
 	return result;
 }
@@ -161,7 +157,7 @@ static size_t row_bytes(const size_t *pitch, size_t height)
 static unsigned counted_rows(uint64_t *ret, size_t *pitch, size_t width, size_t height,
 			     unsigned element)
 {
-	unsigned result = PASS(cuMemAllocPitch_v2, (ret, pitch, width, height, element));
+	unsigned result = FIP_PASS(cuMemAllocPitch_v2, (ret, pitch, width, height, element));
 
 	if (result || fip_off())
 		return result;
@@ -192,7 +188,7 @@ unsigned cuMemAllocManaged(uint64_t *ret, size_t bytes, unsigned flags)
 	unsigned result;
 
 	fip_enter();
-	result = COUNTED(ret, bytes, PASS(cuMemAllocManaged, (ret, bytes, flags)));
+	result = COUNTED(ret, bytes, FIP_PASS(cuMemAllocManaged, (ret, bytes, flags)));
 	fip_leave();
 	return result;
 }
@@ -203,7 +199,7 @@ unsigned cuMemAllocManaged(uint64_t *ret, size_t bytes, unsigned flags)
 		unsigned result; \
 \
 		fip_enter(); \
-		result = COUNTED(ret, bytes, PASS(symbol, (ret, bytes, stream))); \
+		result = COUNTED(ret, bytes, FIP_PASS(symbol, (ret, bytes, stream))); \
 		fip_leave(); \
 		return result; \
 	}
@@ -216,7 +212,7 @@ ALLOC_ASYNC(cuMemAllocAsync_ptsz)
 		unsigned result; \
 \
 		fip_enter(); \
-		result = COUNTED(ret, bytes, PASS(symbol, (ret, bytes, pool, stream))); \
+		result = COUNTED(ret, bytes, FIP_PASS(symbol, (ret, bytes, pool, stream))); \
 		fip_leave(); \
 		return result; \
 	}
@@ -230,7 +226,7 @@ unsigned cuMemFree_v2(uint64_t at)
 
 	fip_enter();
 	if (fip_off() || !at || !fip_memory_free(at, &bytes))
-		result = PASS(cuMemFree_v2, (at));
+		result = FIP_PASS(cuMemFree_v2, (at));
 	fip_give(bytes);
 	fip_leave();
 	if (bytes)
@@ -246,7 +242,7 @@ unsigned cuMemFree_v2(uint64_t at)
 \
 		fip_enter(); \
 		if (fip_off() || !at || !fip_memory_free(at, &bytes)) \
-			result = PASS(symbol, (at, stream)); \
+			result = FIP_PASS(symbol, (at, stream)); \
 		fip_give(bytes); \
 		fip_leave(); \
 		if (bytes) \
@@ -262,7 +258,7 @@ unsigned cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total)
 {
 	uint64_t quota = atomic_load(&fip_quota_bytes), used = atomic_load(&fip_used_bytes), left;
 	size_t free_bytes, total_bytes;
-	unsigned result = PASS(cuMemGetInfo_v2, (&free_bytes, &total_bytes));
+	unsigned result = FIP_PASS(cuMemGetInfo_v2, (&free_bytes, &total_bytes));
 
 	if (result)
 		return result;
@@ -281,55 +277,9 @@ unsigned cuMemGetInfo_v2(size_t *ret_free, size_t *ret_total)
 unsigned cuDeviceTotalMem_v2(size_t *ret, int device)
 {
 	uint64_t quota = atomic_load(&fip_quota_bytes);
-	unsigned result = PASS(cuDeviceTotalMem_v2, (ret, device));
+	unsigned result = FIP_PASS(cuDeviceTotalMem_v2, (ret, device));
 
 	if (!result && quota && *ret > quota)
 		*ret = quota;
 	return result;
 }
-
-/* ---- capturing ------------------------------------------------------------------------------- */
-
-/* A capture forbids what a pause does, so while there is one nobody pauses. */
-#define BEGIN(symbol, params, args) \
-	unsigned symbol params \
-	{ \
-		unsigned result; \
-\
-		fip_enter(); \
-		result = PASS(symbol, args); \
-		if (!result) \
-			atomic_fetch_add(&fip_captures, 1); \
-		fip_leave(); \
-		return result; \
-	}
-#define TO_GRAPH \
-	(void *stream, void *graph, const void *nodes, const void *edges, size_t n, int mode)
-BEGIN(cuStreamBeginCapture, (void *stream), (stream))
-BEGIN(cuStreamBeginCapture_ptsz, (void *stream), (stream))
-BEGIN(cuStreamBeginCapture_v2, (void *stream, int mode), (stream, mode))
-BEGIN(cuStreamBeginCapture_v2_ptsz, (void *stream, int mode), (stream, mode))
-BEGIN(cuStreamBeginCaptureToGraph, TO_GRAPH, (stream, graph, nodes, edges, n, mode))
-BEGIN(cuStreamBeginCaptureToGraph_ptsz, TO_GRAPH, (stream, graph, nodes, edges, n, mode))
-
-static bool is_capturing(void *stream)
-{
-	int status = 0;
-
-	return fip_driver.cuStreamIsCapturing &&
-	       !fip_driver.cuStreamIsCapturing(stream, &status) && status;
-}
-
-/* Also a failed end may be one: the stream tells. */
-#define END(symbol) \
-	unsigned symbol(void *stream, void **ret) \
-	{ \
-		bool before = fip_bind() && is_capturing(stream); \
-		unsigned result = PASS(symbol, (stream, ret)); \
-\
-		if (before && !is_capturing(stream) && atomic_load(&fip_captures)) \
-			atomic_fetch_sub(&fip_captures, 1); \
-		return result; \
-	}
-END(cuStreamEndCapture)
-END(cuStreamEndCapture_ptsz)

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* fid and fid-probe together: what is seen coming is there before it is asked for. */
 #include <fcntl.h>
+#include <net/if.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -65,16 +68,12 @@ static uint16_t free_port(void)
 	return ntohs(addr.sin_port);
 }
 
-/* A program that knows nothing of us owns the port. */
-static pid_t foreign_server(uint16_t port)
+/* A program that owns the port. */
+static pid_t spawn_server(const char *const *argv, uint16_t port)
 {
-	char number[8];
-	const char *const argv[] = {"python3", "-m", "http.server", "--bind", "127.0.0.1", number, NULL};
-	pid_t pid;
+	pid_t pid = spawn(argv);
 	int fd;
 
-	snprintf(number, sizeof(number), "%u", port);
-	pid = spawn(argv);
 	for (int ms = 0; ms < WAIT_MS; ms += 10) {
 		fd = connect_tcp(port);
 		if (fd >= 0) {
@@ -83,8 +82,18 @@ static pid_t foreign_server(uint16_t port)
 		}
 		poll(NULL, 0, 10);
 	}
-	ck_abort_msg("no foreign server");
+	ck_abort_msg("%s does not serve", argv[0]);
 	return pid;
+}
+
+/* It knows nothing of us. */
+static pid_t foreign_server(uint16_t port)
+{
+	char number[8];
+	const char *const argv[] = {"python3", "-m", "http.server", "--bind", "127.0.0.1", number, NULL};
+
+	snprintf(number, sizeof(number), "%u", port);
+	return spawn_server(argv, port);
 }
 
 static pid_t start_probe(const char *dir, const char *path)
@@ -128,12 +137,11 @@ static void import_digits(const struct test_fid *fid)
 	fictl_ok(fid, "import", path, NULL);
 }
 
-/* The same numbers for Prometheus. */
-static void check_metrics(const struct test_fid *fid)
+/* What Prometheus is told; @text holds 64 KiB. */
+static void read_metrics(const struct test_fid *fid, char *text)
 {
 	const char *http = strstr(fictl_ok(fid, "status", "--json", NULL), "\"http\": \"127.0.0.1:");
 	const char request[] = "GET /metrics HTTP/1.0\r\n\r\n";
-	char text[65536];
 	size_t len = 0;
 	ssize_t n;
 	int fd;
@@ -142,10 +150,17 @@ static void check_metrics(const struct test_fid *fid)
 	fd = connect_tcp((uint16_t)atoi(http + strlen("\"http\": \"127.0.0.1:")));
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(write(fd, request, sizeof(request) - 1), sizeof(request) - 1);
-	while ((n = read(fd, text + len, sizeof(text) - 1 - len)) > 0)
+	while ((n = read(fd, text + len, 65535 - len)) > 0)
 		len += (size_t)n;
 	text[len] = 0;
 	close(fd);
+}
+
+static void check_metrics(const struct test_fid *fid)
+{
+	char text[65536];
+
+	read_metrics(fid, text);
 	ck_assert_ptr_nonnull(strstr(text, "fusedinf_arrivals_total{source=\"tcp\"} 1\n"));
 	ck_assert_ptr_nonnull(strstr(text, "fusedinf_arrivals_total{source=\"call\"} 1\n"));
 	ck_assert_ptr_nonnull(strstr(text, "fusedinf_prefetches_total{outcome=\"hit\"} 1\n"));
@@ -197,6 +212,118 @@ START_TEST(the_model_is_there_before_the_first_byte_of_the_request)
 }
 END_TEST
 
+/* ---- programs under the preload library ------------------------------------------------ */
+
+/* Loopback in a network namespace of our own, whoever started before stays where it is. */
+static void move_away(void)
+{
+	struct ifreq ifr = {.ifr_name = "lo", .ifr_flags = IFF_UP};
+	int fd;
+
+	ck_assert_int_eq(unshare(CLONE_NEWNET), 0);
+	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	ck_assert_int_eq(ioctl(fd, SIOCSIFFLAGS, &ifr), 0);
+	close(fd);
+}
+
+static pid_t cuda_server(const struct test_fid *fid, uint16_t port)
+{
+	char fictl_path[600], program[600], driver[600], number[8];
+	const char *const argv[] = {fictl_path, "--socket", fid->socket, "app", "run", "--", program,
+				    number, NULL};
+
+	snprintf(fictl_path, sizeof(fictl_path), "%s/fictl", build_dir());
+	snprintf(program, sizeof(program), "%s/tests/preload/server", build_dir());
+	snprintf(driver, sizeof(driver), "%s/tests/fakecuda", build_dir());
+	snprintf(number, sizeof(number), "%u", port);
+	setenv("LD_LIBRARY_PATH", driver, 1);
+	setenv("ASAN_OPTIONS", "verify_asan_link_order=0:detect_leaks=0", 1);
+	return spawn_server(argv, port);
+}
+
+/* The first byte of the request, and the whole answer. */
+static void finish(int fd, char answer[17])
+{
+	size_t len = 0;
+	ssize_t n;
+
+	ck_assert_int_eq(write(fd, "?", 1), 1);
+	while ((n = read(fd, answer + len, 16 - len)) > 0)
+		len += (size_t)n;
+	ck_assert_uint_eq(len, 16);
+	answer[16] = 0;
+	close(fd);
+}
+
+/* Its device memory is back before the client has said anything, and its own code has run. */
+static void check_app(const struct test_fid *fid, pid_t server, uint16_t port, const char *whose)
+{
+	char pid_text[16], port_text[8], listed[40], before[17], after[17];
+	int fd;
+
+	snprintf(pid_text, sizeof(pid_text), "%d", (int)server);
+	snprintf(port_text, sizeof(port_text), "%u", port);
+	snprintf(listed, sizeof(listed), "program %d\n", (int)server);
+	expect(fid, "apps", "--json", "\"pausable_bytes\": 4194304");
+	finish(connect_tcp(port), before);
+	ck_assert_str_ne(before, "0000000000000000");
+	ck_assert_ptr_nonnull(strstr(fictl_ok(fid, "probe", "add", "--app", pid_text, "--tcp", port_text, NULL),
+				     whose));
+	ck_assert_ptr_nonnull(strstr(fictl_ok(fid, "probe", "list", NULL), listed));
+	fictl_ok(fid, "app", "pause", pid_text, NULL);
+	ck_assert_ptr_nonnull(strstr(fictl_ok(fid, "apps", "--json", NULL), "\"state\": \"paused\""));
+	fd = connect_tcp(port);
+	ck_assert_int_ge(fd, 0);
+	expect(fid, "apps", "--json", "\"state\": \"running\"");
+	finish(fd, after);
+	ck_assert_str_eq(before, after);
+	expect(fid, "apps", "--json", "\"arrivals\": 1");
+	/* Taken away, it waits for the program's own call. */
+	fictl_ok(fid, "probe", "rm", "--app", pid_text, "--tcp", port_text, NULL);
+	fictl_ok(fid, "app", "pause", pid_text, NULL);
+	fd = connect_tcp(port);
+	ck_assert_ptr_nonnull(strstr(fictl_ok(fid, "apps", "--json", NULL), "\"state\": \"paused\""));
+	finish(fd, after);
+	ck_assert_str_eq(before, after);
+	/* What is left behind ends with the program. */
+	fictl_ok(fid, "probe", "add", "--app", pid_text, "--tcp", port_text, NULL);
+	end(server);
+	expect(fid, "apps", "--json", "[]");
+	ck_assert_ptr_null(strstr(fictl_ok(fid, "probe", "list", NULL), "tcp"));
+	fictl_fails(fid, 1, "no program with that pid", "probe", "add", "--app", pid_text, "--tcp", port_text,
+		    NULL);
+}
+
+/* fid may look at the program's network namespace; or it may not, and both are in one. */
+START_TEST(a_paused_program_is_resumed_by_a_connection)
+{
+	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, "--http", "0", NULL};
+	char socket_path[600], text[65536];
+	struct test_fid fid;
+	uint16_t port = free_port();
+	pid_t probe;
+
+	if (!dir)
+		return;
+	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("probe.sock"));
+	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
+	probe = start_probe(dir, socket_path);
+	extra[1] = socket_path;
+	if (_i) {
+		fid_start_as(&fid, "fid", "16M", NOBODY, 8 << 20, extra);
+		check_app(&fid, cuda_server(&fid, port), port, "fid-probe's");
+		read_metrics(&fid, text);
+		ck_assert_ptr_nonnull(strstr(text, "fusedinf_arrivals_total{source=\"app\"} 1\n"));
+	} else {
+		fid_start(&fid, "fid", "16M", extra);
+		move_away();
+		check_app(&fid, cuda_server(&fid, port), port, "program's");
+	}
+	fid_stop(&fid);
+	end(probe);
+}
+END_TEST
+
 START_TEST(without_fid_probe_all_else_works)
 {
 	const char *extra[] = {"--probe", "/nonexistent/probe.sock", NULL};
@@ -209,6 +336,8 @@ START_TEST(without_fid_probe_all_else_works)
 	fictl_fails(&fid, 1, "arrivals are not observed", "probe", "add", "--model", "digits", "--tcp", "80",
 		    NULL);
 	fictl_fails(&fid, 1, "no model named x", "probe", "add", "--model", "x", "--tcp", "80", NULL);
+	fictl_fails(&fid, 1, "no program with that pid", "probe", "add", "--app", "1", "--tcp", "80", NULL);
+	fictl_fails(&fid, 2, "either", "probe", "add", "--app", "1", "--model", "x", "--tcp", "80", NULL);
 	fictl_fails(&fid, 2, "65536", "probe", "add", "--model", "digits", "--tcp", "65536", NULL);
 	fid_stop(&fid);
 }
@@ -253,6 +382,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 180);
 	tcase_add_test(tc, the_model_is_there_before_the_first_byte_of_the_request);
+	tcase_add_loop_test(tc, a_paused_program_is_resumed_by_a_connection, 0, 2);
 	tcase_add_test(tc, without_fid_probe_all_else_works);
 	tcase_add_test(tc, a_dying_fid_probe_takes_nothing_along);
 	suite_add_tcase(suite, tc);

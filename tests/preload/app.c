@@ -336,6 +336,9 @@ static bool obey(const char *line)
 		do_capture(a, b, c);
 	} else if (!strcmp(verb, "captured")) {
 		do_capture_end();
+	} else if (!strcmp(verb, "renew")) {
+		result = cu.cuStreamDestroy(app.stream);
+		answer("%u", result ? result : cu.cuStreamCreateWithPriority(&app.stream, 1, 0));
 	} else if (!strcmp(verb, "replay")) {
 		answer("%u", cu.cuGraphLaunch(app.exec, app.stream));
 	} else if (!strcmp(verb, "fork")) {

@@ -26,13 +26,16 @@ static int cmd_apps(struct fictl *ctl, int argc, char **argv)
 		return rc;
 	if (ctl->json)
 		return print_json(reply);
-	printf("%8s  %-16s %-9s %10s %10s %10s\n", "PID", "NAME", "STATE", "MEMORY", "PAUSABLE", "QUOTA");
+	printf("%8s  %-16s %-9s %10s %10s %10s %8s\n", "PID", "NAME", "STATE", "MEMORY", "PAUSABLE",
+	       "QUOTA", "ARRIVALS");
 	json_array_foreach(json_object_get(reply, "apps"), i, app)
-		printf("%8" PRIu64 "  %-16s %-9s %10s %10s %10s%s\n", json_number(app, "pid"),
+		printf("%8" PRIu64 "  %-16s %-9s %10s %10s %10s %8" PRIu64 "%s%s\n", json_number(app, "pid"),
 		       json_text(app, "name"), json_text(app, "state"),
 		       bytes_text(json_number(app, "bytes")),
 		       bytes_text(json_number(app, "pausable_bytes")),
 		       json_number(app, "quota") ? bytes_text(json_number(app, "quota")) : "-",
+		       json_number(app, "arrivals"),
+		       json_is_true(json_object_get(app, "waits_for_memory")) ? "  (waiting for memory)" : "",
 		       json_is_false(json_object_get(app, "vmm")) ? "  (its driver maps no memory)" : "");
 	json_decref(reply);
 	return EXIT_DONE;

@@ -216,6 +216,7 @@ static void start(void)
 	fake.concurrent = setting("FAKECUDA_CONCURRENT", 1);
 	fake.random = setting("FAKECUDA_SEED", 1);
 	fake.delay_us = setting("FAKECUDA_DELAY_US", 200);
+	fake.lets_go = setting("FAKECUDA_LETS_GO", 0);
 	for (unsigned i = 0; i < MAX_DEVICES; i++)
 		fake.ctx[i].device = i;
 	memory_share(getenv("FAKECUDA_SHARED"));

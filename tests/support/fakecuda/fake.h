@@ -171,6 +171,7 @@ struct fake {
 	bool concurrent;
 	uint64_t random;
 	uint64_t delay_us;
+	bool lets_go;
 	struct finf_cu_ctx ctx[MAX_DEVICES];
 	struct memory *memory;
 	unsigned violations;
@@ -239,6 +240,7 @@ struct node_set *set_join(struct node_set *a, const struct node_set *b); /* free
 enum finf_cu_result capture_add(struct finf_cu_stream *stream, struct work *work);
 enum finf_cu_result capture_forbids(struct finf_cu_ctx *ctx);
 void capture_break(struct finf_cu_ctx *ctx);
+void capture_drop(struct finf_cu_stream *stream); /* end it, with nothing to show for it */
 void graphs_destroy(struct finf_cu_ctx *ctx);
 enum finf_cu_result graph_run(struct finf_cu_ctx *ctx, const struct finf_cu_graph *graph);
 

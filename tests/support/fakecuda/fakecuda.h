@@ -12,6 +12,7 @@
  *   FAKECUDA_SEED=N            of delays and of the order inside graphs (1)
  *   FAKECUDA_DELAY_US=N        longest delay before an operation (200)
  *   FAKECUDA_VIOLATIONS=FILE   a line is added for each, as it happens
+ *   FAKECUDA_LETS_GO=0|1       a stream that is being captured may be destroyed (0)
  *   FAKECUDA_FAIL=NAME:NTH:CODE[,...]   as fakecuda_fail()
  */
 #ifndef FI_TESTS_FAKECUDA_H

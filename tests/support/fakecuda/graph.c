@@ -280,6 +280,14 @@ static void capture_end(struct finf_cu_ctx *ctx, struct capture *capture)
 	free(capture);
 }
 
+void capture_drop(struct finf_cu_stream *stream)
+{
+	struct finf_cu_graph *graph = stream->capture->graph;
+
+	capture_end(stream->ctx, stream->capture);
+	graph_free(graph);
+}
+
 enum finf_cu_result cuStreamEndCapture(struct finf_cu_stream *stream, struct finf_cu_graph **ret)
 {
 	enum finf_cu_result result = fake_enter(__func__, NEED_CONTEXT);

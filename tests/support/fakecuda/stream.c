@@ -471,10 +471,12 @@ enum finf_cu_result cuStreamDestroy_v2(struct finf_cu_stream *stream)
 		return result;
 	if (stream == stream->ctx->legacy)
 		return fake_leave(FINF_CU_ERROR_INVALID_HANDLE);
-	if (stream->capture) {
+	if (stream->capture && !fake.lets_go) {
 		stream->capture->broken = true;
 		return fake_leave(FINF_CU_ERROR_STREAM_CAPTURE_UNSUPPORTED);
 	}
+	if (stream->capture)
+		capture_drop(stream);
 	stream_free(stream);
 	return fake_leave(FINF_CU_SUCCESS);
 }
