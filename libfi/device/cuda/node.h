@@ -54,6 +54,7 @@ struct finf_k_build {
 	struct finf_diag *diag;
 	struct finf_k_call *calls; /* owned, free() */
 	uint32_t n_calls, cap_calls;
+	uint32_t n_fills; /* the first calls, which only write constants */
 	uint64_t flops, workspace_bytes;
 	bool inplace;	/* output 0 may lie on input 0 */
 	bool act_taken; /* the folded activation is in the calls */

@@ -159,11 +159,12 @@ struct finf_gemm_args {
 /* dot: a warp per output; for few rows and b_inner 1. col_tiles: blocks of a matrix. */
 #define finf_dot_args finf_gemm_args
 
-/* y = the bytes of v, over and over. */
+/* y = the words of v, of which there are n. */
+#define FINF_K_WORDS 64
 struct finf_fill_args {
 	void *y;
-	unsigned n; /* words of 8 bytes; at most FINF_K_RANK */
-	long long v[FINF_K_RANK];
+	unsigned n;
+	long long v[FINF_K_WORDS];
 };
 
 /* each is the size of an element: 1, 4 or 8. */
