@@ -75,7 +75,8 @@ enum finf_k_compare {
 	FINF_K_FROM,
 	FINF_K_AND,
 	FINF_K_OR,
-	FINF_K_XOR
+	FINF_K_XOR,
+	FINF_K_NOT /* b is not looked at, but it is there */
 };
 
 /* y = a op b as bool; dtype is that of both. */
