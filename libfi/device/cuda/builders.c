@@ -25,6 +25,8 @@ static const struct builder builders[] = {
 	{"Abs", finf_k_build_map, F32},
 	{"Add", finf_k_build_arith, F32 | INTS},
 	{"And", finf_k_build_compare, ANY},
+	{"ArgMax", finf_k_build_best, F32},
+	{"ArgMin", finf_k_build_best, F32},
 	{"AveragePool", finf_k_build_pool, F32},
 	{"BatchNormalization", finf_k_build_batchnorm, F32},
 	{"Cast", finf_k_build_cast, ANY},

@@ -66,6 +66,7 @@ typedef int (*finf_k_builder)(struct finf_k_build *b);
 int finf_k_build_activation(struct finf_k_build *b); /* Relu, LeakyRelu, Sigmoid */
 int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, PRelu */
 int finf_k_build_batchnorm(struct finf_k_build *b);
+int finf_k_build_best(struct finf_k_build *b); /* ArgMax, ArgMin */
 int finf_k_build_cast(struct finf_k_build *b);
 int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */

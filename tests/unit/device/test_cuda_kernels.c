@@ -270,6 +270,13 @@ static const struct node_case more[] = {
 	{"and", "And", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
 	{"or", "Or", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
 	{"xor", "Xor", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"where largest", "ArgMax", 13, {ACT(3, 70, 2)}, 1, {ATTR_INT("axis", 1)}, .want = WANT_ANY},
+	{"where smallest", "ArgMin", 7, {ACT(4, 5)}, 1, {ATTR_INT("keepdims", 0)}, .want = WANT_ANY},
+	{"which of equals", "ArgMax", 12, {{.rank = 2, .dim = {2, 2}, .values = {1, 1, -2, -2},
+	  .n_values = 4}}, 1, {ATTR_INT("axis", -1)}, .want = WANT_ANY},
+	{"which of equals, the last", "ArgMin", 12, {{.rank = 2, .dim = {2, 2}, .values = {1, 1, -2, -2},
+	  .n_values = 4}}, 1, {ATTR_INT("axis", -1), ATTR_INT("select_last_index", 1)},
+	 .want = WANT_ANY},
 	{"not", "Not", 7, {OTHER(BOOL, 2, 6)}, 1, {{0}}, .want = WANT_ANY},
 	{"depth to space", "DepthToSpace", 13, {ACT(2, 12, 3, 5)}, 1, {ATTR_INT("blocksize", 2)},
 	 .act = FINF_ACT_RELU},
@@ -568,7 +575,7 @@ START_TEST(every_operator_with_kernels_has_a_row)
 		with++;
 		ck_assert_msg(has_row(finf_op_at(i)->name), "%s has none", finf_op_at(i)->name);
 	}
-	ck_assert_uint_ge(with, 82);
+	ck_assert_uint_ge(with, 84);
 }
 END_TEST
 

@@ -37,6 +37,15 @@ struct finf_batchnorm_args {
 	struct finf_k_act act;
 };
 
+/* y[i] = which of count elements, step apart, is the largest. */
+struct finf_best_args {
+	const float *x;
+	long long *y;
+	unsigned n, count;
+	unsigned smallest, last; /* the smallest instead; the last of equals, not the first */
+	struct finf_k_div step;
+};
+
 enum finf_k_arith {
 	FINF_K_ADD,
 	FINF_K_SUB,
