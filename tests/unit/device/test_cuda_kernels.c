@@ -223,6 +223,8 @@ static const struct node_case more[] = {
 	{"mean, empty axes are none", "ReduceMean", 18, {ACT(3, 4), {.rank = 1, .dim = {0},
 	  .is_const = true, .ints = true}}, 2, {ATTR_INT("noop_with_empty_axes", 1)},
 	 .act = FINF_ACT_RELU},
+	{"mean, axes that are not empty", "ReduceMean", 18, {ACT(3, 4), INTS_IN(1)}, 2,
+	 {ATTR_INT("noop_with_empty_axes", 1)}, .want = WANT_ANY},
 	{"mean, no axes are none", "ReduceMean", 18, {ACT(3, 4)}, 1,
 	 {ATTR_INT("noop_with_empty_axes", 1)}, .want = WANT_ANY},
 	{"pad axes", "Pad", 18, {ACT(2, 4, 5), INTS_IN(1, 2, 3, 0), SCALAR(2.5f), INTS_IN(-1, 0)}, 4,
