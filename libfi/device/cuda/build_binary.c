@@ -150,7 +150,9 @@ int finf_k_build_compare(struct finf_k_build *b)
 		[FINF_K_AND] = "And",
 		[FINF_K_OR] = "Or",
 		[FINF_K_XOR] = "Xor",
+		[FINF_K_NOT] = "Not",
 	};
+	uint32_t right = b->node->n_in - 1;
 	unsigned n = finf_k_count(finf_k_out(b, 0));
 	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_compare, n);
 
@@ -162,10 +164,10 @@ int finf_k_build_compare(struct finf_k_build *b)
 		.op = finf_k_number(b->node->op->name, names, FINF_ARRAY_LEN(names)),
 		.dtype = finf_k_in(b, 0)->dtype,
 		.at_a = finf_k_walk_in(b, 0),
-		.at_b = finf_k_walk_in(b, 1),
+		.at_b = finf_k_walk_in(b, right),
 	};
 	finf_k_point_in(b, call, &call->args.compare.a, 0);
-	finf_k_point_in(b, call, &call->args.compare.b, 1);
+	finf_k_point_in(b, call, &call->args.compare.b, right);
 	finf_k_point(call, &call->args.compare.y, FINF_K_OUT, 0, 0);
 	return 0;
 }

@@ -100,6 +100,47 @@ int finf_k_build_slice(struct finf_k_build *b)
 	return take(b, 0, &box, (unsigned)walk.offset);
 }
 
+/* Squares of one channel are pixels of many channels, there and back. */
+static void depth_box(const struct finf_k_build *b, struct finf_k_box *box)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	bool in_turn = !strcmp(finf_node_str(b->node, "mode", "DCR"), "CRD");
+	int64_t block = finf_node_int(b->node, "blocksize", 1), channels = y->dim[1];
+	int64_t rows = y->dim[2] / block, cols = y->dim[3] / block, plane = rows * cols;
+	int64_t apart = in_turn ? plane : channels * plane; /* of a square's columns */
+
+	finf_k_box_add(box, y->dim[0], channels * block * block * plane, 0);
+	finf_k_box_add(box, channels, in_turn ? block * block * plane : plane, 0);
+	finf_k_box_add(box, rows, cols, 0);
+	finf_k_box_add(box, block, block * apart, 0);
+	finf_k_box_add(box, cols, 1, 0);
+	finf_k_box_add(box, block, apart, 0);
+}
+
+static void space_box(const struct finf_k_build *b, struct finf_k_box *box)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	int64_t block = finf_node_int(b->node, "blocksize", 1), plane = x->dim[2] * x->dim[3];
+
+	finf_k_box_add(box, x->dim[0], x->dim[1] * plane, 0);
+	finf_k_box_add(box, block, x->dim[3], 0);
+	finf_k_box_add(box, block, 1, 0);
+	finf_k_box_add(box, x->dim[1], plane, 0);
+	finf_k_box_add(box, x->dim[2] / block, block * x->dim[3], 0);
+	finf_k_box_add(box, x->dim[3] / block, block, 0);
+}
+
+int finf_k_build_depth(struct finf_k_build *b)
+{
+	struct finf_k_box box = {0};
+
+	if (b->node->op->name[0] == 'D')
+		depth_box(b, &box);
+	else
+		space_box(b, &box);
+	return take(b, 0, &box, 0);
+}
+
 int finf_k_build_split(struct finf_k_build *b)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape;

@@ -115,6 +115,30 @@ int finf_k_build_reduce(struct finf_k_build *b)
 	return reduce(b, finf_k_number(b->node->op->name, names, FINF_ARRAY_LEN(names)), marked);
 }
 
+int finf_k_build_best(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_best, n);
+	uint32_t axis;
+
+	if (!call)
+		return -ENOMEM;
+	if (!finf_axis(finf_node_int(b->node, "axis", 0), x->rank, &axis) || !x->dim[axis])
+		return finf_diag_set(b->diag, -EINVAL, "there is nothing along its axis");
+	b->flops = finf_k_count(finf_k_in(b, 0));
+	call->args.best = (struct finf_best_args){
+		.n = n,
+		.count = (unsigned)x->dim[axis],
+		.smallest = !strcmp(b->node->op->name, "ArgMin"),
+		.last = finf_node_int(b->node, "select_last_index", 0) != 0,
+		.step = finf_k_div(finf_k_product(x, axis + 1, x->rank)),
+	};
+	finf_k_point_in(b, call, &call->args.best.x, 0);
+	finf_k_point(call, &call->args.best.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
 /* ---- Softmax -------------------------------------------------------------------------- */
 
 int finf_k_build_softmax(struct finf_k_build *b)

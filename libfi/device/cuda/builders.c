@@ -7,6 +7,9 @@
 
 #include "device/cuda/node.h"
 
+#define FILL_BYTES sizeof(((struct finf_fill_args *)NULL)->v)
+#define KEPT_MAX   4096 /* bytes of integers that are worth launches */
+
 /* Dtypes of input 0 that a builder takes. */
 #define F32  (1u << FINF_F32)
 #define INTS (1u << FINF_I32 | 1u << FINF_I64)
@@ -22,6 +25,8 @@ static const struct builder builders[] = {
 	{"Abs", finf_k_build_map, F32},
 	{"Add", finf_k_build_arith, F32 | INTS},
 	{"And", finf_k_build_compare, ANY},
+	{"ArgMax", finf_k_build_best, F32},
+	{"ArgMin", finf_k_build_best, F32},
 	{"AveragePool", finf_k_build_pool, F32},
 	{"BatchNormalization", finf_k_build_batchnorm, F32},
 	{"Cast", finf_k_build_cast, ANY},
@@ -29,6 +34,7 @@ static const struct builder builders[] = {
 	{"Clip", finf_k_build_clip, F32 | INTS},
 	{"Concat", finf_k_build_concat, ANY},
 	{"Conv", finf_k_build_conv, F32},
+	{"DepthToSpace", finf_k_build_depth, ANY},
 	{"Div", finf_k_build_arith, F32 | INTS},
 	{"Dropout", finf_k_build_copy, ANY},
 	{"Elu", finf_k_build_map, F32},
@@ -63,6 +69,7 @@ static const struct builder builders[] = {
 	{"Mish", finf_k_build_map, F32},
 	{"Mul", finf_k_build_arith, F32 | INTS},
 	{"Neg", finf_k_build_map, F32},
+	{"Not", finf_k_build_compare, ANY},
 	{"Or", finf_k_build_compare, ANY},
 	{"PRelu", finf_k_build_arith, F32},
 	{"Pad", finf_k_build_pad, ANY},
@@ -87,6 +94,7 @@ static const struct builder builders[] = {
 	{"Softmax", finf_k_build_softmax, F32},
 	{"Softplus", finf_k_build_map, F32},
 	{"Softsign", finf_k_build_map, F32},
+	{"SpaceToDepth", finf_k_build_depth, ANY},
 	{"Split", finf_k_build_split, ANY},
 	{"Sqrt", finf_k_build_map, F32},
 	{"Squeeze", finf_k_build_copy, ANY},
@@ -153,6 +161,68 @@ static bool nothing_to_do(const struct finf_k_build *b)
 	return true;
 }
 
+/* ---- integers ---------------------------------------------------------------------- */
+
+/* Pointers to input @input lead to the workspace instead; false: there are none. */
+static bool redirect(struct finf_k_build *b, uint32_t input, uint64_t offset_bytes)
+{
+	bool any = false;
+
+	for (uint32_t i = 0; i < b->n_calls; i++)
+		for (uint32_t k = 0; k < b->calls[i].n_pointers; k++) {
+			struct finf_k_pointer *pointer = &b->calls[i].pointers[k];
+
+			if (pointer->source != FINF_K_IN || pointer->index != input)
+				continue;
+			pointer->source = FINF_K_WORKSPACE;
+			pointer->offset_bytes += offset_bytes;
+			any = true;
+		}
+	return any;
+}
+
+/* A launch in front of the others that writes @n words to the workspace. */
+static int fill_first(struct finf_k_build *b, const void *from, size_t bytes, uint64_t offset_bytes)
+{
+	unsigned n = (unsigned)((bytes + 7) / 8);
+	struct finf_k_call fill, *call = finf_k_each_add(b, FINF_K_FUNCTION_fill, n);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.fill.n = n;
+	memcpy(call->args.fill.v, from, bytes);
+	finf_k_point(call, &call->args.fill.y, FINF_K_WORKSPACE, 0, offset_bytes);
+	fill = *call;
+	memmove(b->calls + 1, b->calls, (b->n_calls - 1) * sizeof(fill));
+	b->calls[0] = fill;
+	b->n_fills++;
+	return 0;
+}
+
+/*
+ * Integer constants may follow from the shapes that the graph is bound to; the
+ * weights in an extent are the same for all shapes. So they travel in the
+ * arguments of launches. (Integers are never left out of a serialised graph.)
+ */
+static int keep_integers(struct finf_k_build *b)
+{
+	int err = 0;
+
+	for (uint32_t i = 0; i < b->node->n_in && !err; i++) {
+		const struct finf_value *value = finf_k_in(b, i);
+		uint64_t at = finf_align_up(b->workspace_bytes, 16);
+
+		if (!value || !value->is_const || !value->data || value->dtype == FINF_F32 ||
+		    value->dtype == FINF_F64 || value->bytes > KEPT_MAX || !redirect(b, i, at))
+			continue;
+		b->workspace_bytes = at + finf_align_up(value->bytes, 8);
+		for (size_t from = 0; from < value->bytes && !err; from += FILL_BYTES)
+			err = fill_first(b, (const char *)value->data + from,
+					 FINF_MIN(value->bytes - from, FILL_BYTES), at + from);
+	}
+	return err;
+}
+
 int finf_k_build_node(struct finf_k_build *b)
 {
 	const struct builder *builder = find(b->node->op->name);
@@ -167,6 +237,8 @@ int finf_k_build_node(struct finf_k_build *b)
 	if (err || nothing_to_do(b))
 		return err;
 	err = builder->build(b);
+	if (!err)
+		err = keep_integers(b);
 	if (!err && b->node->act != FINF_ACT_NONE && !b->act_taken)
 		err = finf_diag_set(b->diag, -EOPNOTSUPP,
 				    "the CUDA device folds no activation into it");

@@ -54,6 +54,7 @@ struct finf_k_build {
 	struct finf_diag *diag;
 	struct finf_k_call *calls; /* owned, free() */
 	uint32_t n_calls, cap_calls;
+	uint32_t n_fills; /* the first calls, which only write constants */
 	uint64_t flops, workspace_bytes;
 	bool inplace;	/* output 0 may lie on input 0 */
 	bool act_taken; /* the folded activation is in the calls */
@@ -65,12 +66,14 @@ typedef int (*finf_k_builder)(struct finf_k_build *b);
 int finf_k_build_activation(struct finf_k_build *b); /* Relu, LeakyRelu, Sigmoid */
 int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, PRelu */
 int finf_k_build_batchnorm(struct finf_k_build *b);
+int finf_k_build_best(struct finf_k_build *b); /* ArgMax, ArgMin */
 int finf_k_build_cast(struct finf_k_build *b);
 int finf_k_build_clip(struct finf_k_build *b);
-int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Or, Xor */
+int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */
 int finf_k_build_concat(struct finf_k_build *b);
 int finf_k_build_conv(struct finf_k_build *b);
 int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
+int finf_k_build_depth(struct finf_k_build *b); /* DepthToSpace, SpaceToDepth */
 int finf_k_build_expand(struct finf_k_build *b);
 int finf_k_build_fold(struct finf_k_build *b); /* Max, Min, Sum */
 int finf_k_build_gather(struct finf_k_build *b);

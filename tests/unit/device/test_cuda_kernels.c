@@ -106,6 +106,20 @@ static void bench_fini(struct bench *bench)
 		.rank = 2, .dim = {2, 3}, .dtype = FINF_##type, .ivalues = { __VA_ARGS__ }         \
 	}
 
+/* A constant that may travel in launches; all indices are within 7. */
+#define KEPT(type, ...)                                                                            \
+	{                                                                                          \
+		.rank = FINF_ARRAY_LEN(((int64_t[]){__VA_ARGS__})), .dim = {__VA_ARGS__},          \
+		.dtype = FINF_##type, .is_const = true, .ivalues = {                               \
+			3,                                                                         \
+			-7,                                                                        \
+			5,                                                                         \
+			0,                                                                         \
+			-1,                                                                        \
+			2                                                                          \
+		}                                                                                  \
+	}
+
 /* clang-format off */
 /* What cases.h lacks: sizes around the tiles, splits, and the dtypes that are moved. */
 static const struct node_case more[] = {
@@ -180,6 +194,13 @@ static const struct node_case more[] = {
 	  .ivalues = {-2}}}, 2, {ATTR_INT("axis", -1)}, .want = WANT_ANY},
 	{"gather from a constant", "Gather", 13, {WEIGHT(9, 7), INDEX_IN(I64, 8, 0, 1, 2, -9, 5)}, 2,
 	 {{0}}, .want = WANT_ANY},
+	{"gather many", "Gather", 13, {ACT(7, 3), KEPT(I64, 2, 65)}, 2, {{0}}, .want = WANT_ANY},
+	{"gather many int32", "Gather", 13, {ACT(3, 7), KEPT(I32, 131)}, 2, {ATTR_INT("axis", 1)},
+	 .act = FINF_ACT_RELU},
+	{"gather too many to keep", "Gather", 13, {ACT(7, 3), KEPT(I64, 513)}, 2, {{0}},
+	 .want = WANT_ANY},
+	{"where kept", "Where", 16, {KEPT(BOOL, 77), KEPT(I32, 77), KEPT(I32, 3, 1)}, 3, {{0}},
+	 .want = WANT_ANY},
 	{"cast to int64", "Cast", 13, {ACT(5, 3)}, 1, {ATTR_INT("to", FINF_I64)}, .want = WANT_ANY},
 	{"cast to bool", "Cast", 13, {OTHER(I32, 9)}, 1, {ATTR_INT("to", FINF_BOOL)}, .want = WANT_ANY},
 	{"cast to int8", "Cast", 13, {OTHER(F64, 9)}, 1, {ATTR_INT("to", FINF_I8)}, .want = WANT_ANY},
@@ -202,6 +223,8 @@ static const struct node_case more[] = {
 	{"mean, empty axes are none", "ReduceMean", 18, {ACT(3, 4), {.rank = 1, .dim = {0},
 	  .is_const = true, .ints = true}}, 2, {ATTR_INT("noop_with_empty_axes", 1)},
 	 .act = FINF_ACT_RELU},
+	{"mean, axes that are not empty", "ReduceMean", 18, {ACT(3, 4), INTS_IN(1)}, 2,
+	 {ATTR_INT("noop_with_empty_axes", 1)}, .want = WANT_ANY},
 	{"mean, no axes are none", "ReduceMean", 18, {ACT(3, 4)}, 1,
 	 {ATTR_INT("noop_with_empty_axes", 1)}, .want = WANT_ANY},
 	{"pad axes", "Pad", 18, {ACT(2, 4, 5), INTS_IN(1, 2, 3, 0), SCALAR(2.5f), INTS_IN(-1, 0)}, 4,
@@ -249,6 +272,22 @@ static const struct node_case more[] = {
 	{"and", "And", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
 	{"or", "Or", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
 	{"xor", "Xor", 7, {OTHER(BOOL, 6), OTHER(BOOL, 6, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"where largest", "ArgMax", 13, {ACT(3, 70, 2)}, 1, {ATTR_INT("axis", 1)}, .want = WANT_ANY},
+	{"where smallest", "ArgMin", 7, {ACT(4, 5)}, 1, {ATTR_INT("keepdims", 0)}, .want = WANT_ANY},
+	{"which of equals", "ArgMax", 12, {{.rank = 2, .dim = {2, 2}, .values = {1, 1, -2, -2},
+	  .n_values = 4}}, 1, {ATTR_INT("axis", -1)}, .want = WANT_ANY},
+	{"which of equals, the last", "ArgMin", 12, {{.rank = 2, .dim = {2, 2}, .values = {1, 1, -2, -2},
+	  .n_values = 4}}, 1, {ATTR_INT("axis", -1), ATTR_INT("select_last_index", 1)},
+	 .want = WANT_ANY},
+	{"not", "Not", 7, {OTHER(BOOL, 2, 6)}, 1, {{0}}, .want = WANT_ANY},
+	{"depth to space", "DepthToSpace", 13, {ACT(2, 12, 3, 5)}, 1, {ATTR_INT("blocksize", 2)},
+	 .act = FINF_ACT_RELU},
+	{"depth to space in turn", "DepthToSpace", 11, {OTHER(I64, 1, 18, 2, 3)}, 1,
+	 {ATTR_INT("blocksize", 3), ATTR_STR("mode", "CRD")}, .want = WANT_ANY},
+	{"space to depth", "SpaceToDepth", 13, {ACT(2, 3, 4, 6)}, 1, {ATTR_INT("blocksize", 2)},
+	 .act = FINF_ACT_LEAKY, .act_a = 2},
+	{"space to depth of bytes", "SpaceToDepth", 7, {OTHER(U8, 1, 2, 6, 3)}, 1,
+	 {ATTR_INT("blocksize", 3)}, .want = WANT_ANY},
 	{"where", "Where", 16, {OTHER(BOOL, 6), ACT(3, 1), SCALAR(-0.5f)}, 3, {{0}},
 	 .act = FINF_ACT_LEAKY, .act_a = 2},
 	{"where int64", "Where", 9, {OTHER(BOOL, 6, 1), OTHER(I64, 5), OTHER(I64, 2, 1, 1)}, 3, {{0}},
@@ -538,7 +577,7 @@ START_TEST(every_operator_with_kernels_has_a_row)
 		with++;
 		ck_assert_msg(has_row(finf_op_at(i)->name), "%s has none", finf_op_at(i)->name);
 	}
-	ck_assert_uint_ge(with, 79);
+	ck_assert_uint_ge(with, 84);
 }
 END_TEST
 
@@ -748,6 +787,44 @@ START_TEST(an_index_outside_yields_nan)
 }
 END_TEST
 
+/* Integers that may differ from shape to shape are no weights, as far as they are few. */
+START_TEST(integers_are_kept)
+{
+	static const struct {
+		int64_t n;
+		uint32_t weights, calls;
+	} rows[] = {{1, 0, 2}, {64, 0, 2}, {65, 0, 3}, {512, 0, 9}, {513, 1, 1}};
+	struct node_case row = {"gather", "Gather",	   13, {ACT(7, 3), KEPT(I64, 1)}, 2,
+				{{0}},	  .want = WANT_ANY};
+	struct finf_diag diag = {""};
+	struct finf_form_list list;
+	struct finf_arena arena;
+	struct site site;
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(rows); i++) {
+		struct finf_k_build b = {.diag = &diag};
+
+		row.in[1].dim[0] = rows[i].n;
+		site_init(&site, &row, 0);
+		finf_arena_init(&arena);
+		ck_assert_int_eq(
+			finf_cuda_describe(NULL, site.graph, 0, 1, NULL, 0, &arena, &list, &diag),
+			0);
+		ck_assert_uint_eq(list.forms[0].n_weights, rows[i].weights);
+		ck_assert_uint_eq(list.forms[0].workspace_bytes,
+				  rows[i].weights ? 0 : 8 * (uint64_t)rows[i].n);
+		ck_assert_str_eq(list.forms[0].name, "finf_gather");
+		b.graph = site.graph;
+		b.node = &site.graph->nodes[0];
+		ck_assert_int_eq(finf_k_build_node(&b), 0);
+		ck_assert_uint_eq(b.n_calls, rows[i].calls);
+		finf_k_build_fini(&b);
+		finf_arena_fini(&arena);
+		site_fini(&site);
+	}
+}
+END_TEST
+
 /* After a reset the module is a new one; the kernel is not. */
 START_TEST(a_kernel_outlives_its_module)
 {
@@ -856,11 +933,11 @@ START_TEST(the_fake_reads_ptx)
 {
 	static const char *const images[] = {
 		".version 7.2\n.target sm_75\n.visible .entry finf_fill(\n\t.param .align 8 .b8 "
-		"p[80]\n)\n{ret;}\n",
+		"p[528]\n)\n{ret;}\n",
 		".version 7.2\n.target sm_75\n.visible .entry finf_fill(\n\t.param .align 8 .b8 "
-		"p[72]\n)\n{ret;}\n",
+		"p[520]\n)\n{ret;}\n",
 		".version 7.2\n.target sm_75\n.visible .entry other(\n\t.param .align 8 .b8 "
-		"p[80]\n)\n{ret;}\n",
+		"p[528]\n)\n{ret;}\n",
 	};
 	struct fakedriver f = fakedriver_start();
 
@@ -897,6 +974,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, foreign_forms_are_refused);
 	tcase_add_test(tc, split_fills_all_outputs);
 	tcase_add_test(tc, an_index_outside_yields_nan);
+	tcase_add_test(tc, integers_are_kept);
 	tcase_add_test(tc, a_kernel_outlives_its_module);
 	tcase_add_test(tc, failures_are_told);
 	tcase_add_test(tc, image_is_for_old_drivers_and_cards);

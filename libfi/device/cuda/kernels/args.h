@@ -37,6 +37,15 @@ struct finf_batchnorm_args {
 	struct finf_k_act act;
 };
 
+/* y[i] = which of count elements, step apart, is the largest. */
+struct finf_best_args {
+	const float *x;
+	long long *y;
+	unsigned n, count;
+	unsigned smallest, last; /* the smallest instead; the last of equals, not the first */
+	struct finf_k_div step;
+};
+
 enum finf_k_arith {
 	FINF_K_ADD,
 	FINF_K_SUB,
@@ -75,7 +84,8 @@ enum finf_k_compare {
 	FINF_K_FROM,
 	FINF_K_AND,
 	FINF_K_OR,
-	FINF_K_XOR
+	FINF_K_XOR,
+	FINF_K_NOT /* b is not looked at, but it is there */
 };
 
 /* y = a op b as bool; dtype is that of both. */
@@ -159,11 +169,12 @@ struct finf_gemm_args {
 /* dot: a warp per output; for few rows and b_inner 1. col_tiles: blocks of a matrix. */
 #define finf_dot_args finf_gemm_args
 
-/* y = the bytes of v, over and over. */
+/* y = the words of v, of which there are n. */
+#define FINF_K_WORDS 64
 struct finf_fill_args {
 	void *y;
-	unsigned n; /* words of 8 bytes; at most FINF_K_RANK */
-	long long v[FINF_K_RANK];
+	unsigned n;
+	long long v[FINF_K_WORDS];
 };
 
 /* each is the size of an element: 1, 4 or 8. */

@@ -93,7 +93,8 @@ FINF_K(cast)
 	 : (op) == FINF_K_FROM	  ? (a) >= (b)                                                     \
 	 : (op) == FINF_K_AND	  ? (a) && (b)                                                     \
 	 : (op) == FINF_K_OR	  ? (a) || (b)                                                     \
-				  : !(a) != !(b))
+	 : (op) == FINF_K_XOR	  ? !(a) != !(b)                                                   \
+				  : !(a))
 
 FINF_K(compare)
 {

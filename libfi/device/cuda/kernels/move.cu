@@ -78,7 +78,7 @@ FINF_K(fill)
 {
 	FINF_K_EACH (i, p.n)
 #pragma unroll
-		for (unsigned k = 0; k < FINF_K_RANK; k++)
+		for (unsigned k = 0; k < FINF_K_WORDS; k++)
 			if (k == i)
 				((long long *)p.y)[i] = p.v[k];
 }

@@ -68,6 +68,27 @@ FINF_K_BLOCK(reduce)
 		p.y[FINF_K_GROUP] = activate(result(all, largest, p.count, p.how), p.act);
 }
 
+/* One thread per output: rows are short, or there are many of them. */
+FINF_K(best)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned outer = i, in = split(&outer, p.step), which = 0;
+		const float *x = p.x + (unsigned long long)outer * p.count * p.step.by + in;
+		float best = *x;
+
+		for (unsigned k = 1; k < p.count; k++) {
+			float v = x[(unsigned long long)k * p.step.by];
+			bool more = p.smallest ? v < best : v > best;
+
+			if (more || (p.last && v == best)) {
+				best = v;
+				which = k;
+			}
+		}
+		p.y[i] = which;
+	}
+}
+
 /* ---- softmax ----------------------------------------------------------------------- */
 
 /* The largest element is taken off first, so that no exponential overflows. */
