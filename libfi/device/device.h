@@ -221,7 +221,8 @@ void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
 /**
  * finf_device_join_axis - is this node's row-major output its inputs, one behind
- * the other, and is none of them constant? Then a device may offer FINF_FORM_JOIN. @ret_axis: that of the Concat.
+ * the other, and is none of them constant? Then a device may offer FINF_FORM_JOIN.
+ * @ret_axis: that of the Concat.
  */
 bool finf_device_join_axis(const struct finf_graph *graph, const struct finf_node *node,
 			   uint32_t *ret_axis);

@@ -87,7 +87,8 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 	if (step->form.flags & FINF_FORM_JOIN)
 		return join_of(plan, step, ret)
 			       ? 0
-			       : finf_diag_set(diag, -EBADMSG, "inputs are not where the output is");
+			       : finf_diag_set(diag, -EBADMSG,
+					       "inputs are not where the output is");
 	if (step->form.workspace_bytes)
 		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
 	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,

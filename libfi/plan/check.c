@@ -253,8 +253,8 @@ static int check_join(const struct proof *proof, uint32_t s)
 	uint64_t at = 0;
 
 	if (step->node == FINF_NONE || step->n_out != 1 ||
-	    step->out[0].kind != FINF_OPERAND_BUFFER || step->form.in_layout != step->form.out_layout ||
-	    step->form.n_weights || proof->graph->nodes[step->node].act != FINF_ACT_NONE)
+	    step->out[0].kind != FINF_OPERAND_BUFFER ||
+	    step->form.in_layout != step->form.out_layout || step->form.n_weights || proof->graph->nodes[step->node].act != FINF_ACT_NONE)
 		return no(proof, "step %u does more than to join", s);
 	out = &plan->buffers[step->out[0].index];
 	if (out->alias_of != FINF_NONE)

@@ -33,8 +33,8 @@ static int count(const struct finf_plan *plan, struct finf_plan_parts *parts, ui
 	step = &plan->steps[s];
 	for (uint32_t k = 0; k < step->n_in; k++) {
 		if (step->in[k].kind != FINF_OPERAND_BUFFER || step->in[k].index >= b)
-			return finf_diag_set(diag, -EINVAL, "step %u joins what is no earlier buffer",
-					     s);
+			return finf_diag_set(diag, -EINVAL,
+					     "step %u joins what is no earlier buffer", s);
 		parts->n[b] += parts->n[step->in[k].index];
 		if (parts->n[b] > FINF_JOIN_PARTS_MAX)
 			return finf_diag_set(diag, -EINVAL, "step %u joins more than %u buffers", s,

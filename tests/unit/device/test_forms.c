@@ -25,7 +25,8 @@ static uint32_t kind_of(const struct finf_form *form)
 	return form->in_layout ? WANT_BLOCKED : WANT_PLAIN;
 }
 
-/* An alias must be the same bytes, a join its inputs' bytes; others are run, in place too where offered. */
+/* An alias must be the same bytes, a join its inputs' bytes; others are run, in place too
+ * where offered. */
 static void run_form(struct site *site, struct finf_device *dev, const struct finf_form *form,
 		     uint32_t threads, const char *what)
 {
@@ -79,7 +80,8 @@ START_TEST(every_form_equals_the_reference)
 			ck_assert_msg((seen & row->want) == row->want, "%s: forms %x, not %x",
 				      row->what, seen, row->want);
 		if (!(row->want & WANT_JOIN_BLOCKED))
-			ck_assert_msg(!(seen & WANT_JOIN_BLOCKED), "%s: joined in blocks", row->what);
+			ck_assert_msg(!(seen & WANT_JOIN_BLOCKED), "%s: joined in blocks",
+				      row->what);
 		if (row->want == (WANT_PLAIN | WANT_BLOCKED))
 			ck_assert_msg(!(seen & WANT_JOIN), "%s: joined", row->what);
 		finf_form_table_fini(&table);

@@ -194,8 +194,8 @@ static inline void fake_random_join(struct finf_graph *graph, uint64_t *seed)
 		n += graph->values[in[k]].shape.dim[0];
 	}
 	out = fake_value(graph, n);
-	ck_assert_int_eq(finf_graph_node(graph, &fake_op, 1, NULL, in, n_in, &out, 1, NULL, 0, NULL),
-			 0);
+	ck_assert_int_eq(
+		finf_graph_node(graph, &fake_op, 1, NULL, in, n_in, &out, 1, NULL, 0, NULL), 0);
 }
 
 /* A random graph: any wiring that is acyclic, outputs of every kind. */
