@@ -18,7 +18,7 @@ struct finf_slot {
 #define FINF_NO_WORKSPACE UINT64_MAX
 
 struct finf_launch_step {
-	struct finf_kernel *kernel;	  /* owned; NULL = alias, nothing to launch */
+	struct finf_kernel *kernel;	  /* owned; NULL = alias or join, nothing to launch */
 	const char *name;		  /* of the node, for messages; in the graph */
 	const struct finf_slot *in, *out; /* in the session's arena */
 	uint32_t n_in, n_out;

@@ -58,6 +58,23 @@ static bool alias_of(const struct finf_launch_step *step)
 	       step->out[0].base == FINF_BASE_ARENA && step->in[0].offset == step->out[0].offset;
 }
 
+/* The same of a join: the output must be its inputs' bytes, one behind the other. */
+static bool join_of(const struct finf_plan *plan, const struct finf_step *step,
+		    const struct finf_launch_step *ret)
+{
+	uint64_t at = 0;
+
+	if (ret->n_out != 1 || ret->out[0].base != FINF_BASE_ARENA)
+		return false;
+	for (uint32_t i = 0; i < ret->n_in; i++) {
+		if (ret->in[i].base != FINF_BASE_ARENA ||
+		    ret->in[i].offset != ret->out[0].offset + at)
+			return false;
+		at += plan->buffers[step->in[i].index].bytes;
+	}
+	return at == plan->buffers[step->out[0].index].bytes;
+}
+
 static int node_kernel(struct finf_session *session, const struct finf_graph *graph,
 		       const struct finf_plan *plan, const struct finf_step *step,
 		       struct finf_launch_step *ret, struct finf_diag *diag)
@@ -67,6 +84,11 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 		return alias_of(ret)
 			       ? 0
 			       : finf_diag_set(diag, -EBADMSG, "output is not where the input is");
+	if (step->form.flags & FINF_FORM_JOIN)
+		return join_of(plan, step, ret)
+			       ? 0
+			       : finf_diag_set(diag, -EBADMSG,
+					       "inputs are not where the output is");
 	if (step->form.workspace_bytes)
 		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
 	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,

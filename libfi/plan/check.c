@@ -4,10 +4,14 @@
  * steps over the claimed offsets and lifetimes and asks at each read whether
  * the bytes there are still the ones that are meant.
  *
- * Two buffers may share bytes in two ways only. Their lifetimes do not meet;
- * or one is an alias of the other. An alias that no step writes is another
- * name of the same bytes. An alias that a step writes replaces the bytes: that
- * makes a new version, and every buffer of an older version is stale.
+ * Two buffers may share bytes in three ways only. Their lifetimes do not meet;
+ * or one is an alias of the other; or one is joined of others and the other is
+ * one of these. An alias that no step writes is another name of the same bytes.
+ * An alias that a step writes replaces the bytes: that makes a new version, and
+ * every buffer of an older version is stale. A join writes nothing.
+ *
+ * So all bytes are those of buffers written by themselves, the parts, and a
+ * buffer is a list of parts: parts.c. No two parts that live meet.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -24,9 +28,11 @@ struct proof {
 	struct finf_diag *diag;
 	struct finf_arena scratch; /* owned: everything below, per buffer */
 	uint32_t *writer;	   /* step, or WRITER_... */
-	uint32_t *root;		   /* first buffer of the same bytes */
-	uint32_t *version;	   /* of a root: how often its bytes were written */
-	uint32_t *holds;	   /* of a written buffer: the version it means; 0 = not yet written */
+	struct finf_plan_parts parts;
+	uint32_t *version;	   /* of a part: the number of the write that made its bytes */
+	uint32_t *holds;	   /* of a written or joined buffer: the last write before it was
+				    * whole; 0 = not yet there */
+	uint32_t *writes;	   /* how many there were so far */
 };
 
 #define no(proof, ...) finf_diag_set((proof)->diag, -EINVAL, __VA_ARGS__)
@@ -177,6 +183,20 @@ static int find_writers(const struct proof *proof)
 	return err;
 }
 
+static uint32_t part(const struct proof *proof, uint32_t b, uint32_t i)
+{
+	return proof->parts.of[proof->parts.start[b] + i];
+}
+
+static bool shares_part(const struct proof *proof, uint32_t a, uint32_t b)
+{
+	for (uint32_t i = 0; i < proof->parts.n[a]; i++)
+		for (uint32_t k = 0; k < proof->parts.n[b]; k++)
+			if (part(proof, a, i) == part(proof, b, k))
+				return true;
+	return false;
+}
+
 /* A new name of the same bytes: the first output of a node that has no step. */
 static int check_renamed(const struct proof *proof, uint32_t b)
 {
@@ -214,13 +234,40 @@ static int check_in_place(const struct proof *proof, uint32_t b)
 		return no(proof, "step %u changes the layout in place", s);
 	if (source->last_step != s || buffer->first_step != s)
 		return no(proof, "step %u writes over a buffer that does not die there", s);
-	if (proof->writer[proof->root[b]] == WRITER_CALLER)
-		return no(proof, "step %u writes over an input", s);
+	for (uint32_t i = 0; i < proof->parts.n[b]; i++)
+		if (proof->writer[part(proof, b, i)] == WRITER_CALLER)
+			return no(proof, "step %u writes over an input", s);
 	for (uint32_t k = 1; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
-		    proof->root[step->in[k].index] == proof->root[b])
+		    shares_part(proof, step->in[k].index, b))
 			return no(proof, "step %u writes over another of its inputs", s);
 	return 0;
+}
+
+/* Its inputs lie one behind the other, and it is what they are together. */
+static int check_join(const struct proof *proof, uint32_t s)
+{
+	const struct finf_plan *plan = proof->plan;
+	const struct finf_step *step = &plan->steps[s];
+	const struct finf_plan_buffer *out;
+	uint64_t at = 0;
+
+	if (step->node == FINF_NONE || step->n_out != 1 ||
+	    step->out[0].kind != FINF_OPERAND_BUFFER ||
+	    step->form.in_layout != step->form.out_layout || step->form.n_weights || proof->graph->nodes[step->node].act != FINF_ACT_NONE)
+		return no(proof, "step %u does more than to join", s);
+	out = &plan->buffers[step->out[0].index];
+	if (out->alias_of != FINF_NONE)
+		return no(proof, "step %u joins over a buffer", s);
+	for (uint32_t k = 0; k < step->n_in; k++) {
+		const struct finf_plan_buffer *in = &plan->buffers[step->in[k].index];
+
+		if (at > out->bytes || in->bytes > out->bytes - at ||
+		    in->offset != out->offset + at)
+			return no(proof, "step %u: input %u is not where the output has it", s, k);
+		at += in->bytes;
+	}
+	return at == out->bytes ? 0 : no(proof, "step %u: inputs do not fill the output", s);
 }
 
 static int check_alias(const struct proof *proof, uint32_t b)
@@ -228,13 +275,10 @@ static int check_alias(const struct proof *proof, uint32_t b)
 	const struct finf_plan_buffer *buffer = &proof->plan->buffers[b];
 	const struct finf_plan_buffer *source;
 
-	if (buffer->alias_of == FINF_NONE) {
-		proof->root[b] = b;
+	if (buffer->alias_of == FINF_NONE)
 		return proof->writer[b] == WRITER_NONE ? no(proof, "buffer %u is never written", b)
 						       : 0;
-	}
 	source = &proof->plan->buffers[buffer->alias_of];
-	proof->root[b] = proof->root[buffer->alias_of];
 	if (buffer->offset != source->offset || buffer->bytes != source->bytes)
 		return no(proof, "buffer %u has not the bytes it is an alias of", b);
 	if (proof->writer[b] == WRITER_CALLER)
@@ -242,7 +286,7 @@ static int check_alias(const struct proof *proof, uint32_t b)
 	return 0;
 }
 
-static int check_buffers(const struct proof *proof)
+static int check_buffers(struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
 	int err = 0;
@@ -253,8 +297,13 @@ static int check_buffers(const struct proof *proof)
 		err = check_buffer(proof, b);
 	if (!err)
 		err = find_writers(proof);
+	if (!err)
+		err = finf_plan_parts(plan, &proof->scratch, &proof->parts, proof->diag);
 	for (uint32_t b = 0; !err && b < plan->n_buffers; b++)
 		err = check_alias(proof, b);
+	for (uint32_t s = 0; !err && s < plan->n_steps; s++)
+		if (plan->steps[s].form.flags & FINF_FORM_JOIN)
+			err = check_join(proof, s);
 	for (uint32_t b = 0; !err && b < plan->n_buffers; b++)
 		if (plan->buffers[b].alias_of != FINF_NONE)
 			err = proof->writer[b] == WRITER_NONE ? check_renamed(proof, b)
@@ -284,8 +333,9 @@ static int read_buffer(const struct proof *proof, uint32_t s, uint32_t b, uint32
 		written = proof->plan->buffers[written].alias_of;
 	if (!proof->holds[written])
 		return no(proof, "step %u reads buffer %u before it is written", s, b);
-	if (proof->holds[written] != proof->version[proof->root[b]])
-		return no(proof, "step %u reads buffer %u after it was written over", s, b);
+	for (uint32_t i = 0; i < proof->parts.n[b]; i++)
+		if (proof->version[part(proof, b, i)] > proof->holds[written])
+			return no(proof, "step %u reads buffer %u after it was written over", s, b);
 	return 0;
 }
 
@@ -299,7 +349,13 @@ static int write_buffer(const struct proof *proof, uint32_t s, uint32_t b, uint3
 			  proof->graph->values[value].name);
 	if (!lives_at(buffer, s))
 		return no(proof, "step %u writes buffer %u, which does not live then", s, b);
-	proof->holds[b] = ++proof->version[proof->root[b]];
+	if (proof->parts.joined_by[b] != FINF_NONE) {
+		proof->holds[b] = *proof->writes;
+		return 0;
+	}
+	proof->holds[b] = ++*proof->writes;
+	for (uint32_t i = 0; i < proof->parts.n[b]; i++)
+		proof->version[part(proof, b, i)] = *proof->writes;
 	return 0;
 }
 
@@ -469,8 +525,9 @@ static int check_workspace(const struct proof *proof, uint32_t branch)
 	return 0;
 }
 
+/* How long the bytes of a part are used under any name. */
 struct span {
-	uint32_t first, buffer;
+	uint32_t first, last, buffer;
 };
 
 static int by_first(const void *x, const void *y)
@@ -482,7 +539,23 @@ static int by_first(const void *x, const void *y)
 	return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
-/* Sorted by first step, only those that start before one ends can meet it. */
+static void find_spans(const struct proof *proof, struct span *spans)
+{
+	const struct finf_plan_buffer *buffers = proof->plan->buffers;
+
+	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
+		spans[b] = (struct span){FINF_NONE, 0, b};
+	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
+		for (uint32_t i = 0; i < proof->parts.n[b]; i++) {
+			struct span *span = &spans[part(proof, b, i)];
+
+			span->first = FINF_MIN(span->first, buffers[b].first_step);
+			span->last = FINF_MAX(span->last, buffers[b].last_step);
+		}
+}
+
+/* Sorted by first step, only those that start before one ends can meet it. What is no
+ * part itself starts never. */
 static int check_overlap(struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
@@ -490,17 +563,16 @@ static int check_overlap(struct proof *proof)
 
 	if (!spans)
 		return -ENOMEM;
-	for (uint32_t b = 0; b < plan->n_buffers; b++)
-		spans[b] = (struct span){plan->buffers[b].first_step, b};
+	find_spans(proof, spans);
 	qsort(spans, plan->n_buffers, sizeof(*spans), by_first);
 	for (uint32_t i = 0; i < plan->n_buffers; i++) {
 		const struct finf_plan_buffer *a = &plan->buffers[spans[i].buffer];
 
-		for (uint32_t j = i + 1; j < plan->n_buffers && spans[j].first <= a->last_step; j++) {
+		for (uint32_t j = i + 1; j < plan->n_buffers && spans[j].first <= spans[i].last;
+		     j++) {
 			const struct finf_plan_buffer *b = &plan->buffers[spans[j].buffer];
 
-			if (proof->root[spans[i].buffer] != proof->root[spans[j].buffer] &&
-			    bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
+			if (bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
 				return no(proof, "buffers %u and %u overlap while both live",
 					  spans[i].buffer, spans[j].buffer);
 		}
@@ -511,17 +583,17 @@ static int check_overlap(struct proof *proof)
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
 		    struct finf_diag *diag)
 {
-	struct proof proof = {.graph = graph, .plan = plan, .diag = diag};
+	uint32_t writes = 0;
+	struct proof proof = {.graph = graph, .plan = plan, .diag = diag, .writes = &writes};
 	int err = -ENOMEM;
 
 	if (!plan->n_branches || plan->n_branches > FINF_BRANCHES_MAX)
 		return finf_diag_set(diag, -EINVAL, "%u branches", plan->n_branches);
 	finf_arena_init(&proof.scratch);
 	proof.writer = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.writer));
-	proof.root = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.root));
 	proof.version = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.version));
 	proof.holds = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.holds));
-	if (!proof.writer || !proof.root || !proof.version || !proof.holds)
+	if (!proof.writer || !proof.version || !proof.holds)
 		goto out;
 	err = finf_plan_check_extent(plan, diag);
 	if (!err)
@@ -535,7 +607,7 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 	if (!err)
 		err = check_overlap(&proof);
 	if (!err)
-		err = finf_plan_check_order(plan, diag);
+		err = finf_plan_check_order(plan, &proof.parts, diag);
 out:
 	finf_arena_fini(&proof.scratch);
 	return err;

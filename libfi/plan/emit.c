@@ -19,7 +19,8 @@ static const struct finf_value *value_of(const struct finf_planner *p, uint32_t 
 	return &p->graph->values[v];
 }
 
-static bool find_buffer(const struct finf_planner *p, uint32_t v, uint16_t layout, uint32_t *ret)
+bool finf_planner_find_buffer(const struct finf_planner *p, uint32_t v, uint16_t layout,
+			      uint32_t *ret)
 {
 	for (uint32_t b = p->values[v].buffers; b != FINF_NONE; b = p->next_buffer[b]) {
 		if (p->plan->buffers[b].layout == layout) {
@@ -51,7 +52,8 @@ static const struct finf_weight_form *form_weight(const struct finf_form *form, 
 	return NULL;
 }
 
-static int layout_bytes(const struct finf_planner *p, uint32_t v, uint16_t layout, uint64_t *ret)
+int finf_planner_layout_bytes(const struct finf_planner *p, uint32_t v, uint16_t layout,
+			      uint64_t *ret)
 {
 	const struct finf_value *value = value_of(p, v);
 
@@ -127,13 +129,15 @@ static bool form_usable(const struct finf_planner *p, const struct finf_node *no
 
 	if (form->flags & FINF_FORM_ALIAS)
 		return alias_usable(p, node, form, ret_missing);
+	if (form->flags & FINF_FORM_JOIN && !finf_planner_join_possible(p, node, form))
+		return false;
 	for (uint32_t k = 0; k < node->n_in; k++)
 		if (node->in[k] != FINF_NONE && !value_of(p, node->in[k])->is_const &&
-		    layout_bytes(p, node->in[k], form->in_layout, &bytes))
+		    finf_planner_layout_bytes(p, node->in[k], form->in_layout, &bytes))
 			return false;
 	for (uint32_t k = 0; k < node->n_out; k++)
 		if (node->out[k] != FINF_NONE &&
-		    layout_bytes(p, node->out[k], form->out_layout, &bytes))
+		    finf_planner_layout_bytes(p, node->out[k], form->out_layout, &bytes))
 			return false;
 	for (uint32_t i = 0; i < form->n_weights; i++)
 		if (!weight_usable(p, node, form->weights[i].input, &form->weights[i], ret_missing))
@@ -179,7 +183,7 @@ static uint64_t form_ns(const struct finf_planner *p, const struct finf_node *no
 		uint32_t v = node->in[k], buffer;
 
 		if (v == FINF_NONE || value_of(p, v)->is_const ||
-		    find_buffer(p, v, form->in_layout, &buffer))
+		    finf_planner_find_buffer(p, v, form->in_layout, &buffer))
 			continue;
 		buffer = p->values[v].buffers;
 		ns = finf_plan_add_ns(ns, reorder_ns(p, v, p->plan->buffers[buffer].layout,
@@ -229,7 +233,7 @@ static int add_buffer(struct finf_planner *p, uint32_t v, uint16_t layout, uint3
 {
 	uint32_t index = p->plan->n_buffers, *link = &p->values[v].buffers;
 	struct finf_plan_buffer *buffer = &p->plan->buffers[index];
-	int err = layout_bytes(p, v, layout, &buffer->bytes);
+	int err = finf_planner_layout_bytes(p, v, layout, &buffer->bytes);
 
 	if (err)
 		return finf_diag_set(p->diag, err, "value %s: no bytes in layout %u",
@@ -242,6 +246,7 @@ static int add_buffer(struct finf_planner *p, uint32_t v, uint16_t layout, uint3
 	*link = index;
 	p->next_buffer[index] = FINF_NONE;
 	p->plan->n_buffers++;
+	finf_planner_group_init(p, index);
 	*ret = index;
 	return 0;
 }
@@ -316,7 +321,7 @@ static int buffer_in(struct finf_planner *p, uint32_t v, uint16_t layout, uint32
 	uint16_t have;
 	int err;
 
-	if (find_buffer(p, v, layout, ret))
+	if (finf_planner_find_buffer(p, v, layout, ret))
 		return 0;
 	if (value_of(p, v)->is_const)
 		return copy_const(p, v, ret);
@@ -385,6 +390,8 @@ static int emit_step(struct finf_planner *p, uint32_t index, const struct finf_f
 	err = keep_form(plan, form, &step);
 	if (err)
 		return err;
+	if (form->flags & FINF_FORM_JOIN)
+		finf_planner_join(p, &step);
 	plan->steps[plan->n_steps++] = step;
 	plan->est_ns = finf_plan_add_ns(plan->est_ns, form->est_ns);
 	return 0;
@@ -448,9 +455,12 @@ int finf_planner_emit(struct finf_planner *p)
 	struct finf_plan *plan = p->plan;
 	int err = 0;
 
-	for (; !err && plan->n_inputs < graph->n_inputs; plan->n_inputs++)
+	for (; !err && plan->n_inputs < graph->n_inputs; plan->n_inputs++) {
 		err = add_buffer(p, graph->inputs[plan->n_inputs], FINF_LAYOUT_PLAIN, FINF_NONE,
 				 &plan->inputs[plan->n_inputs]);
+		if (!err)
+			p->groups[plan->inputs[plan->n_inputs]].has_input = true;
+	}
 	for (uint32_t i = 0; !err && i < graph->n_nodes; i++)
 		err = emit_node(p, p->order[i]);
 	for (; !err && plan->n_outputs < graph->n_outputs; plan->n_outputs++)

@@ -24,6 +24,8 @@ struct finf_weight_form {
 #define FINF_FORM_INPLACE (1u << 1) /* output 0 may lie on input 0 when that dies here */
 /* Weights take more bytes than the constants do, and suit these shapes only: not for packs. */
 #define FINF_FORM_FAT (1u << 2)
+/* Output 0 is all inputs, one behind the other, in this layout: no kernel when they lie so. */
+#define FINF_FORM_JOIN (1u << 3)
 
 struct finf_form {
 	uint32_t algo; /* device's number */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * plan/internal - what the stages of finf_plan_new() hand to each other:
- * emit.c chooses forms and writes steps, buffers and weights down; extent.c
- * gives weights their offsets, place.c gives buffers theirs.
+ * emit.c chooses forms and writes steps, buffers and weights down; join.c
+ * knows which buffers share bytes; extent.c gives weights their offsets,
+ * place.c gives buffers theirs.
  * branch.c says which node is in which branch, in which order steps are
  * written, and what each step has certainly behind it.
  * Must not know: how check.c proves the result, nor the other way round.
@@ -21,6 +22,23 @@ struct finf_planner_value {
 	uint64_t plain_bytes;
 };
 
+/*
+ * Buffers that share bytes and are placed together: a tree per group. One entry
+ * per buffer; fields after "at" are valid at the tree's root only.
+ */
+struct finf_planner_group {
+	uint32_t next;	 /* the group's buffers in a ring */
+	bool is_part;	 /* written by its own step: no alias, no join of others */
+	uint32_t parent; /* towards the root; itself = the root */
+	int64_t at;	 /* where it starts, seen from the parent's start */
+	uint32_t n_parts;
+	uint32_t branch; /* of the step that writes its bytes first; of a join, of all that do */
+	bool has_input;	 /* bytes are the caller's: not to be written over */
+	/* Of any member, per branch: the number of its last step that uses them, counted from
+	 * 1; 0 = none, FINF_NONE = they live to the end. */
+	uint32_t *over;
+};
+
 struct finf_planner {
 	const struct finf_graph *graph;
 	const struct finf_form_table *forms;
@@ -36,6 +54,7 @@ struct finf_planner {
 	/* behind[s * n_branches + b]: how many steps of branch b are over when step s starts */
 	uint32_t *behind;
 	uint32_t *next_buffer; /* per buffer */
+	struct finf_planner_group *groups; /* per buffer */
 	uint32_t *next_weight; /* per weight */
 };
 
@@ -47,6 +66,31 @@ int finf_planner_depend(struct finf_planner *p);
 
 /** finf_planner_emit - choose forms in node order; steps, buffers and weights without offsets. */
 int finf_planner_emit(struct finf_planner *p);
+
+/** finf_planner_find_buffer - where value @v already lies in @layout. */
+bool finf_planner_find_buffer(const struct finf_planner *p, uint32_t v, uint16_t layout,
+			      uint32_t *ret);
+int finf_planner_layout_bytes(const struct finf_planner *p, uint32_t v, uint16_t layout,
+			      uint64_t *ret);
+
+/** finf_planner_group_init - a new buffer: alone, or in the group of what it is an alias of. */
+void finf_planner_group_init(struct finf_planner *p, uint32_t b);
+/** finf_planner_root - of the group of buffer @b, and where @b starts seen from its start. */
+uint32_t finf_planner_root(const struct finf_planner *p, uint32_t b, int64_t *ret_at);
+/** finf_planner_unite - one group of two; @at: where root @b starts, seen from root @a's start. */
+void finf_planner_unite(struct finf_planner *p, uint32_t a, uint32_t b, int64_t at);
+/** finf_planner_extent - where the bytes of @root's group start and end, seen from its start. */
+void finf_planner_extent(const struct finf_planner *p, uint32_t root, int64_t *ret_from,
+			 int64_t *ret_to);
+
+/**
+ * finf_planner_join_possible - can every input of this node be written where
+ * its output, in a FINF_FORM_JOIN form, has it? Inputs that are not yet there can.
+ */
+bool finf_planner_join_possible(const struct finf_planner *p, const struct finf_node *node,
+				const struct finf_form *form);
+/** finf_planner_join - make it so: inputs and output of @step are one group. */
+void finf_planner_join(struct finf_planner *p, const struct finf_step *step);
 
 /** finf_planner_place - aliases in place, lifetimes, and every buffer's offset in the arena. */
 int finf_planner_place(struct finf_planner *p);
@@ -62,9 +106,24 @@ static inline uint64_t finf_plan_add_ns(uint64_t a, uint64_t b)
 /** Do two weight forms describe the same bytes? */
 bool finf_plan_same_layout(const struct finf_weight_form *a, const struct finf_weight_form *b);
 
+/*
+ * For the proof: of which buffers that are written by themselves the bytes of each
+ * buffer are. Its own; its source's when it is an alias; all its inputs' when it is joined.
+ */
+struct finf_plan_parts {
+	uint32_t *of;	      /* one slice after the other */
+	uint32_t *start, *n;  /* per buffer: its slice */
+	uint32_t *joined_by;  /* per buffer: the step that joins it, or FINF_NONE */
+};
+
+/** finf_plan_parts - operands exist, aliases are of earlier buffers. 0; -EINVAL; -ENOMEM. */
+int finf_plan_parts(const struct finf_plan *plan, struct finf_arena *arena,
+		    struct finf_plan_parts *ret, struct finf_diag *diag);
+
 /** finf_plan_check_order - the part of finf_plan_check() about branches: whatever may run at
  * the same time keeps out of each other's bytes. The rest has been proven before. */
-int finf_plan_check_order(const struct finf_plan *plan, struct finf_diag *diag);
+int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,
+			  struct finf_diag *diag);
 
 /** finf_plan_check_extent - the part of finf_plan_check() that needs no graph. */
 int finf_plan_check_extent(const struct finf_plan *plan, struct finf_diag *diag);

@@ -93,9 +93,10 @@ static int init_plan(struct finf_planner *p)
 	plan->outputs = finf_arena_array(&plan->arena, graph->n_outputs,
 					 sizeof(*plan->outputs));
 	p->next_buffer = finf_arena_array(&p->scratch, buffers, sizeof(*p->next_buffer));
+	p->groups = finf_arena_array(&p->scratch, buffers, sizeof(*p->groups));
 	p->next_weight = finf_arena_array(&p->scratch, weights, sizeof(*p->next_weight));
 	if (!plan->steps || !plan->buffers || !plan->weights || !plan->inputs || !plan->outputs ||
-	    !p->next_buffer || !p->next_weight)
+	    !p->next_buffer || !p->groups || !p->next_weight)
 		return -ENOMEM;
 	return collect_consumers(p, edges);
 }

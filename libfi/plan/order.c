@@ -12,7 +12,7 @@
 
 #define BEFORE_ALL FINF_NONE
 
-/* Bytes that are used as a whole: buffers that share them by alias, or a workspace. */
+/* Bytes that are used as a whole: a part (parts.c) under all its names, or a workspace. */
 struct thing {
 	uint64_t offset, bytes;
 	uint32_t first; /* step that uses it first, or BEFORE_ALL */
@@ -26,9 +26,9 @@ struct order {
 	struct finf_arena scratch; /* owned: everything below */
 	uint32_t *nth;		   /* per step: its number in its branch, from 1 */
 	uint32_t *over;		   /* per step and branch: how many of its steps are over */
-	uint32_t *root;		   /* per buffer: the first of the same bytes */
+	const struct finf_plan_parts *parts;
 	uint32_t *writer;	   /* per buffer: step; BEFORE_ALL = the caller */
-	struct thing *things;	   /* by root, then by branch */
+	struct thing *things;	   /* by buffer, then by branch */
 };
 
 #define no(order, ...) finf_diag_set((order)->diag, -EINVAL, __VA_ARGS__)
@@ -87,12 +87,8 @@ static void find_writers(const struct order *o)
 {
 	const struct finf_plan *plan = o->plan;
 
-	for (uint32_t b = 0; b < plan->n_buffers; b++) {
-		uint32_t source = plan->buffers[b].alias_of;
-
-		o->root[b] = source == FINF_NONE ? b : o->root[source];
+	for (uint32_t b = 0; b < plan->n_buffers; b++)
 		o->writer[b] = BEFORE_ALL;
-	}
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		for (uint32_t k = 0; k < plan->steps[s].n_out; k++)
 			if (plan->steps[s].out[k].kind == FINF_OPERAND_BUFFER)
@@ -111,18 +107,23 @@ static int check_read(const struct order *o, uint32_t s, uint32_t b)
 	return 0;
 }
 
-/* Written again in place: all who used the bytes so far must be over. */
+static struct thing *part(const struct order *o, uint32_t b, uint32_t i)
+{
+	return &o->things[o->parts->of[o->parts->start[b] + i]];
+}
+
+/* Written again in place: all who used the bytes so far must be over. A join writes nothing. */
 static int check_write(const struct order *o, uint32_t s, uint32_t b)
 {
-	const struct thing *thing = &o->things[o->root[b]];
 	uint32_t own = o->plan->steps[s].branch;
 
-	for (uint32_t c = 0; c < o->plan->n_branches; c++)
-		if (c != own && thing->last[c] > over_at(o, s)[c])
-			return no(
-				o,
-				"step %u writes buffer %u while branch %u may still use its bytes",
-				s, b, c);
+	for (uint32_t i = 0; i < o->parts->n[b] && o->parts->joined_by[b] == FINF_NONE; i++)
+		for (uint32_t c = 0; c < o->plan->n_branches; c++)
+			if (c != own && part(o, b, i)->last[c] > over_at(o, s)[c])
+				return no(o,
+					  "step %u writes buffer %u while branch %u may still use "
+					  "its bytes",
+					  s, b, c);
 	return 0;
 }
 
@@ -131,6 +132,12 @@ static void touch(const struct order *o, struct thing *thing, uint32_t s)
 	if (thing->first == FINF_NONE)
 		thing->first = s;
 	thing->last[o->plan->steps[s].branch] = o->nth[s];
+}
+
+static void touch_buffer(const struct order *o, uint32_t b, uint32_t s)
+{
+	for (uint32_t i = 0; i < o->parts->n[b]; i++)
+		touch(o, part(o, b, i), s);
 }
 
 static int check_step(const struct order *o, uint32_t s)
@@ -149,10 +156,10 @@ static int check_step(const struct order *o, uint32_t s)
 		return err;
 	for (uint32_t k = 0; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER)
-			touch(o, &o->things[o->root[step->in[k].index]], s);
+			touch_buffer(o, step->in[k].index, s);
 	for (uint32_t k = 0; k < step->n_out; k++)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
-			touch(o, &o->things[o->root[step->out[k].index]], s);
+			touch_buffer(o, step->out[k].index, s);
 	if (step->form.workspace_bytes)
 		touch(o, &o->things[plan->n_buffers + step->branch], s);
 	return 0;
@@ -213,11 +220,10 @@ static int order_init(struct order *o)
 	o->nth = finf_arena_array(&o->scratch, plan->n_steps, sizeof(*o->nth));
 	o->over = finf_arena_array(&o->scratch, (size_t)plan->n_steps * plan->n_branches,
 				   sizeof(*o->over));
-	o->root = finf_arena_array(&o->scratch, plan->n_buffers, sizeof(*o->root));
 	o->writer = finf_arena_array(&o->scratch, plan->n_buffers, sizeof(*o->writer));
 	o->things = finf_arena_array(&o->scratch, n, sizeof(*o->things));
 	last = finf_arena_array(&o->scratch, n * plan->n_branches, sizeof(*last));
-	if (!o->nth || !o->over || !o->root || !o->writer || !o->things || !last)
+	if (!o->nth || !o->over || !o->writer || !o->things || !last)
 		return -ENOMEM;
 	for (size_t i = 0; i < n; i++) {
 		o->things[i].first = FINF_NONE;
@@ -231,7 +237,7 @@ static void place_things(struct order *o)
 	const struct finf_plan *plan = o->plan;
 
 	for (uint32_t b = 0; b < plan->n_buffers; b++) {
-		if (o->root[b] != b)
+		if (o->parts->n[b] != 1 || o->parts->of[o->parts->start[b]] != b)
 			continue;
 		o->things[b].offset = plan->buffers[b].offset;
 		o->things[b].bytes = plan->buffers[b].bytes;
@@ -243,12 +249,14 @@ static void place_things(struct order *o)
 		thing->bytes = plan->branches[b].workspace_bytes;
 	}
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
-		o->things[o->root[plan->outputs[i]]].at_end = true;
+		for (uint32_t k = 0; k < o->parts->n[plan->outputs[i]]; k++)
+			part(o, plan->outputs[i], k)->at_end = true;
 }
 
-int finf_plan_check_order(const struct finf_plan *plan, struct finf_diag *diag)
+int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,
+			  struct finf_diag *diag)
 {
-	struct order o = {.plan = plan, .diag = diag};
+	struct order o = {.plan = plan, .parts = parts, .diag = diag};
 	int err;
 
 	finf_arena_init(&o.scratch);
@@ -263,7 +271,7 @@ int finf_plan_check_order(const struct finf_plan *plan, struct finf_diag *diag)
 		err = check_step(&o, s);
 	/* What the caller writes is there before all; it is used by whoever reads it. */
 	for (uint32_t i = 0; !err && i < plan->n_inputs; i++)
-		o.things[o.root[plan->inputs[i]]].first = BEFORE_ALL;
+		part(&o, plan->inputs[i], 0)->first = BEFORE_ALL;
 	if (!err)
 		err = check_bytes(&o);
 	finf_arena_fini(&o.scratch);

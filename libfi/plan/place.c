@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * plan: which buffers share bytes, from when to when each is live, and where
- * it lies in the arena. Buffers that share bytes form one block; blocks are
+ * it lies in the arena. Buffers that share bytes (join.c) form one block; blocks are
  * placed largest first into the tightest gap among those that may be live at
  * the same time. Source: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
  *
@@ -14,22 +14,13 @@
 
 #include "plan/internal.h"
 
-/* Buffers with the same bytes, kept at the first of them. */
-struct group {
-	uint32_t parent; /* towards the first buffer of the group; itself = the first */
-	bool has_input;	 /* bytes are the caller's: not to be written over */
-	/* Of any member, per branch: the number of its last step that uses them, counted from
-	 * 1; 0 = none, FINF_NONE = they live to the end. Only valid at the first. */
-	uint32_t *over;
-};
-
 #define BY_CALLER FINF_NONE
 
 struct block {
 	uint64_t bytes, offset;
 	uint32_t writer; /* the step before which nothing is there, or BY_CALLER */
 	const uint32_t *over;
-	uint32_t buffer; /* first of its group; FINF_NONE = a workspace */
+	uint32_t buffer; /* root of its group; FINF_NONE = a workspace */
 	uint32_t branch; /* whose workspace */
 };
 
@@ -44,11 +35,11 @@ static bool is_behind(const struct finf_planner *p, const uint32_t *over, uint32
 	return true;
 }
 
-static uint32_t first_of(const struct group *groups, uint32_t buffer)
+static struct finf_planner_group *group_of(const struct finf_planner *p, uint32_t buffer)
 {
-	while (groups[buffer].parent != buffer)
-		buffer = groups[buffer].parent;
-	return buffer;
+	int64_t at;
+
+	return &p->groups[finf_planner_root(p, buffer, &at)];
 }
 
 /* Lifetimes as if nothing were written in place. Aliases come after their source. */
@@ -85,20 +76,20 @@ static void find_lifetimes(struct finf_plan *plan)
 	}
 }
 
-static void use(struct finf_plan *plan, const struct group *groups, uint32_t *count, uint32_t s)
+static void use(struct finf_planner *p, uint32_t *count, uint32_t s)
 {
-	const struct finf_step *step = &plan->steps[s];
+	const struct finf_step *step = &p->plan->steps[s];
 	uint32_t nth = ++count[step->branch];
 
 	for (uint32_t k = 0; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER)
-			groups[first_of(groups, step->in[k].index)].over[step->branch] = nth;
+			group_of(p, step->in[k].index)->over[step->branch] = nth;
 	for (uint32_t k = 0; k < step->n_out; k++)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
-			groups[first_of(groups, step->out[k].index)].over[step->branch] = nth;
+			group_of(p, step->out[k].index)->over[step->branch] = nth;
 }
 
-static int init_groups(struct finf_planner *p, struct group *groups)
+static int find_uses(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
 	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_buffers * plan->n_branches,
@@ -107,70 +98,84 @@ static int init_groups(struct finf_planner *p, struct group *groups)
 
 	if (!over)
 		return -ENOMEM;
-	for (uint32_t b = 0; b < plan->n_buffers; b++) {
-		uint32_t source = plan->buffers[b].alias_of;
-
-		groups[b].parent = source == FINF_NONE ? b : source;
-		groups[b].over = over + (size_t)b * plan->n_branches;
-	}
-	for (uint32_t i = 0; i < plan->n_inputs; i++) {
-		groups[plan->inputs[i]].has_input = true;
+	for (uint32_t b = 0; b < plan->n_buffers; b++)
+		p->groups[b].over = over + (size_t)b * plan->n_branches;
+	for (uint32_t i = 0; i < plan->n_inputs; i++)
 		if (plan->n_steps) /* there when the first step starts, read or not */
-			groups[plan->inputs[i]].over[plan->steps[0].branch] = 1;
-	}
+			p->groups[plan->inputs[i]].over[plan->steps[0].branch] = 1;
 	for (uint32_t s = 0; s < plan->n_steps; s++)
-		use(plan, groups, count, s);
+		use(p, count, s);
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
-		groups[first_of(groups, plan->outputs[i])].over[0] = FINF_NONE;
+		group_of(p, plan->outputs[i])->over[0] = FINF_NONE;
 	return 0;
 }
 
-/* Input 0's bytes may be written over when this step is the last to use any of them. */
-static bool in_place_possible(const struct finf_planner *p, const struct group *groups, uint32_t s,
-			      uint32_t nth)
+/* Is buffer @b, at @at in its group, all of the group's bytes? */
+static bool is_whole(const struct finf_planner *p, uint32_t root, uint32_t b, int64_t at)
+{
+	int64_t from, to;
+
+	if (p->groups[root].n_parts == 1)
+		return true;
+	finf_planner_extent(p, root, &from, &to);
+	return from == at && to == at + (int64_t)p->plan->buffers[b].bytes;
+}
+
+/*
+ * Input 0's bytes may be written over when this step is the last to use any of them. When the
+ * output is a part of others the bytes are there earlier than it: their first writer must
+ * then be of the branch that writes the others, so that it is the first of all.
+ */
+static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t nth)
 {
 	const struct finf_plan *plan = p->plan;
 	const struct finf_step *step = &plan->steps[s];
 	const uint32_t *behind = &p->behind[(size_t)s * plan->n_branches];
-	const struct group *group;
-	uint32_t first;
+	const struct finf_planner_group *group, *into;
+	uint32_t root;
+	int64_t at;
 
 	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in || !step->n_out ||
 	    step->in[0].kind != FINF_OPERAND_BUFFER || step->out[0].kind != FINF_OPERAND_BUFFER)
 		return false;
-	first = first_of(groups, step->in[0].index);
-	group = &groups[first];
-	if (group->has_input || step->form.in_layout != step->form.out_layout ||
-	    plan->buffers[step->in[0].index].bytes != plan->buffers[step->out[0].index].bytes)
+	root = finf_planner_root(p, step->in[0].index, &at);
+	group = &p->groups[root];
+	into = group_of(p, step->out[0].index);
+	if (group->has_input || step->form.in_layout != step->form.out_layout || group == into ||
+	    plan->buffers[step->in[0].index].bytes != plan->buffers[step->out[0].index].bytes ||
+	    !is_whole(p, root, step->in[0].index, at) ||
+	    (into->n_parts > 1 && into->branch != group->branch))
 		return false;
 	for (uint32_t b = 0; b < plan->n_branches; b++)
 		if (group->over[b] > (b == step->branch ? nth : behind[b]))
 			return false;
 	for (uint32_t k = 1; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
-		    first_of(groups, step->in[k].index) == first)
+		    group_of(p, step->in[k].index) == group)
 			return false;
 	return true;
 }
 
-static void write_in_place(struct finf_planner *p, struct group *groups)
+static void write_in_place(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
 	uint32_t count[FINF_BRANCHES_MAX] = {0};
 
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *step = &plan->steps[s];
-		uint32_t nth = ++count[step->branch], first, out;
+		uint32_t nth = ++count[step->branch], in_root, out_root;
+		int64_t in_at, out_at;
 
-		if (step->node == FINF_NONE || !in_place_possible(p, groups, s, nth))
+		if (step->node == FINF_NONE || !in_place_possible(p, s, nth))
 			continue;
-		first = first_of(groups, step->in[0].index);
-		out = step->out[0].index;
-		plan->buffers[out].alias_of = step->in[0].index;
-		groups[out].parent = first;
+		plan->buffers[step->out[0].index].alias_of = step->in[0].index;
+		in_root = finf_planner_root(p, step->in[0].index, &in_at);
+		out_root = finf_planner_root(p, step->out[0].index, &out_at);
+		finf_planner_unite(p, in_root, out_root, in_at - out_at);
+		p->groups[in_root].n_parts--; /* the new bytes are where the old ones were */
 		for (uint32_t b = 0; b < plan->n_branches; b++)
-			groups[first].over[b] =
-				FINF_MAX(groups[first].over[b], groups[out].over[b]);
+			p->groups[in_root].over[b] = FINF_MAX(p->groups[in_root].over[b],
+							      p->groups[out_root].over[b]);
 	}
 }
 
@@ -216,22 +221,38 @@ static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint
 	return 0;
 }
 
-static int collect_blocks(struct finf_planner *p, const struct group *groups, struct block *blocks,
-			  uint32_t *ret_n)
+static void collect_groups(const struct finf_planner *p, struct block *blocks, uint32_t *n)
 {
-	struct finf_plan *plan = p->plan;
+	const struct finf_plan *plan = p->plan;
+
+	for (uint32_t root = 0; root < plan->n_buffers; root++) {
+		const struct finf_planner_group *group = &p->groups[root];
+		struct block *block = &blocks[*n];
+		int64_t from, to;
+
+		if (group->parent != root)
+			continue;
+		finf_planner_extent(p, root, &from, &to);
+		*block = (struct block){.bytes = (uint64_t)(to - from),
+					.writer = BY_CALLER,
+					.over = group->over,
+					.buffer = root};
+		for (uint32_t b = group->next; !group->has_input; b = p->groups[b].next) {
+			block->writer = FINF_MIN(block->writer, plan->buffers[b].first_step);
+			if (b == root)
+				break;
+		}
+		(*n)++;
+	}
+}
+
+static int collect_blocks(struct finf_planner *p, struct block *blocks, uint32_t *ret_n)
+{
 	uint64_t total = 0;
 	uint32_t n = 0;
 	int err;
 
-	for (uint32_t b = 0; b < plan->n_buffers; b++)
-		if (groups[b].parent == b)
-			blocks[n++] = (struct block){
-				.bytes = plan->buffers[b].bytes,
-				.writer = groups[b].has_input ? BY_CALLER
-							      : plan->buffers[b].first_step,
-				.over = groups[b].over,
-				.buffer = b};
+	collect_groups(p, blocks, &n);
 	err = collect_workspaces(p, blocks, &n);
 	if (err)
 		return err;
@@ -290,24 +311,37 @@ static void place_blocks(const struct finf_planner *p, struct block *blocks, str
 	}
 }
 
+/* Each buffer lies in its block where it lies in its group. */
+static void set_offsets(struct finf_planner *p, const struct block *block)
+{
+	uint32_t b = block->buffer;
+	int64_t from, to, at;
+
+	finf_planner_extent(p, block->buffer, &from, &to);
+	do {
+		finf_planner_root(p, b, &at);
+		p->plan->buffers[b].offset = block->offset + (uint64_t)(at - from);
+		b = p->groups[b].next;
+	} while (b != block->buffer);
+}
+
 int finf_planner_place(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
 	size_t most = (size_t)plan->n_buffers + plan->n_branches;
-	struct group *groups = finf_arena_array(&p->scratch, plan->n_buffers, sizeof(*groups));
 	struct block *blocks = finf_arena_array(&p->scratch, most, sizeof(*blocks));
 	struct block **placed = finf_arena_array(&p->scratch, most, sizeof(*placed));
 	uint32_t n;
 	int err;
 
-	if (!groups || !blocks || !placed)
+	if (!blocks || !placed)
 		return -ENOMEM;
 	find_lifetimes(plan);
-	err = init_groups(p, groups);
+	err = find_uses(p);
 	if (err)
 		return err;
-	write_in_place(p, groups);
-	err = collect_blocks(p, groups, blocks, &n);
+	write_in_place(p);
+	err = collect_blocks(p, blocks, &n);
 	if (err)
 		return err;
 	place_blocks(p, blocks, placed, n);
@@ -317,10 +351,7 @@ int finf_planner_place(struct finf_planner *p)
 		if (blocks[i].buffer == FINF_NONE)
 			plan->branches[blocks[i].branch].workspace_offset = blocks[i].offset;
 		else
-			plan->buffers[blocks[i].buffer].offset = blocks[i].offset;
+			set_offsets(p, &blocks[i]);
 	}
-	for (uint32_t b = 0; b < plan->n_buffers; b++) /* sources come first */
-		if (groups[b].parent != b)
-			plan->buffers[b].offset = plan->buffers[plan->buffers[b].alias_of].offset;
 	return 0;
 }

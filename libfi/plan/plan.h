@@ -25,7 +25,8 @@ struct finf_operand {
 	uint32_t index; /* into buffers or weights */
 };
 
-/* One launch: a node in a form, or a reorder of one buffer into another. */
+/* One launch: a node in a form, or a reorder of one buffer into another. A step in a
+ * FINF_FORM_JOIN form launches nothing: its inputs were written where its output has them. */
 struct finf_step {
 	uint32_t node; /* FINF_NONE = reorder from in[0] to out[0] */
 	struct finf_form form; /* weights point into the plan's arena */
@@ -39,6 +40,9 @@ struct finf_step {
 };
 
 #define FINF_BRANCHES_MAX 64
+
+/* How many buffers written by themselves may be joined in one, through other joins or not. */
+#define FINF_JOIN_PARTS_MAX 256
 
 /* Steps that run one after the other, in the order of the list, with a workspace of their own. */
 struct finf_plan_branch {

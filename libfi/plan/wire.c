@@ -6,7 +6,8 @@
 #include "plan/internal.h"
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
-#define VERSION		   2
+#define VERSION		   3
+#define VERSION_NO_JOIN	   2 /* still read: no step has FINF_FORM_JOIN, else the same */
 #define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)
@@ -216,6 +217,8 @@ static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf
 	step->need_segments = finf_reader_u32(r);
 	form->algo = finf_reader_u32(r);
 	form->flags = finf_reader_u32(r);
+	if (version <= VERSION_NO_JOIN && form->flags & FINF_FORM_JOIN)
+		r->err = r->err ? r->err : -EBADMSG;
 	form->in_layout = take_layout(r);
 	form->out_layout = take_layout(r);
 	form->workspace_bytes = finf_reader_u64(r);
@@ -287,8 +290,8 @@ int finf_plan_read(const void *data, size_t bytes, struct finf_plan **ret_plan,
 	finf_reader_init(&r, data, bytes);
 	magic = finf_reader_u32(&r);
 	version = finf_reader_u32(&r);
-	if (r.err || magic != MAGIC || (version != VERSION && version != VERSION_ONE_BRANCH))
-		return finf_diag_set(diag, -EBADMSG, "not a plan of version %d or %d",
+	if (r.err || magic != MAGIC || version < VERSION_ONE_BRANCH || version > VERSION)
+		return finf_diag_set(diag, -EBADMSG, "not a plan of version %d to %d",
 				     VERSION_ONE_BRANCH, VERSION);
 	plan = calloc(1, sizeof(*plan));
 	if (!plan)

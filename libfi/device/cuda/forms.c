@@ -101,8 +101,8 @@ static bool only_names_differ(const struct finf_k_build *b)
 static int describe(struct finf_k_build *b, const struct finf_weight_form *fixed, uint32_t n_fixed,
 		    struct finf_arena *arena, struct finf_form_list *ret)
 {
-	struct finf_form forms[2], *kept;
-	uint32_t n = 0;
+	struct finf_form forms[2], *kept; /* no node can be both alias and join */
+	uint32_t n = 0, axis;
 	int err = finf_k_build_node(b);
 
 	if (!err)
@@ -112,6 +112,9 @@ static int describe(struct finf_k_build *b, const struct finf_weight_form *fixed
 	if (only_names_differ(b))
 		forms[n++] = (struct finf_form){
 			.algo = FINF_K_ALIAS, .flags = FINF_FORM_ALIAS, .name = "alias"};
+	if (finf_device_join_axis(b->graph, b->node, &axis))
+		forms[n++] = (struct finf_form){
+			.algo = FINF_K_JOIN, .flags = FINF_FORM_JOIN, .name = "join"};
 	kept = finf_arena_dup(arena, forms, n * sizeof(forms[0]));
 	if (!kept)
 		return finf_diag_set(b->diag, -ENOMEM, "out of memory");

@@ -13,7 +13,7 @@
 #include "graph/op.h"
 
 /* Algorithms of forms. */
-enum { FINF_K_KERNEL = 0, FINF_K_ALIAS = 1 };
+enum { FINF_K_KERNEL = 0, FINF_K_ALIAS = 1, FINF_K_JOIN = 2 };
 
 enum finf_k_function {
 #define FINF_KERNEL(name) FINF_K_FUNCTION_##name,

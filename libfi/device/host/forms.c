@@ -5,7 +5,8 @@
 
 #include "device/host/host.h"
 
-#define FORMS_MAX 8 /* ref, alias, and oneDNN in four combinations of layouts and by Winograd */
+/* ref, alias, two joins, and oneDNN in four combinations of layouts and by Winograd */
+#define FORMS_MAX 9
 
 struct form_list {
 	struct finf_form forms[FORMS_MAX];
@@ -169,6 +170,41 @@ static void add_alias(const struct finf_site *site, struct form_list *list)
 		};
 }
 
+/* ---- join ---------------------------------------------------------------------------- */
+
+static void add_join(struct form_list *list, uint16_t layout)
+{
+	list->forms[list->n++] = (struct finf_form){
+		.algo = FINF_HOST_JOIN,
+		.flags = FINF_FORM_JOIN,
+		.name = "join",
+		.in_layout = layout,
+		.out_layout = layout,
+	};
+}
+
+/* In blocks of channels too, when no block is of two inputs. */
+static void add_joins(const struct finf_site *site, uint16_t blocked, struct form_list *list)
+{
+	const struct finf_node *node = site->node;
+	struct finf_dnn_md md;
+	uint32_t axis;
+
+	if (!finf_device_join_axis(site->graph, node, &axis))
+		return;
+	add_join(list, FINF_LAYOUT_PLAIN);
+	if (axis != 1)
+		return;
+	for (uint32_t i = 0; i < node->n_in; i++) {
+		const struct finf_value *value = finf_site_in(site, i);
+
+		if (finf_host_layout_md(blocked, value->dtype, &value->shape, &md) ||
+		    (i + 1 < node->n_in && value->shape.dim[1] % finf_host_block(blocked)))
+			return;
+	}
+	add_join(list, blocked);
+}
+
 /* ---- oneDNN ---------------------------------------------------------------------------- */
 
 static int add_weight(const struct finf_build *b, uint32_t k, struct finf_arena *arena,
@@ -225,10 +261,9 @@ static int add_built(const struct finf_site *site, uint32_t threads, struct finf
 	return err == -EOPNOTSUPP ? 0 : err;
 }
 
-static int add_onednn(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
-		      struct form_list *list)
+static int add_onednn(struct finf_site *site, uint32_t threads, uint16_t blocked,
+		      struct finf_arena *arena, struct form_list *list)
 {
-	uint16_t blocked = finf_dnn_block() == 16 ? FINF_HOST_NCHW16C : FINF_HOST_NCHW8C;
 	int err = 0;
 
 	for (unsigned i = 0; i < 4 && !err; i++) {
@@ -263,6 +298,7 @@ static bool all_static(const struct finf_site *site)
 static int describe_site(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
 			 struct form_list *list)
 {
+	uint16_t blocked;
 	uint32_t old;
 	int err;
 
@@ -271,9 +307,11 @@ static int describe_site(struct finf_site *site, uint32_t threads, struct finf_a
 	err = add_ref(site, arena, list);
 	if (err || !site->dnn)
 		return err;
+	blocked = finf_dnn_block() == 16 ? FINF_HOST_NCHW16C : FINF_HOST_NCHW8C;
 	add_alias(site, list);
+	add_joins(site, blocked, list);
 	old = finf_dnn_threads(threads);
-	err = add_onednn(site, threads, arena, list);
+	err = add_onednn(site, threads, blocked, arena, list);
 	finf_dnn_threads(old);
 	return err;
 }

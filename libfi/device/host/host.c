@@ -60,6 +60,9 @@ static int version_text(char *text, size_t len)
 }
 
 /* Blocked weights depend on all of these. */
+/* Counts up when forms are offered that make plans better: those in tuned packs are old then. */
+#define FORMS_VERSION 2
+
 static int host_target(struct finf_device *dev, uint32_t threads, char *key, size_t len)
 {
 	char version[32];
@@ -67,7 +70,8 @@ static int host_target(struct finf_device *dev, uint32_t threads, char *key, siz
 
 	(void)dev;
 	version_text(version, sizeof(version));
-	n = snprintf(key, len, "host:onednn-%s:%s:t%u", version, finf_dnn_isa(), threads);
+	n = snprintf(key, len, "host:onednn-%s:%s:t%u:f%d", version, finf_dnn_isa(), threads,
+		     FORMS_VERSION);
 	return n < 0 || (size_t)n >= len ? -ENOSPC : 0;
 }
 

@@ -16,7 +16,13 @@
 enum { FINF_HOST_NCHW8C = 1, FINF_HOST_NCHW16C = 2 };
 
 /* Algorithms of forms. */
-enum { FINF_HOST_REF = 0, FINF_HOST_ALIAS = 1, FINF_HOST_ONEDNN = 2, FINF_HOST_WINOGRAD = 3 };
+enum {
+	FINF_HOST_REF = 0,
+	FINF_HOST_ALIAS = 1,
+	FINF_HOST_ONEDNN = 2,
+	FINF_HOST_WINOGRAD = 3,
+	FINF_HOST_JOIN = 4
+};
 
 /* A plan's number of threads may come from a file. */
 #define FINF_HOST_THREADS_MAX 1024

@@ -87,7 +87,9 @@ enum {
 	WANT_BLOCKED = 2,
 	WANT_MIXED = 4,
 	WANT_ALIAS = 8,
-	WANT_REF_ONLY = 16
+	WANT_REF_ONLY = 16,
+	WANT_JOIN = 32,
+	WANT_JOIN_BLOCKED = 64
 };
 
 struct node_case {
@@ -367,6 +369,31 @@ static inline void check_answer(struct site *site, struct finf_device *dev, uint
 	else
 		ck_assert_mem_eq(plain, site->out.data, site->out.bytes);
 	free(plain);
+}
+
+/* Inputs brought into the form's layout one behind the other must be the answer. */
+static inline void site_join(struct site *site, struct finf_device *dev,
+			     const struct finf_form *form, const char *what)
+{
+	struct finf_tensor shape_only = site->out;
+	struct guarded in, out;
+	uint64_t at = 0;
+
+	ck_assert_uint_eq(form->in_layout, form->out_layout);
+	ck_assert_uint_eq(form->n_weights, 0);
+	shape_only.data = NULL;
+	activation_init(&out, dev, form->out_layout, &shape_only);
+	for (uint32_t i = 0; i < site->n_in; i++) {
+		activation_init(&in, dev, form->in_layout, &site->in[i]);
+		ck_assert_uint_le(at + in.bytes, out.bytes);
+		memcpy((uint8_t *)out.at + at, in.at, in.bytes);
+		at += in.bytes;
+		guarded_fini(&in);
+	}
+	ck_assert_uint_eq(at, out.bytes);
+	check_answer(site, dev, form->out_layout, &out, what);
+	guarded_check(&out, what);
+	guarded_fini(&out);
 }
 
 /*

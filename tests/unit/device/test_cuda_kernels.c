@@ -377,7 +377,8 @@ static void run_case(struct bench *bench, const struct node_case *row)
 	}
 	ck_assert_msg(!site_forms(&site, &bench->base, 1, NULL, &table), "%s is refused",
 		      row->what);
-	ck_assert_uint_eq(table.nodes[0].forms[0].flags & FINF_FORM_ALIAS, 0);
+	ck_assert_uint_eq(table.nodes[0].forms[0].flags & (FINF_FORM_ALIAS | FINF_FORM_JOIN), 0);
+	ck_assert(!(row->want & WANT_JOIN) || table.nodes[0].n == 2);
 	for (uint32_t k = 0; k < table.nodes[0].n; k++) {
 		const struct finf_form *form = &table.nodes[0].forms[k];
 
@@ -385,6 +386,10 @@ static void run_case(struct bench *bench, const struct node_case *row)
 		if (form->flags & FINF_FORM_ALIAS) {
 			ck_assert_mem_eq(site.in[0].data, site.out.data, site.out.bytes);
 			ck_assert_uint_lt(form->est_ns, table.nodes[0].forms[0].est_ns);
+			continue;
+		}
+		if (form->flags & FINF_FORM_JOIN) {
+			site_join(&site, &bench->base, form, row->what);
 			continue;
 		}
 		for (int backwards = 0; backwards < 2; backwards++) {

@@ -16,6 +16,8 @@ static uint32_t kind_of(const struct finf_form *form)
 {
 	if (form->algo == FINF_HOST_ALIAS)
 		return WANT_ALIAS;
+	if (form->flags & FINF_FORM_JOIN)
+		return form->in_layout ? WANT_JOIN_BLOCKED : WANT_JOIN;
 	if (form->algo != FINF_HOST_ONEDNN)
 		return 0;
 	if (form->in_layout != form->out_layout)
@@ -23,7 +25,8 @@ static uint32_t kind_of(const struct finf_form *form)
 	return form->in_layout ? WANT_BLOCKED : WANT_PLAIN;
 }
 
-/* An alias must be the same bytes; others are run, in place too where offered. */
+/* An alias must be the same bytes, a join its inputs' bytes; others are run, in place too
+ * where offered. */
 static void run_form(struct site *site, struct finf_device *dev, const struct finf_form *form,
 		     uint32_t threads, const char *what)
 {
@@ -34,6 +37,10 @@ static void run_form(struct site *site, struct finf_device *dev, const struct fi
 	if (form->flags & FINF_FORM_ALIAS) {
 		ck_assert_uint_eq(site->in[0].bytes, site->out.bytes);
 		ck_assert_mem_eq(site->in[0].data, site->out.data, site->out.bytes);
+		return;
+	}
+	if (form->flags & FINF_FORM_JOIN) {
+		site_join(site, dev, form, text);
 		return;
 	}
 	site_run(site, dev, form, threads, false, text);
@@ -72,6 +79,11 @@ START_TEST(every_form_equals_the_reference)
 		else
 			ck_assert_msg((seen & row->want) == row->want, "%s: forms %x, not %x",
 				      row->what, seen, row->want);
+		if (!(row->want & WANT_JOIN_BLOCKED))
+			ck_assert_msg(!(seen & WANT_JOIN_BLOCKED), "%s: joined in blocks",
+				      row->what);
+		if (row->want == (WANT_PLAIN | WANT_BLOCKED))
+			ck_assert_msg(!(seen & WANT_JOIN), "%s: joined", row->what);
 		finf_form_table_fini(&table);
 		site_fini(&site);
 	}

@@ -665,6 +665,42 @@ START_TEST(plan_that_lies_about_the_device)
 }
 END_TEST
 
+/* A join of one: what the alias did. */
+START_TEST(join_has_no_kernel)
+{
+	struct finf_session *session;
+	struct finf_run run;
+	struct finf_diag diag = {""};
+
+	steps[2].form.flags = FINF_FORM_JOIN;
+	session = new_session();
+	run = a_run();
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	finf_session_free(session);
+}
+END_TEST
+
+static const struct {
+	uint32_t alias_of;
+	uint64_t bytes;
+} not_joined[] = {{FINF_NONE, BYTES}, {2, 2 * BYTES}, {2, BYTES / 2}};
+
+START_TEST(join_of_what_lies_elsewhere)
+{
+	struct finf_session *session = NULL;
+	struct finf_diag diag = {""};
+
+	steps[2].form.flags = FINF_FORM_JOIN;
+	buffers[3].alias_of = not_joined[_i].alias_of;
+	buffers[3].bytes = not_joined[_i].bytes;
+	ck_assert_int_eq(finf_session_new(&fake_device, graph, &plan, &session, &diag), -EBADMSG);
+	ck_assert_msg(strstr(diag.text, "'node1': inputs are not where the output is"), "%s",
+		      diag.text);
+	ck_assert_ptr_null(session);
+}
+END_TEST
+
 START_TEST(device_fault_names_the_node)
 {
 	struct finf_session *session = new_session();
@@ -1169,6 +1205,9 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, wrong_tensors_are_named, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_loop_test(tc, kernel_that_cannot_be_made_undoes_the_session, 0, N_ADDS + 1);
 	tcase_add_loop_test(tc, plan_that_lies_about_the_device, 0, FINF_ARRAY_LEN(hostile));
+	tcase_add_test(tc, join_has_no_kernel);
+	tcase_add_loop_test(tc, join_of_what_lies_elsewhere, 0,
+			    FINF_ARRAY_LEN(not_joined));
 	tcase_add_test(tc, device_fault_names_the_node);
 	tcase_add_test(tc, deadline_is_checked_between_steps);
 	tcase_add_test(tc, first_node_runs_before_the_last_segment_is_there);

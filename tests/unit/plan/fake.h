@@ -183,6 +183,21 @@ static inline uint32_t fake_random_operand(struct finf_graph *graph, uint64_t *s
 	}
 }
 
+/* A node whose output is as long as its inputs together. */
+static inline void fake_random_join(struct finf_graph *graph, uint64_t *seed)
+{
+	uint32_t in[3], out, n_in = 1 + fake_below(seed, 3);
+	int64_t n = 0;
+
+	for (uint32_t k = 0; k < n_in; k++) {
+		in[k] = graph->n_values - 1 - fake_below(seed, FINF_MIN(graph->n_values, 5u));
+		n += graph->values[in[k]].shape.dim[0];
+	}
+	out = fake_value(graph, n);
+	ck_assert_int_eq(
+		finf_graph_node(graph, &fake_op, 1, NULL, in, n_in, &out, 1, NULL, 0, NULL), 0);
+}
+
 /* A random graph: any wiring that is acyclic, outputs of every kind. */
 static inline struct finf_graph *fake_random_graph(uint64_t *seed)
 {
@@ -194,6 +209,10 @@ static inline struct finf_graph *fake_random_graph(uint64_t *seed)
 	for (uint32_t i = 0; i < n_nodes; i++) {
 		uint32_t in[3], out[2], n_in = fake_below(seed, 4), n_out = 1 + !fake_below(seed, 6);
 
+		if (!fake_below(seed, 4)) {
+			fake_random_join(graph, seed);
+			continue;
+		}
 		for (uint32_t k = 0; k < n_in; k++)
 			in[k] = fake_random_operand(graph, seed);
 		for (uint32_t k = 0; k < n_out; k++)
@@ -231,6 +250,10 @@ static inline void fake_random_table(struct finf_form_table *table, const struct
 		}
 		if (!fake_below(seed, 4))
 			fake_form(table, graph, i, 0, 0, 0, "")->flags = FINF_FORM_ALIAS;
+		if (fake_below(seed, 4)) { /* the planner sees where it cannot be */
+			fake_form(table, graph, i, 0, 0, 0, "")->flags = FINF_FORM_JOIN;
+			table->nodes[i].forms[table->nodes[i].n - 1].n_weights = 0;
+		}
 	}
 }
 

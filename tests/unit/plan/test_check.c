@@ -53,23 +53,46 @@ static uint32_t root_of(const struct finf_plan *plan, uint32_t b)
 	return b;
 }
 
+/* The step that joins buffer @b of others; NULL = it has bytes of its own, or an alias's. */
+static struct finf_step *join_of(const struct finf_plan *plan, uint32_t b)
+{
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		if (plan->steps[s].form.flags & FINF_FORM_JOIN && plan->steps[s].out[0].index == b)
+			return &plan->steps[s];
+	return NULL;
+}
+
+/* Until when the bytes of each buffer are used under any name. */
+static void find_last(const struct finf_plan *plan, uint32_t *last)
+{
+	for (uint32_t b = 0; b < plan->n_buffers; b++)
+		last[b] = plan->buffers[b].last_step;
+	for (uint32_t b = plan->n_buffers; b-- > 0;) {
+		const struct finf_step *join = join_of(plan, b);
+		uint32_t source = plan->buffers[b].alias_of;
+
+		for (uint32_t k = 0; join && k < join->n_in; k++)
+			last[join->in[k].index] = FINF_MAX(last[join->in[k].index], last[b]);
+		if (source != FINF_NONE)
+			last[source] = FINF_MAX(last[source], last[b]);
+	}
+}
+
 /* No arena can be smaller than what lives at one step. */
 static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 {
+	uint32_t *last = calloc(plan->n_buffers + 1, sizeof(*last));
 	uint64_t most = 0;
 
 	memset(live, 0, (plan->n_steps + 1) * sizeof(*live));
-	for (uint32_t root = 0; root < plan->n_buffers; root++) {
-		uint32_t last = plan->buffers[root].last_step;
-
-		if (plan->buffers[root].alias_of != FINF_NONE)
+	find_last(plan, last);
+	for (uint32_t b = 0; b < plan->n_buffers; b++) {
+		if (plan->buffers[b].alias_of != FINF_NONE || join_of(plan, b))
 			continue;
-		for (uint32_t b = root; b < plan->n_buffers; b++)
-			if (root_of(plan, b) == root)
-				last = FINF_MAX(last, plan->buffers[b].last_step);
-		for (uint32_t s = plan->buffers[root].first_step; s <= last; s++)
-			live[s] += finf_align_up(plan->buffers[root].bytes, FINF_BUFFER_ALIGN);
+		for (uint32_t s = plan->buffers[b].first_step; s <= last[b]; s++)
+			live[s] += finf_align_up(plan->buffers[b].bytes, FINF_BUFFER_ALIGN);
 	}
+	free(last);
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
 			live[s] +=
@@ -137,7 +160,8 @@ static bool move_onto_another(struct finf_plan *plan, uint64_t *seed)
 		struct finf_plan_buffer *a = &plan->buffers[i], *b = &plan->buffers[j];
 
 		if (root_of(plan, i) == root_of(plan, j) || a->first_step > b->last_step ||
-		    b->first_step > a->last_step || !a->bytes || !b->bytes)
+		    b->first_step > a->last_step || !a->bytes || !b->bytes ||
+		    a->offset == b->offset)
 			continue;
 		a->offset = b->offset;
 		return true;
@@ -502,6 +526,131 @@ static bool change_shared_bytes(struct finf_plan *plan, uint64_t *seed)
 	return false;
 }
 
+/* ---- joins: what is wrong may only be seen where the parts lie --------------------------- */
+
+/* A random join of two inputs that are not empty. */
+static struct finf_step *random_join(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (step->form.flags & FINF_FORM_JOIN && step->n_in > 1)
+			return step;
+	}
+	return NULL;
+}
+
+static bool forget_join(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (join)
+		join->form.flags = 0;
+	return join;
+}
+
+static bool join_what_is_apart(struct finf_plan *plan, uint64_t *seed)
+{
+	for (uint32_t tries = 0; plan->n_steps && tries < 1000; tries++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (step->form.flags & FINF_FORM_JOIN)
+			continue;
+		step->form.flags |= FINF_FORM_JOIN;
+		return true;
+	}
+	return false;
+}
+
+static bool move_part(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (!join)
+		return false;
+	plan->buffers[join->in[fake_below(seed, join->n_in)].index].offset += FINF_BUFFER_ALIGN;
+	plan->arena_bytes += FINF_BUFFER_ALIGN;
+	return true;
+}
+
+static bool move_joined(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (!join)
+		return false;
+	plan->buffers[join->out[0].index].offset += FINF_BUFFER_ALIGN;
+	plan->arena_bytes += FINF_BUFFER_ALIGN;
+	return true;
+}
+
+static bool swap_parts(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+	struct finf_plan_buffer *a, *b;
+	uint64_t offset;
+
+	if (!join)
+		return false;
+	a = &plan->buffers[join->in[0].index];
+	b = &plan->buffers[join->in[1].index];
+	offset = a->offset;
+	a->offset = b->offset;
+	b->offset = offset;
+	return true;
+}
+
+static bool join_fewer(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (join)
+		join->n_in--;
+	return join;
+}
+
+static bool join_onto_another(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (join)
+		plan->buffers[join->out[0].index].alias_of = join->in[0].index;
+	return join;
+}
+
+static bool join_something_later(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+
+	if (join)
+		join->in[0].index = plan->n_buffers - 1;
+	return join;
+}
+
+/* Onto a part that is only read as a part of the whole by then. */
+static bool move_onto_a_part(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *join = random_join(plan, seed);
+	const struct finf_plan_buffer *whole, *part;
+
+	if (!join)
+		return false;
+	whole = &plan->buffers[join->out[0].index];
+	part = &plan->buffers[join->in[1].index];
+	for (uint32_t b = 0; b < plan->n_buffers; b++) {
+		struct finf_plan_buffer *other = &plan->buffers[b];
+
+		if (other->first_step <= part->last_step || other->first_step > whole->last_step ||
+		    other->alias_of != FINF_NONE || !other->bytes || join_of(plan, b) ||
+		    other->offset == part->offset)
+			continue;
+		other->offset = part->offset;
+		plan->arena_bytes += finf_align_up(other->bytes, FINF_BUFFER_ALIGN);
+		return true;
+	}
+	return false;
+}
+
 #define SPOIL(name) {#name, name}
 static const struct spoil {
 	const char *name;
@@ -518,7 +667,9 @@ static const struct spoil {
 	SPOIL(workspace_on_a_buffer), SPOIL(weight_onto_last), SPOIL(misalign_weight),
 	SPOIL(weight_outside), SPOIL(other_weight_name), SPOIL(grow_extent),
 	SPOIL(hole_between_segments), SPOIL(swap_outputs), SPOIL(drop_output), SPOIL(input_is_output),
-	SPOIL(change_shared_bytes),
+	SPOIL(change_shared_bytes), SPOIL(forget_join), SPOIL(join_what_is_apart), SPOIL(move_part),
+	SPOIL(move_joined), SPOIL(swap_parts), SPOIL(join_fewer), SPOIL(join_onto_another),
+	SPOIL(join_something_later), SPOIL(move_onto_a_part),
 };
 
 START_TEST(test_spoilt_plans_are_refused)
@@ -578,6 +729,42 @@ START_TEST(test_stale_bytes)
 }
 END_TEST
 
+/*
+ * c joined of a and b; z written over a when that is read for the last time;
+ * then c is read. Only the bytes of c know that a's are z's by then.
+ */
+START_TEST(test_stale_part)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+	struct finf_plan_buffer *a, *z;
+	uint32_t in = fake_input(graph, 64), v[2], c;
+
+	v[0] = fake_node(graph, 64, in, FINF_NONE, FINF_NONE);
+	v[1] = fake_node(graph, 64, in, FINF_NONE, FINF_NONE);
+	c = fake_node(graph, 128, v[0], v[1], FINF_NONE);
+	finf_graph_output(graph, fake_node(graph, 64, v[0], FINF_NONE, FINF_NONE));
+	finf_graph_output(graph, fake_node(graph, 32, c, FINF_NONE, FINF_NONE));
+	fake_plain_table(&table, graph);
+	table.nodes[2].forms[0].flags = FINF_FORM_JOIN;
+	table.nodes[3].forms[0].flags = FINF_FORM_INPLACE;
+	plan = fake_plan(graph, &table, NULL);
+	a = &plan->buffers[plan->steps[3].in[0].index];
+	z = &plan->buffers[plan->steps[3].out[0].index];
+	ck_assert_uint_eq(a->offset, plan->buffers[plan->steps[2].out[0].index].offset);
+	ck_assert_uint_eq(z->alias_of, FINF_NONE); /* the planner knows */
+	z->alias_of = plan->steps[3].in[0].index;
+	z->offset = a->offset;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	ck_assert_msg(strstr(diag.text, "after it was written over"), "%s", diag.text);
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("plan/check");
@@ -587,6 +774,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, test_random_plans_are_proven, 0, SEEDS);
 	tcase_add_test(tc, test_arena_near_bound);
 	tcase_add_test(tc, test_stale_bytes);
+	tcase_add_test(tc, test_stale_part);
 	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

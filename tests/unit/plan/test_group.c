@@ -101,11 +101,22 @@ static uint32_t writer_of(const struct finf_plan *plan, uint32_t b)
 	}
 }
 
+static bool joins(const struct finf_step *step)
+{
+	return step->form.flags & FINF_FORM_JOIN;
+}
+
+/* What is joined must be what was written for it. */
 static void expect(const struct machine *m, uint32_t b)
 {
 	const struct finf_plan_buffer *buffer = &m->plan->buffers[b];
 	uint32_t who = writer_of(m->plan, b);
 
+	if (who != WROTE_INPUT && joins(&m->plan->steps[who])) {
+		for (uint32_t k = 0; k < m->plan->steps[who].n_in; k++)
+			expect(m, m->plan->steps[who].in[k].index);
+		return;
+	}
 	for (uint64_t at = buffer->offset / LINE;
 	     at < (buffer->offset + buffer->bytes + LINE - 1) / LINE; at++)
 		ck_assert_msg(m->lines[at] == who, "buffer %u was written over", b);
@@ -135,7 +146,7 @@ static void run_step(struct machine *m, uint32_t s)
 			expect(m, step->in[k].index);
 	if (step->form.workspace_bytes)
 		stamp(m, branch->workspace_offset, branch->workspace_bytes, SCRATCH);
-	for (uint32_t k = 0; k < step->n_out; k++)
+	for (uint32_t k = 0; k < step->n_out && !joins(step); k++)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
 			stamp(m, plan->buffers[step->out[k].index].offset,
 			      plan->buffers[step->out[k].index].bytes, s);

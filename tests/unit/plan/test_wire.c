@@ -49,6 +49,38 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* Older versions had no joins; a newer one may say anything. */
+START_TEST(test_versions)
+{
+	static const struct {
+		uint8_t version;
+		bool join;
+		int err;
+	} rows[] = {{0, false, -EBADMSG}, {2, false, 0},       {2, true, -EBADMSG},
+		    {3, false, 0},	  {3, true, 0}, {4, false, -EBADMSG}};
+	struct finf_graph *graph = sample_graph();
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(rows); i++) {
+		struct finf_plan *plan = sample_plan(graph), *back = NULL;
+		struct finf_diag diag = {""};
+		struct finf_buf buf;
+
+		if (rows[i].join)
+			plan->steps[0].form.flags |= FINF_FORM_JOIN;
+		finf_buf_init(&buf);
+		finf_plan_write(plan, &buf);
+		ck_assert_uint_eq(buf.data[4], 3);
+		buf.data[4] = rows[i].version;
+		ck_assert_int_eq(finf_plan_read(buf.data, buf.len, &back, &diag), rows[i].err);
+		ck_assert(!back == !!rows[i].err);
+		finf_plan_free(back);
+		finf_plan_free(plan);
+		finf_buf_fini(&buf);
+	}
+	finf_graph_free(graph);
+}
+END_TEST
+
 /* Each prefix in memory of exactly its size, so that a read past it is seen. */
 START_TEST(test_truncated)
 {
@@ -147,6 +179,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 300);
 	tcase_add_loop_test(tc, test_round_trip, 0, 100);
+	tcase_add_test(tc, test_versions);
 	tcase_add_test(tc, test_truncated);
 	tcase_add_test(tc, test_one_byte_too_many);
 	tcase_add_test(tc, test_bit_flips);
