@@ -142,6 +142,10 @@ static int run_set(struct bench_report *report, const char *models, uint32_t thr
 		err = trial_run(&group, threads, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
+	if (err == -EOPNOTSUPP) {
+		bench_skip(report, models, diag->text);
+		err = 0;
+	}
 	group_close(&group);
 	drop_set(&set);
 	return err;
