@@ -266,6 +266,11 @@ void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload
 		dev->ops->upload_free(dev, upload);
 }
 
+bool finf_device_concurrent(const struct finf_device *dev)
+{
+	return dev->ops->concurrent;
+}
+
 bool finf_device_captures(const struct finf_device *dev)
 {
 	return dev->ops->capture_begin;

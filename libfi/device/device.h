@@ -115,6 +115,10 @@ struct finf_device_ops {
 
 	/* ---- optional: NULL = absent ---- */
 
+	/** concurrent - kernels may run on several threads at once, each of them on one. Only
+	 * where launches are finished on return, and in pools the host can see. */
+	bool concurrent;
+
 	/** sync - until everything launched has finished. 0; -EREMOTEIO: one of it failed. */
 	int (*sync)(struct finf_device *dev);
 
@@ -219,6 +223,7 @@ int finf_device_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
 			   const struct finf_launch *launch);
 void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel);
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
+bool finf_device_concurrent(const struct finf_device *dev);
 /**
  * finf_device_join_axis - is this node's row-major output its inputs, one behind
  * the other, and is none of them constant? Then a device may offer FINF_FORM_JOIN.

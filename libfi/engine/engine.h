@@ -44,7 +44,8 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 /**
  * finf_engine_tune - a portable pack -> a tuned pack for this device, beside it.
  * The portable pack is verified first. Weights are streamed; at most one blocked
- * weight and a 4 MiB chunk are in memory.
+ * weight and a 4 MiB chunk are in memory, and before that, for a group, what measuring takes:
+ * its arena and 64 MiB.
  * @param dirfd, name  of the tuned file
  * Return: 0; errors of planning, reading and writing. Blocks for seconds.
  */

@@ -195,6 +195,8 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 		err = plan_bound(dev, bound, threads, bytes, how, fixed, &plan, diag);
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
+	if (!err && !fixed) /* other shapes of a loaded model are planned while a request waits */
+		err = finf_engine_side(dev, bound, plan, diag);
 	if (!err && fixed && shapes) /* the default ones are those it was made for */
 		err = check_fixed(graph, plan, diag);
 	if (err) {

@@ -19,6 +19,16 @@ int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *sh
 int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
 			struct finf_form_table *table, struct finf_diag *diag);
 
+/**
+ * finf_engine_side - does it pay here to run the branches of this plan side by side? The plan
+ * is run, alone and beside itself, over memory of its own: its arena, and at most 64 MiB for
+ * weights. Costs and the answer are put into plan->side. Takes some tens of runs. (side.c)
+ * Return: 0, also when there is nothing to ask; -ENOMEM. A plan that cannot be
+ * measured keeps the order of its list.
+ */
+int finf_engine_side(struct finf_device *dev, const struct finf_graph *bound,
+		     struct finf_plan *plan, struct finf_diag *diag);
+
 /* ---- weights.c: plain constants by name, and their blocked forms ------------ */
 
 struct finf_weight_source {

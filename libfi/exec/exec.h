@@ -14,17 +14,18 @@
 struct finf_session;
 
 /**
- * finf_session_new - kernels for every step. May take milliseconds per step.
+ * finf_session_new - kernels for every step. May take milliseconds per step. Starts
+ * threads when branches run side by side; they sleep between runs.
  * @param graph, plan  borrowed; must outlive the session; plan was checked
  * Return: 0; -EOPNOTSUPP, -ENOMEM with diag naming the node; -EBADMSG the plan
- * promises what this device's layouts do not hold.
+ * promises what this device's layouts do not hold; -EAGAIN no more threads.
  */
 int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
 		     const struct finf_plan *plan, struct finf_session **ret_session,
 		     struct finf_diag *diag);
 void finf_session_free(struct finf_session *session);
 
-/* Tests and profiles: called after each step, on the executing thread. */
+/* Tests and profiles: called after each step, on the thread that ran it; never two at once. */
 typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns);
 
 struct finf_run {
@@ -48,8 +49,11 @@ struct finf_run {
  * finf_session_run - copy inputs in, launch every step, copy outputs out.
  * Where the device captures, a run without @load and @on_step is launched as one
  * piece, captured when weights or arena lie elsewhere than at the last such run; its
- * deadline is checked before the launch. Everything has finished on return, also
- * of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
+ * deadline is checked before the launch.
+ * Branches run side by side, on threads of the session, where plan->side says so
+ * and the device can (finf_device_concurrent()). A step that fails, or the deadline,
+ * ends all branches at their next step; the first failure is told.
+ * Everything has finished on return, also of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.
  * Return: 0; -EINVAL wrong tensor (diag names it); -ENOSPC an output has too little room;
  * -ETIME; -EREMOTEIO device fault; the load's error.

@@ -19,6 +19,7 @@ struct finf_slot {
 
 struct finf_launch_step {
 	struct finf_kernel *kernel;	  /* owned; NULL = alias or join, nothing to launch */
+	struct finf_kernel *one;	  /* owned; for one thread; NULL unless branches run side by side */
 	const char *name;		  /* of the node, for messages; in the graph */
 	const struct finf_slot *in, *out; /* in the session's arena */
 	uint32_t n_in, n_out;
@@ -35,13 +36,20 @@ struct finf_port_slot {
 	uint64_t offset; /* in the arena */
 };
 
+/* What one thread needs to launch steps. */
+struct finf_lane {
+	const void **in; /* scratch of one launch, as wide as the widest step */
+	void **out;
+	uint32_t published; /* segments, as far as this thread knows */
+};
+
 struct finf_session {
 	struct finf_arena arena; /* owned: all arrays below */
 	struct finf_device *dev; /* borrowed */
 	struct finf_launch_step *steps;
 	struct finf_port_slot *inputs, *outputs;
-	const void **in; /* scratch of one launch, as wide as the widest step */
-	void **out;
+	struct finf_lane lane;	/* of the thread that runs the session */
+	struct finf_side *side; /* owned; NULL = steps in the order of the list */
 	uint32_t n_steps, n_inputs, n_outputs;
 	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
 	struct finf_captured *captured; /* owned */
@@ -60,5 +68,22 @@ bool finf_graph_usable(const struct finf_session *session, const struct finf_run
  * captured, nothing was launched; -EREMOTEIO. */
 int finf_graph_launch(struct finf_session *session, const struct finf_run *run,
 		      struct finf_diag *diag);
+
+/** finf_step_run - one step: deadline, its segments, launch, callback. (run.c)
+ * @param kernel  the step's own, or the one for one thread; NULL = alias */
+int finf_step_run(struct finf_session *session, const struct finf_run *run, struct finf_lane *lane,
+		  uint32_t index, struct finf_kernel *kernel, struct finf_diag *diag);
+
+/** finf_lane_init - scratch for another thread, in the session's arena. (session.c) 0; -ENOMEM. */
+int finf_lane_init(struct finf_session *session, const struct finf_plan *plan,
+		   struct finf_lane *lane);
+
+/** finf_side_new - threads and tables for a plan whose branches run side by side. (side.c)
+ * Return: 0; -ENOMEM; -EAGAIN no more threads. */
+int finf_side_new(struct finf_session *session, const struct finf_plan *plan,
+		  struct finf_side **ret_side, struct finf_diag *diag);
+void finf_side_free(struct finf_side *side);
+/** finf_side_run - all steps, as plan->side says. Every thread is out of the run on return. */
+int finf_side_run(struct finf_side *side, const struct finf_run *run, struct finf_diag *diag);
 
 #endif

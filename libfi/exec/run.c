@@ -81,59 +81,68 @@ static int wait_segments(const struct finf_run *run, uint32_t need, uint32_t *pu
 	return 0;
 }
 
-static int launch(struct finf_session *session, const struct finf_launch_step *step,
-		  char *const base[FINF_N_BASES])
+static int launch(struct finf_session *session, const struct finf_run *run,
+		  const struct finf_lane *lane, const struct finf_launch_step *step,
+		  struct finf_kernel *kernel)
 {
+	char *const base[FINF_N_BASES] = {
+		[FINF_BASE_ARENA] = run->arena,
+		[FINF_BASE_WEIGHTS] = (char *)run->weights,
+	};
 	struct finf_launch args = {
-		.in = session->in,
-		.out = session->out,
+		.in = lane->in,
+		.out = lane->out,
 		.workspace = step->workspace_offset != FINF_NO_WORKSPACE
 				     ? base[FINF_BASE_ARENA] + step->workspace_offset
 				     : NULL,
 	};
 
 	for (uint32_t i = 0; i < step->n_in; i++)
-		session->in[i] =
-			step->in[i].base ? base[step->in[i].base] + step->in[i].offset : NULL;
+		lane->in[i] = step->in[i].base ? base[step->in[i].base] + step->in[i].offset : NULL;
 	for (uint32_t i = 0; i < step->n_out; i++)
-		session->out[i] =
+		lane->out[i] =
 			step->out[i].base ? base[step->out[i].base] + step->out[i].offset : NULL;
-	return finf_device_kernel_run(session->dev, step->kernel, &args);
+	return finf_device_kernel_run(session->dev, kernel, &args);
+}
+
+int finf_step_run(struct finf_session *session, const struct finf_run *run, struct finf_lane *lane,
+		  uint32_t index, struct finf_kernel *kernel, struct finf_diag *diag)
+{
+	const struct finf_launch_step *step = &session->steps[index];
+	uint64_t start_ns = 0;
+	int err;
+
+	if (run->deadline_ns && finf_now_ns() >= run->deadline_ns)
+		return finf_diag_set(diag, -ETIME, "deadline passed before '%s', step %u of %u",
+				     step->name, index, session->n_steps);
+	err = wait_segments(run, run->need ? run->need[index] : step->need_segments,
+			    &lane->published, diag);
+	if (err)
+		return err;
+	if (run->on_step)
+		start_ns = finf_now_ns();
+	err = kernel ? launch(session, run, lane, step, kernel) : 0;
+	if (!err && run->on_step)
+		err = finf_device_sync(session->dev); /* else the times were a fiction */
+	if (err)
+		return finf_diag_set(diag, err, "'%s' failed on the device", step->name);
+	if (run->on_step)
+		run->on_step(run->on_step_ctx, index, start_ns, finf_now_ns());
+	return 0;
 }
 
 int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 		      struct finf_diag *diag)
 {
-	char *const base[FINF_N_BASES] = {
-		[FINF_BASE_ARENA] = run->arena,
-		[FINF_BASE_WEIGHTS] = (char *)run->weights,
-	};
-	uint32_t published = 0;
+	int err = 0;
 
-	for (uint32_t i = 0; i < session->n_steps; i++) {
-		const struct finf_launch_step *step = &session->steps[i];
-		uint64_t start_ns = 0;
-		int err;
-
-		if (run->deadline_ns && finf_now_ns() >= run->deadline_ns)
-			return finf_diag_set(diag, -ETIME,
-					     "deadline passed before '%s', step %u of %u",
-					     step->name, i, session->n_steps);
-		err = wait_segments(run, run->need ? run->need[i] : step->need_segments, &published,
+	session->lane.published = 0;
+	if (session->side)
+		return finf_side_run(session->side, run, diag);
+	for (uint32_t i = 0; !err && i < session->n_steps; i++)
+		err = finf_step_run(session, run, &session->lane, i, session->steps[i].kernel,
 				    diag);
-		if (err)
-			return err;
-		if (run->on_step)
-			start_ns = finf_now_ns();
-		err = step->kernel ? launch(session, step, base) : 0;
-		if (!err && run->on_step)
-			err = finf_device_sync(session->dev); /* else the times were a fiction */
-		if (err)
-			return finf_diag_set(diag, err, "'%s' failed on the device", step->name);
-		if (run->on_step)
-			run->on_step(run->on_step_ctx, i, start_ns, finf_now_ns());
-	}
-	return 0;
+	return err;
 }
 
 /* As one piece where that can be; what cannot be captured runs all the same. */

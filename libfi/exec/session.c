@@ -35,6 +35,12 @@ static const struct finf_slot *slots_of(struct finf_session *session, const stru
 	return slots;
 }
 
+/* Then every step may run on one core beside others, or on all of them. */
+static bool side_by_side(const struct finf_session *session, const struct finf_plan *plan)
+{
+	return plan->side.least && plan->threads > 1 && finf_device_concurrent(session->dev);
+}
+
 /* A reorder carries one value between layouts; a weight is copied out plain. */
 static int reorder_kernel(struct finf_session *session, const struct finf_graph *graph,
 			  const struct finf_plan *plan, const struct finf_step *step,
@@ -46,9 +52,15 @@ static int reorder_kernel(struct finf_session *session, const struct finf_graph 
 				? plan->buffers[step->in[0].index].layout
 				: FINF_LAYOUT_PLAIN;
 
+	int err;
+
 	ret->name = value->name;
-	return finf_device_reorder_new(session->dev, value->dtype, &value->shape, from, to->layout,
-				       plan->threads, &ret->kernel, diag);
+	err = finf_device_reorder_new(session->dev, value->dtype, &value->shape, from, to->layout,
+				      plan->threads, &ret->kernel, diag);
+	if (!err && side_by_side(session, plan))
+		err = finf_device_reorder_new(session->dev, value->dtype, &value->shape, from,
+					      to->layout, 1, &ret->one, diag);
+	return err;
 }
 
 /* Without a kernel the output must be the input's bytes: else it would be never written. */
@@ -79,6 +91,8 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 		       const struct finf_plan *plan, const struct finf_step *step,
 		       struct finf_launch_step *ret, struct finf_diag *diag)
 {
+	int err;
+
 	ret->name = graph->nodes[step->node].name;
 	if (step->form.flags & FINF_FORM_ALIAS)
 		return alias_of(ret)
@@ -91,8 +105,12 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 					       "inputs are not where the output is");
 	if (step->form.workspace_bytes)
 		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
-	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
-				      &ret->kernel, diag);
+	err = finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
+				     &ret->kernel, diag);
+	if (!err && side_by_side(session, plan))
+		err = finf_device_kernel_new(session->dev, graph, step->node, &step->form, 1,
+					     &ret->one, diag);
+	return err;
 }
 
 static int step_init(struct finf_session *session, const struct finf_graph *graph,
@@ -158,7 +176,8 @@ static int check_buffers(struct finf_device *dev, const struct finf_graph *graph
 }
 
 /* The widest step decides how long the scratch arrays of a launch are. */
-static int scratch_init(struct finf_session *session, const struct finf_plan *plan)
+int finf_lane_init(struct finf_session *session, const struct finf_plan *plan,
+		   struct finf_lane *lane)
 {
 	uint32_t n_in = 1, n_out = 1;
 
@@ -166,9 +185,9 @@ static int scratch_init(struct finf_session *session, const struct finf_plan *pl
 		n_in = FINF_MAX(n_in, plan->steps[i].n_in);
 		n_out = FINF_MAX(n_out, plan->steps[i].n_out);
 	}
-	session->in = finf_arena_array(&session->arena, n_in, sizeof(*session->in));
-	session->out = finf_arena_array(&session->arena, n_out, sizeof(*session->out));
-	return session->in && session->out ? 0 : -ENOMEM;
+	lane->in = finf_arena_array(&session->arena, n_in, sizeof(*lane->in));
+	lane->out = finf_arena_array(&session->arena, n_out, sizeof(*lane->out));
+	return lane->in && lane->out ? 0 : -ENOMEM;
 }
 
 static int session_init(struct finf_session *session, const struct finf_graph *graph,
@@ -193,12 +212,14 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 		err = ports_init(graph, plan, graph->outputs, plan->outputs, plan->n_outputs,
 				 session->outputs);
 	if (!err)
-		err = scratch_init(session, plan);
+		err = finf_lane_init(session, plan, &session->lane);
 	for (uint32_t i = 0; i < plan->n_steps && !err; i++) {
 		err = step_init(session, graph, plan, i, diag);
 		if (err && session->steps[i].name)
 			finf_diag_prefix(diag, "node '%s'", session->steps[i].name);
 	}
+	if (!err && side_by_side(session, plan))
+		err = finf_side_new(session, plan, &session->side, diag);
 	return err;
 }
 
@@ -226,10 +247,14 @@ void finf_session_free(struct finf_session *session)
 {
 	if (!session)
 		return;
+	finf_side_free(session->side);
 	finf_device_captured_free(session->dev, session->captured);
-	for (uint32_t i = 0; i < session->n_steps; i++)
+	for (uint32_t i = 0; i < session->n_steps; i++) {
 		if (session->steps[i].kernel)
 			finf_device_kernel_free(session->dev, session->steps[i].kernel);
+		if (session->steps[i].one)
+			finf_device_kernel_free(session->dev, session->steps[i].one);
+	}
 	finf_arena_fini(&session->arena);
 	free(session);
 }

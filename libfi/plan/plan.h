@@ -70,6 +70,23 @@ struct finf_plan_segment {
 	uint64_t offset, bytes; /* in the extent; offset on FINF_SEGMENT_ALIGN, bytes a multiple */
 };
 
+/* What a step takes alone, with the plan's threads and with one. Measured. */
+struct finf_step_cost {
+	uint64_t all_ns, one_ns;
+};
+
+/*
+ * How the branches share the host's cores. First the head of each branch, step by step on all
+ * threads; then branches side by side, a thread each, while @least or more are unfinished;
+ * then what is left, again on all threads.
+ *   | A0 A1 (all) | A2 A3 A4 (one) B0 B1 B2 (one) | A5 A6 (all) |
+ */
+struct finf_plan_side {
+	uint32_t least;		      /* 0 = the order of the list, on all threads */
+	uint32_t *head;		      /* per branch: how many steps; NULL when least is 0 */
+	struct finf_step_cost *costs; /* per step; NULL = not measured */
+};
+
 struct finf_plan {
 	struct finf_arena arena; /* owned */
 	struct finf_step *steps;
@@ -86,6 +103,7 @@ struct finf_plan {
 	uint64_t arena_bytes;	  /* buffers and workspaces */
 	struct finf_plan_branch *branches; /* at least one */
 	uint32_t n_branches;
+	struct finf_plan_side side;
 	uint64_t est_ns;
 	uint32_t threads;
 };
@@ -145,6 +163,21 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 int finf_plan_extent(const uint64_t *bytes, uint32_t n, uint64_t aim, struct finf_arena *arena,
 		     uint64_t *offsets, struct finf_plan_segment **ret_segments,
 		     uint32_t *ret_n_segments, uint64_t *ret_bytes);
+
+/**
+ * finf_plan_side - decide plan->side from its costs: what is predicted to be over first, and
+ * the order of the list unless that is beaten by FINF_SIDE_GAIN_PCT.
+ * @param ret  predictions; bound_ns is what no schedule can beat: the longest path, or all
+ *             work with one thread spread evenly over plan->threads
+ * Return: 0; -ENODATA without costs; -ENOMEM.
+ */
+#define FINF_SIDE_GAIN_PCT 3
+struct finf_side_times {
+	uint64_t list_ns, side_ns, bound_ns;
+};
+int finf_plan_side(struct finf_plan *plan, struct finf_side_times *ret);
+/** Is a step that runs alone faster with one thread than with all? Clearly, or not at all. */
+bool finf_step_prefers_one(const struct finf_step_cost *cost);
 
 /** finf_plan_write, finf_plan_read - Documentation/formats/plan.md; read checks bounds, then
  * the caller runs finf_plan_check(). Return: 0; -EBADMSG; -ENOMEM. */

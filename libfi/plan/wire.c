@@ -7,8 +7,8 @@
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
 #define VERSION		   3
-#define VERSION_NO_JOIN	   2 /* still read: no step has FINF_FORM_JOIN, else the same */
 #define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
+#define VERSION_NO_SIDE	   2 /* still read: no joins, and it ends with the outputs */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)
 
@@ -78,6 +78,20 @@ static void put_step(struct finf_buf *buf, const struct finf_step *step)
 	put_numbers(buf, step->deps, step->n_deps);
 }
 
+static void put_side(struct finf_buf *buf, const struct finf_plan *plan)
+{
+	const struct finf_plan_side *side = &plan->side;
+	uint32_t n = side->costs ? plan->n_steps : 0;
+
+	finf_buf_u32(buf, side->least);
+	put_numbers(buf, side->head, side->least ? plan->n_branches : 0);
+	finf_buf_u32(buf, n);
+	for (uint32_t i = 0; i < n; i++) {
+		finf_buf_u64(buf, side->costs[i].all_ns);
+		finf_buf_u64(buf, side->costs[i].one_ns);
+	}
+}
+
 void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf)
 {
 	finf_buf_u32(buf, MAGIC);
@@ -107,6 +121,7 @@ void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf)
 		put_step(buf, &plan->steps[i]);
 	put_numbers(buf, plan->inputs, plan->n_inputs);
 	put_numbers(buf, plan->outputs, plan->n_outputs);
+	put_side(buf, plan);
 }
 
 /* ---- reading ---------------------------------------------------------------- */
@@ -217,7 +232,7 @@ static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf
 	step->need_segments = finf_reader_u32(r);
 	form->algo = finf_reader_u32(r);
 	form->flags = finf_reader_u32(r);
-	if (version <= VERSION_NO_JOIN && form->flags & FINF_FORM_JOIN)
+	if (version <= VERSION_NO_SIDE && form->flags & FINF_FORM_JOIN)
 		r->err = r->err ? r->err : -EBADMSG;
 	form->in_layout = take_layout(r);
 	form->out_layout = take_layout(r);
@@ -252,6 +267,29 @@ static void take_branches(struct finf_reader *r, struct finf_plan *plan, uint32_
 	}
 }
 
+static void take_side(struct finf_reader *r, struct finf_plan *plan)
+{
+	struct finf_plan_side *side = &plan->side;
+	uint32_t n_heads, n_costs;
+
+	side->least = finf_reader_u32(r);
+	side->head = take_numbers(r, plan, &n_heads);
+	side->costs = take_list(r, plan, 16, sizeof(*side->costs), &n_costs);
+	for (uint32_t i = 0; !r->err && i < n_costs; i++) {
+		side->costs[i].all_ns = finf_reader_u64(r);
+		side->costs[i].one_ns = finf_reader_u64(r);
+	}
+	if (r->err)
+		return;
+	if (n_heads != (side->least ? plan->n_branches : 0) ||
+	    (n_costs != plan->n_steps && (n_costs || side->least)))
+		r->err = -EBADMSG;
+	if (!n_heads)
+		side->head = NULL;
+	if (!n_costs)
+		side->costs = NULL;
+}
+
 static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
 {
 	plan->threads = finf_reader_u32(r);
@@ -275,6 +313,8 @@ static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t ve
 		take_step(r, plan, &plan->steps[i], version);
 	plan->inputs = take_numbers(r, plan, &plan->n_inputs);
 	plan->outputs = take_numbers(r, plan, &plan->n_outputs);
+	if (version > VERSION_NO_SIDE)
+		take_side(r, plan);
 	if (!r->err && (r->at != r->len || plan->n_buffers > BUFFERS_MAX))
 		r->err = -EBADMSG;
 }

@@ -60,6 +60,7 @@ int bench_empty_infer(struct bench_fid *fid, uint64_t *ret_ns, struct finf_diag 
 json_t *bench_ask(struct bench_fid *fid, const char *request);
 
 int bench_ipc(struct fictl *ctl, int argc, char **argv);
+int bench_fused(struct fictl *ctl, int argc, char **argv);
 int bench_http(struct fictl *ctl, int argc, char **argv);
 int bench_probe(struct fictl *ctl, int argc, char **argv);
 int bench_swap(struct fictl *ctl, int argc, char **argv);

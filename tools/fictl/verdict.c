@@ -17,9 +17,7 @@
 #include "tools/fictl/verdict.h"
 
 #define ROUNDS_MIN  5u
-#define ROUNDS_MAX  101u
 #define ROUNDS_NS   2000000000u
-#define LOADS	    5u
 #define PORTS_MAX   64
 #define SLACK_BYTES (64u << 20) /* of the pool: alignment of what lies in it */
 /* Below this a difference is noise. */
@@ -42,12 +40,26 @@ struct trial {
 	int dirfd;
 	uint32_t threads, n;	  /* n members; subjects[n] is the group */
 	struct subject *subjects; /* owned: n + 1 */
-	uint64_t fused_ns[ROUNDS_MAX], separate_ns[ROUNDS_MAX];
-	uint64_t fused_load_ns[LOADS], separate_load_ns[LOADS];
-	uint32_t rounds;
+	struct trial_figures *figures; /* the caller's */
 };
 
 /* ---- files -------------------------------------------------------------------------- */
+
+/* How the group is to run, and what would be as good as can be. */
+static int note_plan(struct trial *t, const struct finf_plan *plan)
+{
+	struct finf_plan again = *plan;
+	struct finf_side_times times = {.bound_ns = 0};
+	int err = 0;
+
+	finf_arena_init(&again.arena);
+	if (plan->side.costs)
+		err = finf_plan_side(&again, &times);
+	finf_arena_fini(&again.arena);
+	t->figures->side_by_side = plan->side.least;
+	t->figures->bound_ns = times.bound_ns;
+	return err;
+}
 
 static int tune(struct trial *t, uint32_t k, struct finf_pack *portable, struct finf_diag *diag)
 {
@@ -69,8 +81,9 @@ static int tune(struct trial *t, uint32_t k, struct finf_pack *portable, struct 
 		return err;
 	s->weight_bytes = tuned->plan->weight_bytes;
 	s->arena_bytes = tuned->plan->arena_bytes;
+	err = k == t->n ? note_plan(t, tuned->plan) : 0;
 	finf_pack_close(tuned);
-	return 0;
+	return err;
 }
 
 static int tune_group(struct trial *t, struct finf_diag *diag)
@@ -204,22 +217,61 @@ static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 
 static int measure(struct trial *t, struct finf_diag *diag)
 {
+	struct trial_figures *f = t->figures;
 	uint64_t begin_ns;
 	int err = 0;
 
-	for (uint32_t i = 0; !err && i < LOADS; i++) {
-		err = load(t, t->n, t->n + 1, &t->fused_load_ns[i], diag);
+	for (uint32_t i = 0; !err && i < TRIAL_LOADS; i++) {
+		err = load(t, t->n, t->n + 1, &f->fused_load_ns[i], diag);
 		if (!err)
-			err = load(t, 0, t->n, &t->separate_load_ns[i], diag);
+			err = load(t, 0, t->n, &f->separate_load_ns[i], diag);
 	}
 	begin_ns = finf_now_ns();
-	while (!err && t->rounds < ROUNDS_MAX &&
-	       (t->rounds < ROUNDS_MIN || finf_now_ns() - begin_ns < ROUNDS_NS)) {
-		err = run(t, t->n, t->n + 1, &t->fused_ns[t->rounds], diag);
+	while (!err && f->rounds < TRIAL_ROUNDS_MAX &&
+	       (f->rounds < ROUNDS_MIN || finf_now_ns() - begin_ns < ROUNDS_NS)) {
+		err = run(t, t->n, t->n + 1, &f->fused_ns[f->rounds], diag);
 		if (!err)
-			err = run(t, 0, t->n, &t->separate_ns[t->rounds], diag);
-		t->rounds++;
+			err = run(t, 0, t->n, &f->separate_ns[f->rounds], diag);
+		f->rounds++;
 	}
+	return err;
+}
+
+static void count_bytes(struct trial *t)
+{
+	const struct subject *whole = &t->subjects[t->n];
+	uint64_t weights = 0, arena = 0;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		weights += t->subjects[i].weight_bytes;
+		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
+	}
+	t->figures->fused_bytes = whole->weight_bytes + whole->arena_bytes;
+	t->figures->separate_bytes = weights + arena;
+}
+
+int trial_run(const struct group *group, uint32_t threads, struct trial_figures *ret,
+	      struct finf_diag *diag)
+{
+	struct trial t = {.group = group,
+			  .threads = threads,
+			  .n = group->n,
+			  .dirfd = -1,
+			  .figures = ret};
+	int err;
+
+	*ret = (struct trial_figures){.rounds = 0};
+	t.subjects = calloc(t.n + 1, sizeof(*t.subjects));
+	err = t.subjects ? finf_device_open("host", &t.dev, diag) : -ENOMEM;
+	if (!err)
+		err = make_files(&t, diag);
+	if (!err)
+		err = start(&t, diag);
+	if (!err)
+		err = measure(&t, diag);
+	if (!err)
+		count_bytes(&t);
+	finish(&t);
 	return err;
 }
 
@@ -266,61 +318,46 @@ static const char *judge(double faster, double lighter)
 	return "do not fuse: the members share too little, neither time nor bytes are saved";
 }
 
-static void add_verdict(struct trial *t, json_t *doc)
+static void add_verdict(struct trial_figures *f, json_t *doc)
 {
-	const struct subject *whole = &t->subjects[t->n];
-	uint64_t fused = median(t->fused_ns, t->rounds), apart = median(t->separate_ns, t->rounds);
-	uint64_t fused_load = median(t->fused_load_ns, LOADS);
-	uint64_t apart_load = median(t->separate_load_ns, LOADS);
-	uint64_t fused_bytes = whole->weight_bytes + whole->arena_bytes, weights = 0, arena = 0;
-	double faster = (double)apart / (double)FINF_MAX(fused, 1u), lighter;
+	uint64_t fused = median(f->fused_ns, f->rounds), apart = median(f->separate_ns, f->rounds);
+	uint64_t fused_load = median(f->fused_load_ns, TRIAL_LOADS);
+	uint64_t apart_load = median(f->separate_load_ns, TRIAL_LOADS);
+	double faster = (double)apart / (double)FINF_MAX(fused, 1u);
+	double lighter = (double)f->separate_bytes / (double)FINF_MAX(f->fused_bytes, 1u);
+	const char *words = judge(faster, lighter);
 	json_t *lines = json_array();
-	const char *words;
 
-	for (uint32_t i = 0; i < t->n; i++) {
-		weights += t->subjects[i].weight_bytes;
-		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
-	}
-	lighter = (double)(weights + arena) / (double)FINF_MAX(fused_bytes, 1u);
-	words = judge(faster, lighter);
 	say(lines, "time       fused %s, one after the other %s: %.2f x (median of %u)",
-	    ns_text(fused), ns_text(apart), faster, t->rounds);
-	say(lines, "peak bytes fused %s, separate %s: %+.1f %%", bytes_text(fused_bytes),
-	    bytes_text(weights + arena), 100 * (1 / lighter - 1));
+	    ns_text(fused), ns_text(apart), faster, f->rounds);
+	say(lines, "cores      %s",
+	    f->side_by_side ? "members run side by side"
+			    : "one step at a time: side by side was not measured to be faster");
+	say(lines, "peak bytes fused %s, separate %s: %+.1f %%", bytes_text(f->fused_bytes),
+	    bytes_text(f->separate_bytes), 100 * (1 / lighter - 1));
 	say(lines, "load       fused %s, separate %s", ns_text(fused_load), ns_text(apart_load));
 	say(lines, "%s", words);
 	json_object_set_new(
 		doc, "verdict",
-		json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
-			  !strncmp(words, "fuse", 4), "words", words, "fused_ns", (json_int_t)fused,
-			  "separate_ns", (json_int_t)apart, "fused_bytes", (json_int_t)fused_bytes,
-			  "separate_bytes", (json_int_t)(weights + arena), "fused_load_ns",
+		json_pack("{s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
+			  !strncmp(words, "fuse", 4), "words", words, "side_by_side",
+			  f->side_by_side, "fused_ns", (json_int_t)fused, "separate_ns",
+			  (json_int_t)apart, "fused_bytes", (json_int_t)f->fused_bytes,
+			  "separate_bytes", (json_int_t)f->separate_bytes, "fused_load_ns",
 			  (json_int_t)fused_load, "separate_load_ns", (json_int_t)apart_load,
-			  "rounds", (int)t->rounds, "text", lines));
+			  "rounds", (int)f->rounds, "text", lines));
 }
 
 int verdict_add(const struct group *group, uint32_t threads, json_t *doc, struct finf_diag *diag)
 {
-	struct trial *t = calloc(1, sizeof(*t));
+	struct trial_figures *figures = malloc(sizeof(*figures));
 	int err;
 
-	if (!t)
+	if (!figures)
 		return finf_diag_set(diag, -ENOMEM, "no memory for measuring");
-	t->group = group;
-	t->threads = threads;
-	t->n = group->n;
-	t->dirfd = -1;
-	t->subjects = calloc(t->n + 1, sizeof(*t->subjects));
-	err = t->subjects ? finf_device_open("host", &t->dev, diag) : -ENOMEM;
+	err = trial_run(group, threads, figures, diag);
 	if (!err)
-		err = make_files(t, diag);
-	if (!err)
-		err = start(t, diag);
-	if (!err)
-		err = measure(t, diag);
-	if (!err)
-		add_verdict(t, doc);
-	finish(t);
-	free(t);
+		add_verdict(figures, doc);
+	free(figures);
 	return err;
 }

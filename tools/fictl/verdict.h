@@ -5,6 +5,24 @@
 
 #include "tools/fictl/group.h"
 
+#define TRIAL_ROUNDS_MAX 101u
+#define TRIAL_LOADS	 5u
+
+/* What was measured, fused and separate in turn; separate is one member after the other. */
+struct trial_figures {
+	uint64_t fused_ns[TRIAL_ROUNDS_MAX], separate_ns[TRIAL_ROUNDS_MAX];
+	uint64_t fused_load_ns[TRIAL_LOADS], separate_load_ns[TRIAL_LOADS];
+	uint32_t rounds;
+	/* weights and arena; separate: all weights and the largest arena */
+	uint64_t fused_bytes, separate_bytes;
+	uint64_t bound_ns; /* plan.h; 0 = steps were not measured */
+	bool side_by_side;
+};
+
+/** trial_run - a group and its members, tuned into a temporary folder and run by one engine. */
+int trial_run(const struct group *group, uint32_t threads, struct trial_figures *ret,
+	      struct finf_diag *diag);
+
 /**
  * verdict_add - put "verdict" into @doc: figures, and lines for people.
  * Fused and separate take turns; medians are compared. Takes seconds.

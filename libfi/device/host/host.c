@@ -152,6 +152,7 @@ const struct finf_device_ops finf_host_ops = {
 	.reorder_new = finf_host_reorder_new,
 	.kernel_run = finf_host_kernel_run,
 	.kernel_free = finf_host_kernel_free,
+	.concurrent = true,
 	.describe_self = host_describe_self,
 };
 
@@ -175,5 +176,6 @@ const struct finf_device_ops finf_ref_ops = {
 	.reorder_new = finf_host_reorder_new,
 	.kernel_run = finf_host_kernel_run,
 	.kernel_free = finf_host_kernel_free,
+	.concurrent = true,
 	.describe_self = host_describe_self,
 };

@@ -307,6 +307,75 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/* Whatever the costs are: the schedule is proven, and read as it was written. */
+START_TEST(test_side_by_side)
+{
+	uint64_t seed = (uint64_t)_i;
+	struct finf_graph *graph = random_group(&seed);
+	struct finf_side_times times;
+	struct finf_form_table table;
+	struct finf_plan *plan, *back = NULL;
+	struct finf_diag diag = {""};
+	struct finf_buf buf;
+
+	fake_random_table(&table, graph, &seed);
+	plan = fake_plan(graph, &table, NULL);
+	plan->threads = 2 + (uint32_t)_i % 3;
+	plan->side.costs =
+		finf_arena_array(&plan->arena, plan->n_steps, sizeof(*plan->side.costs));
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		plan->side.costs[s].all_ns = 10000 + test_random(&seed) % 1000000;
+		plan->side.costs[s].one_ns =
+			plan->side.costs[s].all_ns * (80 + test_random(&seed) % 120) / 100;
+	}
+	ck_assert_int_eq(finf_plan_side(plan, &times), 0);
+	ck_assert_msg(!finf_plan_check(graph, plan, &diag), "%s", diag.text);
+	ck_assert_uint_le(times.bound_ns, FINF_MIN(times.list_ns, times.side_ns));
+	finf_buf_init(&buf);
+	finf_plan_write(plan, &buf);
+	ck_assert_msg(!finf_plan_read(buf.data, buf.len, &back, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_plan_check(graph, back, &diag), "%s", diag.text);
+	ck_assert_uint_eq(back->side.least, plan->side.least);
+	for (uint32_t b = 0; plan->side.least && b < plan->n_branches; b++)
+		ck_assert_uint_eq(back->side.head[b], plan->side.head[b]);
+	ck_assert_mem_eq(back->side.costs, plan->side.costs,
+			 plan->n_steps * sizeof(*plan->side.costs));
+	finf_buf_fini(&buf);
+	finf_plan_free(back);
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
+/* Heads that wait for what comes later, and more branches than there are. */
+START_TEST(test_side_by_side_spoilt)
+{
+	struct finf_graph *graph = chains(3, 3);
+	struct finf_plan *plan = plan_for(graph, FINF_SIDE_BY_SIDE, 0);
+	struct finf_diag diag = {""};
+	uint32_t head[3] = {0, 0, 3};
+
+	plan->side.costs =
+		finf_arena_array(&plan->arena, plan->n_steps, sizeof(*plan->side.costs));
+	plan->side.head = head;
+	plan->side.least = 2;
+	ck_assert_uint_eq(plan->steps[8].branch, 2);
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), 0);
+	plan->steps[8].deps[plan->steps[8].n_deps++] = 0; /* the first of branch 0 */
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	head[0] = 1;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), 0);
+	plan->side.least = 4;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	plan->side.least = 2;
+	plan->side.head = NULL;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	finf_plan_free(plan);
+	finf_graph_free(graph);
+}
+END_TEST
+
 /* ---- spoilt ---------------------------------------------------------------------------------- */
 
 /* Each is what the planner needs: dependencies are the least there can be. */
@@ -437,6 +506,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_weights_interleaved);
 	tcase_add_test(tc, test_shared_trunk);
 	tcase_add_test(tc, test_round_trip);
+	tcase_add_loop_test(tc, test_side_by_side, 0, SEEDS);
+	tcase_add_test(tc, test_side_by_side_spoilt);
 	tcase_add_loop_test(tc, test_spoilt, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

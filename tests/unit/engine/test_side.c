@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * engine: members of a group side by side on the host device. Measured when the
+ * group is planned; and whatever was decided, each schedule gives what the list gives.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "engine/priv.h"
+#include "fuse/fuse.h"
+#include "graph/op.h"
+#include "tests/support/support.h"
+
+#define CHANNELS 16
+#define SIZE	 12
+#define LAYERS	 6
+#define VALUES	 (CHANNELS * SIZE * SIZE)
+#define MEMBERS	 3u
+
+static struct finf_device *dev;
+static struct finf_graph *nets[MEMBERS]; /* whose constants the group borrows */
+
+static uint32_t conv(struct finf_graph *graph, uint32_t layer, uint32_t x, uint64_t seed)
+{
+	static const int64_t pads[] = {1, 1, 1, 1};
+	const struct finf_attr attr = {
+		.name = "pads", .type = FINF_ATTR_INTS, .n = 4, .ints = pads};
+	struct finf_shape shape = {4, {CHANNELS, CHANNELS, 3, 3}};
+	float data[CHANNELS * CHANNELS * 9];
+	uint32_t in[2] = {x}, out;
+	char name[16];
+
+	test_fill_f32(data, FINF_ARRAY_LEN(data), seed);
+	snprintf(name, sizeof(name), "w%u", layer);
+	ck_assert_int_eq(finf_graph_value(graph, name, FINF_F32, &shape, &in[1]), 0);
+	ck_assert_int_eq(finf_graph_set_const(graph, in[1], data, sizeof(data), true), 0);
+	snprintf(name, sizeof(name), layer ? "h%u" : "y", layer);
+	ck_assert_int_eq(finf_graph_value(graph, name, FINF_DTYPE_NONE, NULL, &out), 0);
+	ck_assert_int_eq(finf_graph_node(graph, finf_op_find("Conv"), 13, name, in, 2, &out, 1,
+					 &attr, 1, NULL),
+			 0);
+	return out;
+}
+
+static struct finf_graph *network(uint64_t seed)
+{
+	struct finf_shape shape = {4, {1, CHANNELS, SIZE, SIZE}};
+	struct finf_graph *graph;
+	uint32_t x;
+
+	ck_assert_int_eq(finf_graph_new("net", &graph), 0);
+	ck_assert_int_eq(finf_graph_value(graph, "x", FINF_F32, &shape, &x), 0);
+	ck_assert_int_eq(finf_graph_input(graph, x), 0);
+	for (uint32_t layer = LAYERS; layer-- > 0;)
+		x = conv(graph, layer, x, seed * LAYERS + layer);
+	ck_assert_int_eq(finf_graph_output(graph, x), 0);
+	ck_assert_int_eq(finf_graph_infer(graph, NULL), 0);
+	return graph;
+}
+
+static struct finf_graph *merged(enum finf_schedule schedule)
+{
+	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = schedule};
+	struct finf_fuse_member members[MEMBERS] = {
+		{"a", nets[0]}, {"b", nets[1]}, {"c", nets[2]}};
+	struct finf_graph *group;
+
+	ck_assert_int_eq(finf_fuse_merge("g", members, MEMBERS, &opts, &group, NULL, NULL), 0);
+	return group;
+}
+
+/* Outputs of all members, one after the other. */
+static void run(const struct finf_graph *bound, const struct finf_plan *plan, const void *extent,
+		void *arena, float *y)
+{
+	struct finf_session *session = NULL;
+	struct finf_tensor in[MEMBERS], out[MEMBERS];
+	struct finf_run all = {.size = sizeof(all),
+			       .weights = extent,
+			       .arena = arena,
+			       .inputs = in,
+			       .outputs = out,
+			       .n_inputs = MEMBERS,
+			       .n_outputs = MEMBERS};
+	struct finf_diag diag = {""};
+	float x[MEMBERS][VALUES];
+
+	for (uint32_t m = 0; m < MEMBERS; m++) {
+		test_fill_f32(x[m], VALUES, 100 + m);
+		in[m] = (struct finf_tensor){
+			NULL, FINF_F32, {4, {1, CHANNELS, SIZE, SIZE}}, x[m], sizeof(x[m])};
+		out[m] = (struct finf_tensor){.data = y + m * VALUES, .bytes = sizeof(x[m])};
+	}
+	memset(arena, 0xff, plan->arena_bytes);
+	ck_assert_msg(!finf_session_new(dev, bound, plan, &session, &diag), "%s", diag.text);
+	for (int i = 0; i < 3; i++)
+		ck_assert_msg(!finf_session_run(session, &all, &diag), "%s", diag.text);
+	finf_session_free(session);
+}
+
+static const struct {
+	unsigned how;
+	uint32_t least, head[MEMBERS];
+} rows[] = {
+	{FINF_PLAN_EXACT, 1, {0, 0, 0}}, {FINF_PLAN_EXACT, 2, {2, 0, 0}}, {0, 1, {0, 0, 0}},
+	{0, 2, {0, 0, 0}},		 {0, 2, {3, 1, 0}},
+};
+
+START_TEST(every_schedule_gives_what_the_list_gives)
+{
+	struct finf_graph *graph = merged(FINF_SIDE_BY_SIDE), *bound = NULL;
+	uint32_t head[MEMBERS];
+	struct finf_plan *plan = NULL, other;
+	struct finf_diag diag = {""};
+	static float list[MEMBERS * VALUES], side[MEMBERS * VALUES];
+	void *extent, *arena;
+
+	ck_assert_msg(!finf_engine_plan(dev, graph, NULL, 2, 0, rows[_i].how, NULL, &bound, &plan,
+					&diag),
+		      "%s", diag.text);
+	ck_assert_uint_eq(plan->n_branches, MEMBERS);
+	ck_assert_ptr_nonnull(plan->side.costs);
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		ck_assert_uint_gt(plan->side.costs[s].all_ns, 0);
+		ck_assert_uint_lt(plan->side.costs[s].one_ns, UINT64_MAX);
+	}
+	extent = aligned_alloc(4096, plan->weight_bytes);
+	arena = aligned_alloc(4096, finf_align_up(plan->arena_bytes, 4096));
+	ck_assert_int_eq(finf_weights_place(dev, &(struct finf_weight_source){.graph = bound}, plan,
+					    extent, &diag),
+			 0);
+	other = *plan;
+	other.side.least = 0;
+	run(bound, &other, extent, arena, list);
+	memcpy(head, rows[_i].head, sizeof(head));
+	other.side.least = rows[_i].least;
+	other.side.head = head;
+	ck_assert_msg(!finf_plan_check(bound, &other, &diag), "%s", diag.text);
+	run(bound, &other, extent, arena, side);
+	if (rows[_i].how & FINF_PLAN_EXACT)
+		ck_assert_mem_eq(side, list, sizeof(list));
+	else
+		ck_assert_double_lt(relative_l2(side, list, MEMBERS * VALUES), 1e-6);
+	free(extent);
+	free(arena);
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	finf_graph_free(graph);
+}
+END_TEST
+
+/* Nothing to run side by side: nothing is measured. */
+static const struct {
+	enum finf_schedule schedule;
+	uint32_t threads;
+} idle[] = {{FINF_ONE_BY_ONE, 2}, {FINF_SIDE_BY_SIDE, 1}};
+
+START_TEST(measured_only_where_it_matters)
+{
+	struct finf_graph *graph = merged(idle[_i].schedule), *bound = NULL;
+	struct finf_plan *plan = NULL;
+
+	ck_assert_int_eq(finf_engine_plan(dev, graph, NULL, idle[_i].threads, 0, 0, NULL, &bound,
+					  &plan, NULL),
+			 0);
+	ck_assert_ptr_null(plan->side.costs);
+	ck_assert_uint_eq(plan->side.least, 0);
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	finf_graph_free(graph);
+}
+END_TEST
+
+static void setup(void)
+{
+	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
+	for (uint32_t m = 0; m < MEMBERS; m++)
+		nets[m] = network(m);
+}
+
+static void teardown(void)
+{
+	for (uint32_t m = 0; m < MEMBERS; m++)
+		finf_graph_free(nets[m]);
+	finf_device_close(dev);
+}
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("engine/side");
+	TCase *tc = tcase_create("side");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_checked_fixture(tc, setup, teardown);
+	tcase_add_loop_test(tc, every_schedule_gives_what_the_list_gives, 0, FINF_ARRAY_LEN(rows));
+	tcase_add_loop_test(tc, measured_only_where_it_matters, 0, FINF_ARRAY_LEN(idle));
+	suite_add_tcase(suite, tc);
+	return suite;
+}

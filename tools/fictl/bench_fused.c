@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fictl bench fused: groups of zoo networks run as one, against the same networks
+ * one after the other in the same engine, in turn. Networks of one name differ in
+ * their weights.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tools/fictl/bench.h"
+#include "tools/fictl/verdict.h"
+#include "tools/fictl/zoo/zoo.h"
+
+#define SET_MAX 16u
+
+/* Pairs, variants of one backbone, a triple, five, and many tiny layers. */
+static const struct {
+	const char *models;
+	double goal; /* how much faster than separate */
+} sets[] = {
+	{"mobilenet_v2,mobilenet_v2", 1.15},
+	{"squeezenet1_1,mobilenet_v2", 1.0},
+	{"cifar_resnet18,cifar_vgg16", 1.0},
+	{"resnet18,squeezenet1_1", 1.0},
+	{"squeezenet1_1,squeezenet1_1,squeezenet1_1", 1.0},
+	{"mobilenet_v2,squeezenet1_1,cifar_resnet18,text_cnn,bert_mini", 1.0},
+	{"text_cnn,text_cnn,text_cnn,text_cnn", 1.4},
+	{"bert_mini,bert_mini,bert_mini,bert_mini", 1.4},
+};
+
+/* Beyond this a group may not be slower: 2 %. */
+#define NEVER_SLOWER 0.98
+
+struct set {
+	char dir[64];
+	char sources[SET_MAX][160]; /* NAME=FILE */
+	const char *list[SET_MAX];
+	uint32_t n;
+};
+
+static const char *file_of(const struct set *set, uint32_t i)
+{
+	return strchr(set->sources[i], '=') + 1;
+}
+
+static int write_network(struct set *set, const char *name, struct finf_diag *diag)
+{
+	uint32_t i = set->n;
+	char dir[sizeof(set->dir)];
+
+	if (i == SET_MAX)
+		return finf_diag_set(diag, -EINVAL, "more than %u networks", SET_MAX);
+	memcpy(dir, set->dir, sizeof(dir)); /* the compiler takes one member for the other */
+	snprintf(set->sources[i], sizeof(set->sources[i]), "m%u=%s/m%u.onnx", i, dir, i);
+	set->list[i] = set->sources[i];
+	set->n++;
+	return zoo_write(name, i, file_of(set, i), diag);
+}
+
+static int write_set(struct set *set, const char *models, struct finf_diag *diag)
+{
+	const char *base = getenv("TMPDIR");
+	char names[512], *rest = names, *name;
+	int err = 0;
+
+	*set = (struct set){.n = 0};
+	snprintf(set->dir, sizeof(set->dir), "%.40s/fictl-XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(set->dir)) {
+		set->dir[0] = 0;
+		return finf_diag_set(diag, -errno, "no scratch folder");
+	}
+	if ((size_t)snprintf(names, sizeof(names), "%s", models) >= sizeof(names))
+		return finf_diag_set(diag, -EINVAL, "too many names");
+	while (!err && (name = strsep(&rest, ",")))
+		err = write_network(set, name, diag);
+	return err;
+}
+
+static void drop_set(struct set *set)
+{
+	for (uint32_t i = 0; i < set->n; i++)
+		unlink(file_of(set, i));
+	if (set->dir[0])
+		rmdir(set->dir);
+}
+
+/* ---- rows ------------------------------------------------------------------------------ */
+
+static void fill(struct bench_samples *to, const uint64_t *ns, uint32_t n)
+{
+	to->n = 0;
+	for (uint32_t i = 0; i < n; i++)
+		bench_sample(to, (double)ns[i] * 1e-6);
+}
+
+static void add_rows(struct bench_report *report, const char *models, uint32_t threads,
+		     double goal, const struct trial_figures *f)
+{
+	static struct bench_samples ours, theirs;
+	char what[600];
+
+	snprintf(what, sizeof(what), "%s, %u thread%s%s", models, threads, threads > 1 ? "s" : "",
+		 f->side_by_side ? ", side by side" : "");
+	fill(&ours, f->fused_ns, f->rounds);
+	fill(&theirs, f->separate_ns, f->rounds);
+	bench_add(report, &(struct bench_row){.what = what, .unit = "ms", .ours = &ours,
+					      .quantile = 0.5, .baseline = "one after the other",
+					      .theirs = &theirs,
+					      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
+	if (f->bound_ns) {
+		theirs.n = 0;
+		bench_sample(&theirs, (double)f->bound_ns * 1e-6);
+		bench_add(report, &(struct bench_row){.what = "  of what no schedule beats",
+						      .unit = "ms", .ours = &ours, .quantile = 0.5,
+						      .baseline = "longest path or work / threads",
+						      .theirs = &theirs, .goal = 0.95});
+	}
+	ours.n = theirs.n = 0;
+	bench_sample(&ours, (double)f->fused_bytes * 1e-6);
+	bench_sample(&theirs, (double)f->separate_bytes * 1e-6);
+	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena", .unit = "MB",
+					      .ours = &ours, .quantile = 0.5,
+					      .baseline = "weights of all, largest arena",
+					      .theirs = &theirs, .goal = 0.9});
+}
+
+static int run_set(struct bench_report *report, const char *models, uint32_t threads, double goal,
+		   struct finf_diag *diag)
+{
+	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
+	static struct trial_figures figures;
+	struct group group = {.n = 0};
+	struct set set;
+	int err = write_set(&set, models, diag);
+
+	if (!err)
+		err = group_open(&group, NULL, "bench", set.list, set.n, &opts, diag);
+	if (!err)
+		err = trial_run(&group, threads, &figures, diag);
+	if (!err)
+		add_rows(report, models, threads, goal, &figures);
+	if (err == -EOPNOTSUPP) {
+		bench_skip(report, models, diag->text);
+		err = 0;
+	}
+	group_close(&group);
+	drop_set(&set);
+	return err;
+}
+
+int bench_fused(struct fictl *ctl, int argc, char **argv)
+{
+	const char *models = NULL, *threads_text = NULL;
+	const struct option_spec specs[] = {
+		{"--models", false, &models}, {"--threads", false, &threads_text}, {0}};
+	uint64_t most = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), least = 1;
+	struct bench_report report;
+	struct finf_diag diag = {""};
+	int err = 0;
+
+	if (parse(ctl, argc, argv, specs, NULL, 0) < 0)
+		return EXIT_USAGE;
+	if (threads_text) {
+		if (!parse_number(ctl, "--threads", threads_text, 1, 1024, &most))
+			return EXIT_USAGE;
+		least = most;
+	}
+	bench_begin(&report, ctl->json);
+	for (size_t i = 0; !err && i < (models ? 1 : FINF_ARRAY_LEN(sets)); i++)
+		for (uint64_t t = least; !err && t <= most; t = t == most ? t + 1 : most)
+			err = run_set(&report, models ? models : sets[i].models, (uint32_t)t,
+				      models ? 1 : sets[i].goal, &diag);
+	if (err) {
+		json_decref(report.rows);
+		return failed(ctl, err, "bench fused: %s", diag.text[0] ? diag.text : strerror(-err));
+	}
+	return bench_end(&report);
+}
