@@ -25,10 +25,10 @@ struct trial {
 	const struct finf_graph *bound;
 	char *extent; /* owned mapping of extent_bytes: one window again and again */
 	uint64_t extent_bytes;
-	void *arena;		   /* owned */
-	struct finf_tensor *inputs; /* owned, data too */
+	void *arena;		     /* owned */
+	struct finf_tensor *inputs;  /* owned, data too */
 	struct finf_tensor *outputs; /* owned; none is wanted */
-	uint64_t *step_ns;	   /* owned; of the fastest run so far */
+	uint64_t *step_ns;	     /* owned; of the fastest run so far */
 	uint32_t n_steps;
 };
 

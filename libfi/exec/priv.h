@@ -19,7 +19,7 @@ struct finf_slot {
 
 struct finf_launch_step {
 	struct finf_kernel *kernel;	  /* owned; NULL = alias or join, nothing to launch */
-	struct finf_kernel *one;	  /* owned; for one thread; NULL unless branches run side by side */
+	struct finf_kernel *one;	  /* owned; for one thread; NULL unless side by side */
 	const char *name;		  /* of the node, for messages; in the graph */
 	const struct finf_slot *in, *out; /* in the session's arena */
 	uint32_t n_in, n_out;

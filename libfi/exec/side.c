@@ -59,8 +59,8 @@ struct finf_side {
 	/* under lock */
 	const struct finf_run *run; /* NULL = none to join */
 	struct finf_diag *diag;
-	int err;	 /* the first */
-	uint32_t inside; /* threads in the run beside the caller's */
+	int err;		   /* the first */
+	uint32_t inside;	   /* threads in the run beside the caller's */
 	uint32_t held, unfinished; /* branches */
 	bool quit;
 
@@ -261,10 +261,9 @@ static int run_alone(struct finf_side *side, const struct finf_run *run, bool he
 
 		if (atomic_load(&branch->done) > step->nth || (heads && step->nth >= branch->head))
 			continue;
-		err = finf_step_run(session, run, &session->lane, s,
-				    step->prefers_one ? session->steps[s].one
-						      : session->steps[s].kernel,
-				    diag);
+		err = finf_step_run(
+			session, run, &session->lane, s,
+			step->prefers_one ? session->steps[s].one : session->steps[s].kernel, diag);
 		if (!err)
 			atomic_store(&branch->done, step->nth + 1);
 	}

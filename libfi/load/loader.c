@@ -27,8 +27,11 @@ static void log_load(const struct finf_load *load)
 		 load->result < 0 ? load->diag.text : "");
 }
 
+/* Whoever hears of the end finds the file closed. */
 static void finish(struct finf_load *load, int result)
 {
+	close(load->fd);
+	load->fd = -1;
 	if (result == -ECANCELED)
 		finf_diag_set(&load->diag, result, "%s: load canceled after %u of %u segments",
 			      load->name, finf_load_published(load), load->n_segments);

@@ -22,16 +22,16 @@ struct play {
 	uint32_t **steps;	   /* per branch: its steps */
 	uint32_t *n_steps;	   /* per branch */
 	uint32_t *nth;		   /* per step: its number in its branch, from 0 */
-	uint64_t *rest_ns;	   /* per step: it and all after it in its branch, with one thread */
-	uint64_t *end_ns;	   /* per step, of this play; UINT64_MAX = not run */
-	uint32_t *next;		   /* per branch: the next of its steps */
-	bool *held;		   /* per branch: a thread works on it */
+	uint64_t *rest_ns; /* per step: it and all after it in its branch, with one thread */
+	uint64_t *end_ns;  /* per step, of this play; UINT64_MAX = not run */
+	uint32_t *next;	   /* per branch: the next of its steps */
+	bool *held;	   /* per branch: a thread works on it */
 	uint32_t n_threads;
 	/* per thread: what it does until when */
 	struct play_thread {
 		uint32_t branch; /* FINF_NONE = nothing */
 		uint64_t at_ns;
-	} *threads;
+	} * threads;
 };
 
 bool finf_step_prefers_one(const struct finf_step_cost *cost)

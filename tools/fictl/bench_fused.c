@@ -96,8 +96,8 @@ static void fill(struct bench_samples *to, const uint64_t *ns, uint32_t n)
 		bench_sample(to, (double)ns[i] * 1e-6);
 }
 
-static void add_rows(struct bench_report *report, const char *models, uint32_t threads,
-		     double goal, const struct trial_figures *f)
+static void add_rows(struct bench_report *report, const char *models, uint32_t threads, double goal,
+		     const struct trial_figures *f)
 {
 	static struct bench_samples ours, theirs;
 	char what[600];
@@ -106,25 +106,35 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 		 f->side_by_side ? ", side by side" : "");
 	fill(&ours, f->fused_ns, f->rounds);
 	fill(&theirs, f->separate_ns, f->rounds);
-	bench_add(report, &(struct bench_row){.what = what, .unit = "ms", .ours = &ours,
-					      .quantile = 0.5, .baseline = "one after the other",
-					      .theirs = &theirs,
-					      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
+	bench_add(report,
+		  &(struct bench_row){.what = what,
+				      .unit = "ms",
+				      .ours = &ours,
+				      .quantile = 0.5,
+				      .baseline = "one after the other",
+				      .theirs = &theirs,
+				      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
 	if (f->bound_ns) {
 		theirs.n = 0;
 		bench_sample(&theirs, (double)f->bound_ns * 1e-6);
 		bench_add(report, &(struct bench_row){.what = "  of what no schedule beats",
-						      .unit = "ms", .ours = &ours, .quantile = 0.5,
+						      .unit = "ms",
+						      .ours = &ours,
+						      .quantile = 0.5,
 						      .baseline = "longest path or work / threads",
-						      .theirs = &theirs, .goal = 0.95});
+						      .theirs = &theirs,
+						      .goal = 0.95});
 	}
 	ours.n = theirs.n = 0;
 	bench_sample(&ours, (double)f->fused_bytes * 1e-6);
 	bench_sample(&theirs, (double)f->separate_bytes * 1e-6);
-	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena", .unit = "MB",
-					      .ours = &ours, .quantile = 0.5,
+	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena",
+					      .unit = "MB",
+					      .ours = &ours,
+					      .quantile = 0.5,
 					      .baseline = "weights of all, largest arena",
-					      .theirs = &theirs, .goal = 0.9});
+					      .theirs = &theirs,
+					      .goal = 0.9});
 }
 
 static int run_set(struct bench_report *report, const char *models, uint32_t threads, double goal,
@@ -175,7 +185,8 @@ int bench_fused(struct fictl *ctl, int argc, char **argv)
 				      models ? 1 : sets[i].goal, &diag);
 	if (err) {
 		json_decref(report.rows);
-		return failed(ctl, err, "bench fused: %s", diag.text[0] ? diag.text : strerror(-err));
+		return failed(ctl, err, "bench fused: %s",
+			      diag.text[0] ? diag.text : strerror(-err));
 	}
 	return bench_end(&report);
 }

@@ -62,8 +62,7 @@ static struct finf_graph *network(uint64_t seed)
 static struct finf_graph *merged(enum finf_schedule schedule)
 {
 	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = schedule};
-	struct finf_fuse_member members[MEMBERS] = {
-		{"a", nets[0]}, {"b", nets[1]}, {"c", nets[2]}};
+	struct finf_fuse_member members[MEMBERS] = {{"a", nets[0]}, {"b", nets[1]}, {"c", nets[2]}};
 	struct finf_graph *group;
 
 	ck_assert_int_eq(finf_fuse_merge("g", members, MEMBERS, &opts, &group, NULL, NULL), 0);
@@ -103,8 +102,11 @@ static const struct {
 	unsigned how;
 	uint32_t least, head[MEMBERS];
 } rows[] = {
-	{FINF_PLAN_EXACT, 1, {0, 0, 0}}, {FINF_PLAN_EXACT, 2, {2, 0, 0}}, {0, 1, {0, 0, 0}},
-	{0, 2, {0, 0, 0}},		 {0, 2, {3, 1, 0}},
+	{FINF_PLAN_EXACT, 1, {0, 0, 0}},
+	{FINF_PLAN_EXACT, 2, {2, 0, 0}},
+	{0, 1, {0, 0, 0}},
+	{0, 2, {0, 0, 0}},
+	{0, 2, {3, 1, 0}},
 };
 
 START_TEST(every_schedule_gives_what_the_list_gives)
@@ -116,9 +118,9 @@ START_TEST(every_schedule_gives_what_the_list_gives)
 	static float list[MEMBERS * VALUES], side[MEMBERS * VALUES];
 	void *extent, *arena;
 
-	ck_assert_msg(!finf_engine_plan(dev, graph, NULL, 2, 0, rows[_i].how, NULL, &bound, &plan,
-					&diag),
-		      "%s", diag.text);
+	ck_assert_msg(
+		!finf_engine_plan(dev, graph, NULL, 2, 0, rows[_i].how, NULL, &bound, &plan, &diag),
+		"%s", diag.text);
 	ck_assert_uint_eq(plan->n_branches, MEMBERS);
 	ck_assert_ptr_nonnull(plan->side.costs);
 	for (uint32_t s = 0; s < plan->n_steps; s++) {

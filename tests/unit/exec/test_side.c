@@ -44,9 +44,9 @@ static struct {
 	uint32_t until_deadline; /* node that ends when the deadline is over */
 	uint64_t deadline_ns;
 	atomic_int inside;
-	atomic_bool crowded;	 /* a kernel of many threads ran beside another */
-	atomic_bool apart;	 /* who was to meet gave up */
-	atomic_uint began;	 /* nodes, as bits */
+	atomic_bool crowded; /* a kernel of many threads ran beside another */
+	atomic_bool apart;   /* who was to meet gave up */
+	atomic_uint began;   /* nodes, as bits */
 	atomic_uint with_one, with_all;
 } fake;
 
@@ -317,9 +317,9 @@ static const struct {
 	uint32_t threads, least, head[CHAINS];
 	int with_all;
 } schedules[] = {
-	{3, 1, {0, 0, 0}, 0},	      {3, 2, {0, 0, 0}, -1}, {3, 3, {0, 0, 0}, -1},
-	{2, 1, {0, 0, 0}, 0},	      {2, 2, {0, 0, 0}, -1}, {2, 2, {2, 0, 0}, -1},
-	{2, 1, {2, 1, 0}, 3},	      {3, 2, {2, 4, 1}, -1}, {8, 1, {4, 4, 0}, 8},
+	{3, 1, {0, 0, 0}, 0},	     {3, 2, {0, 0, 0}, -1},	     {3, 3, {0, 0, 0}, -1},
+	{2, 1, {0, 0, 0}, 0},	     {2, 2, {0, 0, 0}, -1},	     {2, 2, {2, 0, 0}, -1},
+	{2, 1, {2, 1, 0}, 3},	     {3, 2, {2, 4, 1}, -1},	     {8, 1, {4, 4, 0}, 8},
 	{2, 2, {LONG, LONG, 0}, 12}, {2, 1, {LONG, LONG, LONG}, 12},
 };
 
@@ -514,8 +514,11 @@ static int run_while_loading(uint32_t damaged, struct finf_diag *diag)
 	struct gate gate = {.open = false};
 	struct finf_loader_opts opts = {
 		.size = sizeof(opts), .depth = 1, .slow = hold_second_half, .slow_ctx = &gate};
-	struct finf_pool_memory memory = {
-		.base = pool, .bytes = sizeof(pool), .host_visible = true, .mode = "host", .pages = "4k"};
+	struct finf_pool_memory memory = {.base = pool,
+					  .bytes = sizeof(pool),
+					  .host_visible = true,
+					  .mode = "host",
+					  .pages = "4k"};
 	struct finf_load_segment parts[N_STEPS];
 	struct finf_session *session = new_session();
 	struct finf_run run = a_run();
@@ -534,7 +537,8 @@ static int run_while_loading(uint32_t damaged, struct finf_diag *diag)
 						      .to = pool[i]};
 	ck_assert_int_eq(finf_loader_new(&fake_device, &memory, &opts, &loader, diag), 0);
 	ck_assert_int_eq(
-		finf_load_start(loader, fd, "extent", parts, N_STEPS, 0, NULL, NULL, &gate.load), 0);
+		finf_load_start(loader, fd, "extent", parts, N_STEPS, 0, NULL, NULL, &gate.load),
+		0);
 	memset(y, 0, sizeof(y));
 	run.weights = pool;
 	run.load = gate.load;

@@ -49,7 +49,7 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
-/* Older versions had no joins; a newer one may say anything. */
+/* Version 2 had no joins and no costs at its end; a newer one may say anything. */
 START_TEST(test_versions)
 {
 	static const struct {
@@ -71,6 +71,8 @@ START_TEST(test_versions)
 		finf_plan_write(plan, &buf);
 		ck_assert_uint_eq(buf.data[4], 3);
 		buf.data[4] = rows[i].version;
+		if (rows[i].version == 2)
+			buf.len -= 3 * sizeof(uint32_t);
 		ck_assert_int_eq(finf_plan_read(buf.data, buf.len, &back, &diag), rows[i].err);
 		ck_assert(!back == !!rows[i].err);
 		finf_plan_free(back);
