@@ -274,7 +274,7 @@ static int tuned_name(struct finf_device *dev, uint32_t threads, char *name, siz
 	return err;
 }
 
-static int import_into(struct finf_device *dev, uint32_t threads, int fd, int dir,
+static int import_into(struct finf_device *dev, uint32_t threads, uint64_t bytes, int fd, int dir,
 		       const char *name, struct finf_diag *diag)
 {
 	struct finf_pack *pack = NULL;
@@ -295,7 +295,7 @@ static int import_into(struct finf_device *dev, uint32_t threads, int fd, int di
 	if (!err)
 		err = tuned_name(dev, threads, tuned, sizeof(tuned));
 	if (!err)
-		err = finf_engine_tune(dev, pack, threads, dir, tuned, diag);
+		err = finf_engine_tune(dev, pack, threads, bytes, dir, tuned, diag);
 	finf_pack_close(pack);
 	return err;
 }
@@ -324,7 +324,8 @@ static int publish(struct fid_catalogue *cat, const char *tmp, const char *name,
 }
 
 int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
-			 int fd, const char *name, uint32_t version, struct finf_diag *diag)
+			 uint64_t bytes, int fd, const char *name, uint32_t version,
+			 struct finf_diag *diag)
 {
 	char tmp[32];
 	int dir = -1, err;
@@ -334,7 +335,7 @@ int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uin
 	if (err)
 		finf_diag_set(diag, err, "%s/tmp/%s: %s", cat->root, tmp, strerror(-err));
 	else
-		err = import_into(dev, threads, fd, dir, name, diag);
+		err = import_into(dev, threads, bytes, fd, dir, name, diag);
 	close_if(dir);
 	if (!err)
 		err = publish(cat, tmp, name, version, diag);
@@ -358,9 +359,9 @@ static int open_version(struct fid_catalogue *cat, const char *name, uint32_t ve
 	return 0;
 }
 
-static int open_model(struct finf_device *dev, uint32_t threads, int dir, const char *tuned,
-		      const char *what, struct finf_model **ret_model, uint64_t *ret_file_bytes,
-		      struct finf_diag *diag)
+static int open_model(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir,
+		      const char *tuned, const char *what, struct finf_model **ret_model,
+		      uint64_t *ret_file_bytes, struct finf_diag *diag)
 {
 	struct finf_pack *pack;
 	uint64_t file_bytes;
@@ -369,7 +370,7 @@ static int open_model(struct finf_device *dev, uint32_t threads, int dir, const 
 	if (err)
 		return err;
 	file_bytes = pack->file_bytes;
-	err = finf_model_open(dev, pack, threads, ret_model, diag);
+	err = finf_model_open(dev, pack, threads, bytes, ret_model, diag);
 	if (err)
 		finf_pack_close(pack);
 	else
@@ -390,8 +391,8 @@ static void sweep(int at)
 		closedir(dir);
 }
 
-static int retune(struct finf_device *dev, uint32_t threads, int dir, const char *tuned,
-		  const char *what, struct finf_diag *diag)
+static int retune(struct finf_device *dev, uint32_t threads, uint64_t bytes, int dir,
+		  const char *tuned, const char *what, struct finf_diag *diag)
 {
 	struct finf_pack *portable;
 	int err = open_pack(dir, PORTABLE, what, &portable, diag);
@@ -402,13 +403,13 @@ static int retune(struct finf_device *dev, uint32_t threads, int dir, const char
 	if (unlinkat(dir, tuned, 0) < 0 && errno != ENOENT)
 		err = finf_diag_set(diag, -errno, "%s/%s: %s", what, tuned, strerror(errno));
 	if (!err)
-		err = finf_engine_tune(dev, portable, threads, dir, tuned, diag);
+		err = finf_engine_tune(dev, portable, threads, bytes, dir, tuned, diag);
 	finf_pack_close(portable);
 	return err;
 }
 
 int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
-			  const char *name, uint32_t version, bool fresh,
+			  uint64_t bytes, const char *name, uint32_t version, bool fresh,
 			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
 			  struct finf_diag *diag)
 {
@@ -425,16 +426,34 @@ int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, ui
 	if (fresh)
 		err = finf_diag_set(diag, -EBADMSG, "a segment is damaged");
 	else
-		err = open_model(dev, threads, dir, tuned, what, ret_model, ret_file_bytes, diag);
+		err = open_model(dev, threads, bytes, dir, tuned, what, ret_model, ret_file_bytes,
+				 diag);
 	/* Absent, damaged, for another target or of another format: a cache, so make it again. */
 	if (err && err != -ENOMEM) {
 		finf_log("tuning model=%s because=\"%s\"", what, diag ? diag->text : "");
-		err = retune(dev, threads, dir, tuned, what, diag);
+		err = retune(dev, threads, bytes, dir, tuned, what, diag);
 		if (!err)
-			err = open_model(dev, threads, dir, tuned, what, ret_model, ret_file_bytes,
-					 diag);
+			err = open_model(dev, threads, bytes, dir, tuned, what, ret_model,
+					 ret_file_bytes, diag);
 	}
 	close(dir);
+	return err;
+}
+
+int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,
+			 struct finf_diag *diag)
+{
+	int dir, fd, err = open_version(cat, name, version, &dir, diag);
+
+	if (err)
+		return err;
+	fd = openat(dir, PORTABLE, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		err = finf_diag_set(diag, -errno, "%s:%" PRIu32 "/%s: %s", name, version, PORTABLE,
+				    strerror(errno));
+	close(dir);
+	if (!err)
+		*ret_fd = fd;
 	return err;
 }
 

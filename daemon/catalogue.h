@@ -32,11 +32,13 @@ int fid_catalogue_scan(struct fid_catalogue *cat,
  * fid_catalogue_import - copy a client's pack, verify the copy, tune it, publish both.
  * @param fd       regular file of a client; only read from, never mapped
  * @param version  chosen by the loop, not in use
+ * @param bytes    of the pool, which plans of groups keep to
  * Return: 0; -EBADMSG not a portable pack or damaged; -ENOSPC; -EIO; what
  * planning says. Nothing is left behind on failure.
  */
 int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
-			 int fd, const char *name, uint32_t version, struct finf_diag *diag);
+			 uint64_t bytes, int fd, const char *name, uint32_t version,
+			 struct finf_diag *diag);
 
 /**
  * fid_catalogue_prepare - open a model, tuning it first when no tuned pack fits
@@ -44,9 +46,13 @@ int fid_catalogue_import(struct fid_catalogue *cat, struct finf_device *dev, uin
  * @param fresh  the cache is known to be damaged: make it again, from a verified master
  */
 int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
-			  const char *name, uint32_t version, bool fresh,
+			  uint64_t bytes, const char *name, uint32_t version, bool fresh,
 			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
 			  struct finf_diag *diag);
+
+/** fid_catalogue_export - the master of a version, open for reading. 0; -errno. */
+int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,
+			 struct finf_diag *diag);
 
 /** fid_catalogue_remove - delete one version, and NAME's folder with the last one. */
 int fid_catalogue_remove(struct fid_catalogue *cat, const char *name, uint32_t version,

@@ -13,6 +13,7 @@
 #include <fusedinf/version.h>
 
 #include "daemon/control.h"
+#include "graph/member.h"
 
 #define NUMBER(x) ((json_int_t)(x))
 
@@ -55,6 +56,15 @@ static json_t *load_json(const struct finf_load_report *load)
 			 (int)load->direct);
 }
 
+static json_t *members_json(const struct finf_graph *graph)
+{
+	json_t *names = json_array();
+
+	for (uint32_t i = 0; i < graph->n_members; i++)
+		json_array_append_new(names, json_string(graph->members[i].name));
+	return names;
+}
+
 static json_t *model_json(const struct fid_model_info *info)
 {
 	const struct finf_policy_model *p = &info->policy;
@@ -70,6 +80,8 @@ static json_t *model_json(const struct fid_model_info *info)
 	json_object_set_new(doc, "prefetch",
 			    json_pack("{s:I, s:I, s:I}", "hits", NUMBER(p->prefetch_hits), "late",
 				      NUMBER(p->prefetch_late), "wasted", NUMBER(p->prefetch_wasted)));
+	if (info->model && finf_model_graph(info->model)->n_members)
+		json_object_set_new(doc, "members", members_json(finf_model_graph(info->model)));
 	if (info->state == FID_MODEL_FAILED)
 		json_object_set_new(doc, "error", json_string(info->error));
 	if (info->last_load.ns)
@@ -141,19 +153,67 @@ static json_t *ports_json(const struct finf_graph *graph, const uint32_t *values
 	return ports;
 }
 
+static bool find_named(struct fid_control *control, const char *name, struct fid_model_info *ret)
+{
+	int err = fid_core_find(control->core, name, ret);
+
+	if (err)
+		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s",
+		       name);
+	return !err;
+}
+
+static bool exists(struct fid_control *control, const char *name)
+{
+	struct fid_model_info info;
+
+	return find_named(control, name, &info);
+}
+
 static bool find(struct fid_control *control, const json_t *request, struct fid_model_info *ret)
 {
 	const char *name = json_string_value(json_object_get(request, "model"));
-	int err;
 
-	if (!name) {
+	if (!name)
 		refuse(control, -EINVAL, "the command needs \"model\"");
-		return false;
+	return name && find_named(control, name, ret);
+}
+
+/* One member's interface, by the names it has for it. */
+static json_t *member_ports_json(const struct finf_graph *graph, const uint32_t *values,
+				 const struct finf_member_port *ports, uint32_t n)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < n; i++) {
+		json_t *port = ports_json(graph, &values[ports[i].index], 1);
+
+		json_object_set_new(json_array_get(port, 0), "name", json_string(ports[i].name));
+		json_array_extend(list, port);
+		json_decref(port);
 	}
-	err = fid_core_find(control->core, name, ret);
-	if (err)
-		refuse(control, err, err == -ENOENT ? "no model named %s" : "not a model name: %s", name);
-	return !err;
+	return list;
+}
+
+static void inspect_member(struct fid_control *control, const struct fid_model_info *info)
+{
+	const struct finf_graph *graph = finf_model_graph(info->model);
+	uint32_t at = finf_graph_member_find(graph, control->member);
+	const struct finf_member *member;
+
+	if (at == FINF_NONE) {
+		refuse(control, -ENOENT, "%s has no member %s", info->name, control->member);
+		return;
+	}
+	member = &graph->members[at];
+	answer_json(
+		control, 0,
+		json_pack("{s:s, s:I, s:s, s:o, s:o}", "name", info->name, "version",
+			  NUMBER(info->version), "member", member->name, "inputs",
+			  member_ports_json(graph, graph->inputs, member->inputs, member->n_inputs),
+			  "outputs",
+			  member_ports_json(graph, graph->outputs, member->outputs,
+					    member->n_outputs)));
 }
 
 static void inspect(struct fid_control *control, const struct fid_model_info *info)
@@ -188,6 +248,8 @@ static void inspect_prepared(void *ctx, int result, const char *model, const cha
 		result = fid_core_find(control->core, model, &info);
 	if (result)
 		refuse(control, result, "%s: %s", model, text && *text ? text : strerror(-result));
+	else if (*control->member)
+		inspect_member(control, &info);
 	else
 		inspect(control, &info);
 }
@@ -195,12 +257,19 @@ static void inspect_prepared(void *ctx, int result, const char *model, const cha
 /* At start-up a model may still be on its way: who asks for it waits. */
 static void cmd_inspect(struct fid_control *control, const json_t *request)
 {
-	struct fid_model_info info;
+	const char *name = json_string_value(json_object_get(request, "model"));
+	char model[160];
+	size_t len;
 
-	if (find(control, request, &info))
-		fid_core_command(control->core, FID_AWAIT,
-				 json_string_value(json_object_get(request, "model")),
-				 inspect_prepared, control);
+	if (!name || !finf_target_ok(name, &len) || len >= sizeof(model)) {
+		refuse(control, -EINVAL,
+		       name ? "not a model name: %s" : "the command needs \"model\"", name);
+		return;
+	}
+	snprintf(model, sizeof(model), "%.*s", (int)len, name);
+	snprintf(control->member, sizeof(control->member), "%s", name[len] ? name + len + 1 : "");
+	if (exists(control, model))
+		fid_core_command(control->core, FID_AWAIT, model, inspect_prepared, control);
 }
 
 /* ---- status -------------------------------------------------------------------------- */
@@ -232,6 +301,13 @@ static json_t *prefetch_json(const struct fid_core_stats *s)
 			 (int)p->stopped);
 }
 
+static const char *const device_states[] = {
+	[FID_DEVICE_OK] = "ok",
+	[FID_DEVICE_LOST] = "faulted",
+	[FID_DEVICE_RESETTING] = "resetting",
+	[FID_DEVICE_GONE] = "lost",
+};
+
 static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 {
 	json_t *doc = json_pack("{s:s, s:I, s:I, s:s, s:I, s:s, s:b, s:o}", "version",
@@ -240,6 +316,10 @@ static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 				NUMBER(s->threads), "target", s->target, "draining", (int)s->draining,
 				"pool", pool_json(s));
 
+	json_object_set_new(doc, "device_state", json_string(device_states[s->device_state]));
+	json_object_set_new(doc, "device_resets", json_integer(s->device_resets));
+	if (s->device_error[0])
+		json_object_set_new(doc, "device_error", json_string(s->device_error));
 	json_object_set_new(doc, "models",
 			    json_pack("{s:I, s:I, s:I}", "known", NUMBER(s->known), "resident",
 				      NUMBER(s->resident), "loading", NUMBER(s->loading)));
@@ -494,6 +574,17 @@ static void cmd_remove(struct fid_control *control, const json_t *request)
 	issue(control, request, FID_REMOVE);
 }
 
+/* The descriptor travels with the answer. */
+static void cmd_export(struct fid_control *control, const json_t *request)
+{
+	const char *name = json_string_value(json_object_get(request, "model"));
+
+	if (!name)
+		refuse(control, -EINVAL, "the command needs \"model\"");
+	else
+		fid_core_export(control->core, name, &control->fd, command_done, control);
+}
+
 /* ---- probes ---------------------------------------------------------------------------------- */
 
 static bool port_of(struct fid_control *control, const json_t *request, uint16_t *ret)
@@ -667,13 +758,15 @@ static const struct {
 	bool admin;
 	void (*run)(struct fid_control *control, const json_t *request);
 } commands[] = {
-	{"models", false, cmd_models}, {"status", false, cmd_status}, {"inspect", false, cmd_inspect},
-	{"events", false, cmd_events}, {"why", false, cmd_why},	      {"load", true, cmd_load},
-	{"unload", true, cmd_unload},  {"pin", true, cmd_pin},	      {"unpin", true, cmd_unpin},
-	{"remove", true, cmd_remove},  {"probes", false, cmd_probes}, {"probe-add", true, cmd_probe_add},
-	{"probe-rm", true, cmd_probe_rm}, {"apps", false, cmd_apps},
-	{"app-pause", true, cmd_app_pause}, {"app-resume", true, cmd_app_resume},
-	{"app-quota", true, cmd_app_quota},
+	{"models", false, cmd_models},	  {"status", false, cmd_status},
+	{"inspect", false, cmd_inspect},  {"events", false, cmd_events},
+	{"why", false, cmd_why},	  {"load", true, cmd_load},
+	{"unload", true, cmd_unload},	  {"pin", true, cmd_pin},
+	{"unpin", true, cmd_unpin},	  {"remove", true, cmd_remove},
+	{"probes", false, cmd_probes},	  {"probe-add", true, cmd_probe_add},
+	{"probe-rm", true, cmd_probe_rm}, {"export", true, cmd_export},
+	{"apps", false, cmd_apps},	  {"app-pause", true, cmd_app_pause},
+	{"app-resume", true, cmd_app_resume}, {"app-quota", true, cmd_app_quota},
 };
 
 void fid_control(struct fid_control *control, const char *text, size_t len)

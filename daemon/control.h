@@ -18,6 +18,8 @@ struct fid_control {
 	struct fid_observe *observe;
 	struct fid_apps *apps;
 	bool follow;	   /* set when the client asked to follow events */
+	int fd;		   /* goes with the answer, borrowed; -1 = none. Preset by the door */
+	char member[132];  /* control's: of the group that is looked at, "" = all of it */
 	/** answer - exactly once, maybe before fid_control() returns. @json is borrowed. */
 	void (*answer)(struct fid_control *control, int status, const char *json);
 };

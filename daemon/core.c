@@ -15,10 +15,16 @@ static void log_line(void *ctx, const char *line)
 	fid_log(FID_DEBUG, "%s", line);
 }
 
+int fid_loader_new(struct fid_core *core, struct finf_diag *diag)
+{
+	struct finf_loader_opts opts = {.size = sizeof(opts)};
+
+	return finf_loader_new(core->dev, &core->pool, &opts, &core->loader, diag);
+}
+
 static int open_device(struct fid_core *core, const struct fid_core_opts *opts,
 		       struct finf_diag *diag)
 {
-	struct finf_loader_opts loader = {.size = sizeof(loader)};
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	int err;
 
@@ -30,7 +36,7 @@ static int open_device(struct fid_core *core, const struct fid_core_opts *opts,
 	if (!err)
 		err = finf_mem_new(core->dev, &core->pool, &core->mem);
 	if (!err)
-		err = finf_loader_new(core->dev, &core->pool, &loader, &core->loader, diag);
+		err = fid_loader_new(core, diag);
 	return err;
 }
 
@@ -75,6 +81,8 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	finf_set_log(log_line, NULL);
 	core->loop = loop;
 	core->record_fd = -1;
+	pthread_mutex_init(&core->fault.device_lock, NULL);
+	pthread_mutex_init(&core->fault.close_lock, NULL);
 	core->metrics = opts->metrics;
 	core->started_ns = finf_now_ns();
 	err = alloc_tables(core);
@@ -108,6 +116,7 @@ static void free_model(struct fid_core *core, struct fid_model *model)
 	finf_load_unref(model->load);
 	if (model->extent)
 		finf_mem_extent_give(core->mem, model->extent);
+	fid_members_close(model);
 	finf_model_close(model->model);
 	free(model);
 }
@@ -116,6 +125,7 @@ static void free_model(struct fid_core *core, struct fid_model *model)
 static void end_everything(struct fid_core *core)
 {
 	fid_loop_deliver(core->loop);
+	fid_fault_release(core);
 	fid_end_waiting(core);
 	for (uint32_t i = 0; i < SLOTS; i++) {
 		if (core->slots[i].kind == SLOT_REQUEST)
@@ -149,6 +159,8 @@ void fid_core_free(struct fid_core *core)
 	if (core->record_fd >= 0)
 		close(core->record_fd);
 	finf_set_log(NULL, NULL);
+	pthread_mutex_destroy(&core->fault.close_lock);
+	pthread_mutex_destroy(&core->fault.device_lock);
 	free(core->events);
 	free(core->deferred);
 	free(core->decisions);
@@ -234,6 +246,8 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.device = core->dev->ops->name,
 		.pool_mode = core->pool.mode,
 		.pool_pages = core->pool.pages,
+		.device_state = core->fault.state,
+		.device_resets = core->fault.resets,
 		.threads = core->threads,
 		.draining = core->draining,
 		.done = core->done,
@@ -247,13 +261,19 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 		.prefetch_budget_bytes = core->prefetch_bytes,
 	};
 	memcpy(ret->http, core->http, sizeof(ret->http));
-	if (finf_device_free_bytes(core->dev, &ret->device_free_bytes))
+	/* A device that is being reset is the exec thread's. */
+	if (core->fault.state != FID_DEVICE_OK ||
+	    finf_device_free_bytes(core->dev, &ret->device_free_bytes))
 		ret->device_free_bytes = UINT64_MAX;
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
 	finf_policy_prefetch(core->policy, &ret->prefetch);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))
 		ret->target[0] = 0;
-	finf_loader_describe(core->loader, ret->loader, sizeof(ret->loader));
+	if (core->fault.state == FID_DEVICE_GONE)
+		snprintf(ret->device_error, sizeof(ret->device_error), "%.255s",
+			 core->fault.diag.text);
+	if (core->loader)
+		finf_loader_describe(core->loader, ret->loader, sizeof(ret->loader));
 	for (uint32_t i = 0; i < FID_MODELS_MAX; i++) {
 		struct finf_policy_model state;
 

@@ -31,6 +31,8 @@ struct fid_core_opts {
 	struct fid_metrics *metrics; /* borrowed; for at least FID_MODELS_MAX models */
 };
 
+enum fid_device_state { FID_DEVICE_OK = 0, FID_DEVICE_LOST, FID_DEVICE_RESETTING, FID_DEVICE_GONE };
+
 enum fid_model_state { FID_MODEL_PREPARING = 0, FID_MODEL_READY, FID_MODEL_FAILED, FID_MODEL_GONE };
 
 /* What others may read about a model; the rest is in core.c. */
@@ -52,6 +54,8 @@ struct fid_model_info {
 struct fid_request {
 	struct fid_job job;    /* core's */
 	struct fid_model *model; /* core's */
+	struct finf_model *target; /* core's: the model's, or a member of it */
+	char member[132];	   /* core's: "" = the whole model */
 	uint64_t id;	       /* core's: the policy's number */
 	uint32_t version;      /* of the model that was found; 0 = none */
 	uint64_t arrived_ns, run_ns, done_ns;
@@ -63,7 +67,7 @@ struct fid_request {
 	const struct finf_binding *binding;
 	struct finf_load *load; /* owned while running */
 	const void *weights;
-	void *arena;
+	char *zone_end; /* of the arena zone */
 
 	/* the caller fills these and keeps them alive until done() */
 	uint64_t deadline_ns;
@@ -89,7 +93,7 @@ void fid_core_drain(struct fid_core *core, void (*drained)(void *ctx), void *ctx
 
 /**
  * fid_core_request - take a request; done() is called later or at once.
- * @param model  "NAME" or "NAME:VERSION"
+ * @param model  "NAME" or "NAME:VERSION", with "/MEMBER" for one member of a group
  * Inputs are matched to the model by name, or by position without names.
  */
 void fid_core_request(struct fid_core *core, const char *model, struct fid_request *request);
@@ -105,6 +109,13 @@ void fid_core_command(struct fid_core *core, enum fid_command command, const cha
 		      fid_command_fn done, void *ctx);
 /** fid_core_import - a client's pack under a new version of @name. @fd is taken. */
 void fid_core_import(struct fid_core *core, const char *name, int fd, fid_command_fn done,
+		     void *ctx);
+
+/**
+ * fid_core_export - the master of a model, open for reading.
+ * @param ret_fd  when @done is called without error: the descriptor, ours, until it returns
+ */
+void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_command_fn done,
 		     void *ctx);
 
 /**
@@ -134,6 +145,9 @@ struct fid_core_stats {
 	struct finf_mem_stats mem;
 	uint64_t policy_weight_bytes, policy_arena_bytes;
 	const char *device, *pool_mode, *pool_pages; /* static */
+	enum fid_device_state device_state;
+	uint32_t device_resets;
+	char device_error[256]; /* when it is gone */
 	uint64_t device_free_bytes; /* what the driver still has; UINT64_MAX: not told */
 	char target[256];
 	char http[64]; /* ADDR:PORT, "" when there is no such door */

@@ -3,6 +3,8 @@
 #ifndef FID_CORE_PRIV_H
 #define FID_CORE_PRIV_H
 
+#include <pthread.h>
+
 #include "daemon/core.h"
 
 #define NAME_BUCKETS 4096
@@ -21,6 +23,13 @@ struct fid_model {
 	struct finf_diag diag; /* why preparing or the last load failed */
 	uint64_t file_bytes;
 	struct finf_model *model; /* owned; NULL unless ready */
+	/* Of a group, each to be run alone over the group's extent: owned, n of them. */
+	struct fid_member {
+		struct finf_model *model;
+		bool bound; /* its default session is there: the loop may look at its plan */
+	} * members;
+	uint32_t n_members;
+	const struct finf_model *first; /* who asked for the cold group; its segments come first */
 
 	struct finf_extent *extent; /* of the pool; NULL when cold */
 	uint64_t last_offset;	    /* where it lay last */
@@ -46,12 +55,29 @@ struct fid_op {
 	struct fid_model *model;
 	fid_command_fn done; /* NULL for preparing at start */
 	void *ctx;
-	int fd; /* owned: import */
+	int fd;	     /* owned: import, export */
+	int *ret_fd; /* export: where the owner of ctx looks for it */
 	int result;
 	struct finf_diag diag;
 	struct finf_model *opened; /* owned: what a background job made */
 	uint64_t file_bytes;
+	uint32_t resets;	  /* of the device, when the preparation began */
 	struct fid_remove *group; /* removal of several versions */
+};
+
+/* The device after a fault that stuck; see fault.c. */
+struct fid_fault {
+	struct fid_job job;
+	enum fid_device_state state;
+	uint32_t resets;
+	pthread_mutex_t device_lock; /* the background thread's use of the device against a reset */
+	pthread_mutex_t close_lock;  /* the loop's closing of models against a reset */
+	struct fid_op *held;	     /* preparations that wait for it */
+	/* of the job */
+	struct finf_loader *loader;
+	struct finf_pool_memory pool;
+	int result;
+	struct finf_diag diag; /* why it is gone */
 };
 
 enum slot_kind { SLOT_FREE = 0, SLOT_REQUEST, SLOT_OP };
@@ -72,7 +98,7 @@ struct fid_core {
 	struct finf_device *dev;
 	struct finf_pool_memory pool;
 	struct finf_mem *mem;
-	struct finf_loader *loader;
+	struct finf_loader *loader; /* NULL while the device is being reset */
 	struct finf_policy *policy;
 	uint64_t prefetch_bytes; /* the policy's budget */
 	struct fid_worker *exec, *background;
@@ -98,6 +124,8 @@ struct fid_core {
 	struct fid_job compact_job;
 	struct finf_action *deferred; /* owned: FID_MODELS_MAX evictions that wait for it */
 	uint32_t n_deferred;
+
+	struct fid_fault fault;
 
 	uint32_t busy; /* requests and operations not yet answered */
 	bool draining;
@@ -131,6 +159,21 @@ static inline uint64_t fid_zone_bytes(uint64_t arena_bytes)
 	return finf_align_up(arena_bytes, FINF_ARENA_ALIGN);
 }
 
+/* core.c */
+int fid_loader_new(struct fid_core *core, struct finf_diag *diag);
+
+/* fault.c */
+/** What was in the pool is lost: give it up and reset the device. Before the policy is told of
+ * what ended by it. */
+void fid_fault_begin(struct fid_core *core);
+/** The same when @result came from a device that is of no use any more. */
+void fid_fault_check(struct fid_core *core, int result);
+/** Was a preparation spoilt by a fault? Then it is kept, and begins again. */
+bool fid_fault_hold(struct fid_core *core, struct fid_op *op);
+/** finf_model_close(): what was captured for it is the device's. */
+void fid_model_close(struct fid_core *core, struct finf_model *model);
+void fid_fault_release(struct fid_core *core); /* those that were kept */
+
 /* step.c: events in, actions carried out */
 int fid_timer_new(struct fid_core *core); /* before the first step */
 void fid_step(struct fid_core *core, struct finf_event event);
@@ -141,10 +184,12 @@ void fid_model_label(const struct fid_model *model, char *text, size_t len); /* 
 /* models.c */
 void fid_end_waiting(struct fid_core *core);
 struct fid_model *fid_model_find(struct fid_core *core, const char *name, int *ret_err);
+void fid_members_close(struct fid_model *model); /* before its model is closed */
 void fid_model_changed(struct fid_core *core, const char *name);
 void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
 void fid_op_end(struct fid_op *op, int result, const char *text);
+void fid_prepare_again(struct fid_op *op);
 
 /* request.c */
 void fid_request_admit(struct fid_core *core, struct fid_request *request);

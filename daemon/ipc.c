@@ -163,10 +163,15 @@ static void client_sent(struct client *client, int err)
 	}
 }
 
-static void reply(struct client *client, uint64_t id, int status, const char *json)
+static void reply_with(struct client *client, uint64_t id, int status, const char *json, int fd)
 {
 	if (client->conn)
-		client_sent(client, finf_wire_send_reply(client->conn, id, status, json));
+		client_sent(client, finf_wire_send_reply(client->conn, id, status, json, fd));
+}
+
+static void reply(struct client *client, uint64_t id, int status, const char *json)
+{
+	reply_with(client, id, status, json, -1);
 }
 
 /* ---- inference -------------------------------------------------------------------------- */
@@ -376,6 +381,7 @@ static struct control_call *control_take(struct client *client, uint64_t id)
 	call->control.observe = client->ipc->observe;
 	call->control.apps = client->ipc->apps;
 	call->control.admin = client->admin;
+	call->control.fd = -1;
 	call->control.clients = client->ipc->n_clients;
 	client->n_controls++;
 	return call;
@@ -385,7 +391,7 @@ static void control_end(struct control_call *call, int status, const char *json)
 {
 	struct client *client = call->client;
 
-	reply(client, call->id, status, json);
+	reply_with(client, call->id, status, json, call->control.fd);
 	client->n_controls--;
 	free(call);
 	client_release(client);

@@ -53,6 +53,7 @@ struct fid_metrics {
 	struct histogram queue, load, run;
 	uint64_t loads, loads_failed, load_bytes, load_ns;
 	uint64_t evictions[FINF_REASONS], evicted_bytes[FINF_REASONS];
+	uint64_t device_resets;
 	uint64_t arrivals[FINF_ARRIVAL_SOURCES];
 	int64_t connected[FID_DOORS];
 	uint64_t connections[FID_DOORS];
@@ -154,6 +155,11 @@ void fid_metrics_load(struct fid_metrics *metrics, int result, uint64_t bytes, u
 	metrics->load_ns += ns;
 }
 
+void fid_metrics_device_reset(struct fid_metrics *metrics)
+{
+	metrics->device_resets++;
+}
+
 void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, uint64_t bytes)
 {
 	metrics->evictions[reason]++;
@@ -249,6 +255,7 @@ static const struct {
 	{FINF_WHY_ROOM_ARENA, "room_arena"},
 	{FINF_WHY_FRAGMENTED, "fragmented"},
 	{FINF_WHY_OPERATOR, "operator"},
+	{FINF_WHY_DEVICE, "device_fault"},
 };
 
 static void evictions_text(const struct fid_metrics *metrics, struct finf_buf *buf)
@@ -340,6 +347,8 @@ void fid_metrics_text(const struct fid_metrics *metrics, const struct fid_metric
 		       buf);
 	swaps_text(metrics, buf);
 	evictions_text(metrics, buf);
+	TEXT_TYPE(buf, "device_resets_total", "counter", "Faults after which the device was reset.");
+	finf_buf_printf(buf, "fusedinf_device_resets_total %" PRIu64 "\n", metrics->device_resets);
 	arrivals_text(metrics, buf);
 	prefetch_text(&now->prefetch, buf);
 	pool_text(now, buf);

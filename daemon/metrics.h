@@ -32,6 +32,7 @@ void fid_metrics_request(struct fid_metrics *metrics, const struct fid_metrics_r
 /** fid_metrics_load - a swap-in ended; @bytes and @ns count when @result is 0. */
 void fid_metrics_load(struct fid_metrics *metrics, int result, uint64_t bytes, uint64_t ns);
 void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, uint64_t bytes);
+void fid_metrics_device_reset(struct fid_metrics *metrics);
 void fid_metrics_arrival(struct fid_metrics *metrics, enum finf_arrival source);
 /** fid_metrics_forget - the model is removed: its series end, its number may come again. */
 void fid_metrics_forget(struct fid_metrics *metrics, uint32_t model);

@@ -110,6 +110,35 @@ static int fid_model_add(struct fid_core *core, const char *name, uint32_t versi
 	return 0;
 }
 
+void fid_members_close(struct fid_model *model)
+{
+	for (uint32_t i = 0; i < model->n_members; i++)
+		finf_model_close(model->members[i].model);
+	free(model->members);
+	model->members = NULL;
+	model->n_members = 0;
+	model->first = NULL;
+}
+
+/* Only graphs: what it takes to run a member is made when one is asked for. */
+static int open_members(struct fid_model *model)
+{
+	uint32_t n = finf_model_graph(model->model)->n_members;
+	int err = 0;
+
+	model->members = n ? calloc(n, sizeof(*model->members)) : NULL;
+	if (n && !model->members)
+		return -ENOMEM;
+	while (!err && model->n_members < n) {
+		err = finf_model_member(model->model, model->n_members,
+					&model->members[model->n_members].model);
+		model->n_members += !err;
+	}
+	if (err)
+		fid_members_close(model);
+	return err;
+}
+
 static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 {
 	struct fid_model **at = bucket_of(core, model->name, strlen(model->name));
@@ -120,7 +149,8 @@ static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
-	finf_model_close(model->model);
+	fid_members_close(model);
+	fid_model_close(core, model->model);
 	fid_model_changed(core, model->name);
 	free(model);
 }
@@ -191,7 +221,13 @@ static void release_waiting(struct fid_core *core, struct fid_model *model)
 static void fid_model_ready(struct fid_core *core, struct fid_model *model,
 			    struct finf_model *opened, uint64_t file_bytes)
 {
+	int err;
+
 	model->model = opened;
+	err = open_members(model);
+	if (err) /* the whole group can be asked for, at least */
+		fid_log(FID_WARNING, "prepare model=%s:%" PRIu32 " members=\"%s\"", model->name,
+			model->version, strerror(-err));
 	model->damaged = false;
 	model->file_bytes = file_bytes;
 	model->state = FID_MODEL_READY;
@@ -234,9 +270,11 @@ static void prepare_work(struct fid_job *job)
 {
 	struct fid_op *op = op_of_job(job);
 
+	pthread_mutex_lock(&op->core->fault.device_lock);
 	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
-					   op->model->name, op->model->version, op->model->damaged,
+					   op->core->pool.bytes, op->model->name, op->model->version, op->model->damaged,
 					   &op->opened, &op->file_bytes, &op->diag);
+	pthread_mutex_unlock(&op->core->fault.device_lock);
 }
 
 /* Nothing more is decided: whatever the job did or did not do, it ends here. */
@@ -254,7 +292,7 @@ static void prepare_finish(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_model *model = op->model;
 
-	if (stopped(op))
+	if (stopped(op) || fid_fault_hold(op->core, op))
 		return;
 	if (op->result) {
 		model->state = FID_MODEL_FAILED;
@@ -268,6 +306,17 @@ static void prepare_finish(struct fid_job *job)
 	fid_op_end(op, op->result, op->diag.text);
 }
 
+void fid_prepare_again(struct fid_op *op)
+{
+	if (stopped(op))
+		return;
+	op->resets = op->core->fault.resets;
+	op->diag.text[0] = 0;
+	op->job.work = prepare_work;
+	op->job.finish = prepare_finish;
+	fid_worker_add(op->core->background, &op->job);
+}
+
 static int prepare(struct fid_core *core, struct fid_model *model)
 {
 	struct fid_op *op = op_new(core, model, NULL, NULL);
@@ -275,9 +324,7 @@ static int prepare(struct fid_core *core, struct fid_model *model)
 	if (!op)
 		return -ENOMEM;
 	model->state = FID_MODEL_PREPARING;
-	op->job.work = prepare_work;
-	op->job.finish = prepare_finish;
-	fid_worker_add(core->background, &op->job);
+	fid_prepare_again(op);
 	return 0;
 }
 
@@ -295,7 +342,8 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model)
 	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
 		return;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
-	finf_model_close(model->model);
+	fid_members_close(model);
+	fid_model_close(core, model->model);
 	model->model = NULL;
 	if (prepare(core, model)) {
 		model->state = FID_MODEL_FAILED;
@@ -322,8 +370,10 @@ static void import_work(struct fid_job *job)
 	struct fid_op *op = op_of_job(job);
 	struct fid_core *core = op->core;
 
-	op->result = fid_catalogue_import(core->cat, core->dev, core->threads, op->fd,
-					  op->model->name, op->model->version, &op->diag);
+	pthread_mutex_lock(&core->fault.device_lock);
+	op->result = fid_catalogue_import(core->cat, core->dev, core->threads,
+					  core->pool.bytes, op->fd, op->model->name, op->model->version, &op->diag);
+	pthread_mutex_unlock(&core->fault.device_lock);
 	if (op->result)
 		return;
 	prepare_work(job);
@@ -340,6 +390,7 @@ static void import_finish(struct fid_job *job)
 
 	if (stopped(op))
 		return;
+	fid_fault_check(core, op->result);
 	fid_log(op->result ? FID_WARNING : FID_INFO, "import model=%s:%" PRIu32 " result=\"%s\"",
 		model->name, model->version, op->result ? op->diag.text : "ok");
 	if (op->result) {
@@ -387,6 +438,48 @@ void fid_core_import(struct fid_core *core, const char *name, int fd, fid_comman
 	op->fd = fd;
 	op->job.work = import_work;
 	op->job.finish = import_finish;
+	fid_worker_add(core->background, &op->job);
+}
+
+/* ---- export ------------------------------------------------------------------------ */
+
+static void export_work(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+
+	op->result = fid_catalogue_export(op->core->cat, op->model->name, op->model->version,
+					  &op->fd, &op->diag);
+}
+
+/* A removal of the model is behind us in the same worker's queue, so it is still there. */
+static void export_finish(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+
+	if (stopped(op))
+		return;
+	if (!op->result)
+		*op->ret_fd = op->fd;
+	fid_op_end(op, op->result, op->diag.text);
+}
+
+void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_command_fn done,
+		     void *ctx)
+{
+	int err;
+	struct fid_model *model = fid_model_find(core, name, &err);
+	struct fid_op *op = model ? op_new(core, model, done, ctx) : NULL;
+
+	if (!op) {
+		done(ctx, model ? -ENOMEM : err, name,
+		     model	      ? "out of memory"
+		     : err == -ENOENT ? "no such model"
+				      : "not a model name");
+		return;
+	}
+	op->ret_fd = ret_fd;
+	op->job.work = export_work;
+	op->job.finish = export_finish;
 	fid_worker_add(core->background, &op->job);
 }
 

@@ -2,10 +2,12 @@
 /* daemon/core: one inference from arrival to answer. */
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "daemon/core_priv.h"
+#include "graph/member.h"
 
 /* Waking two threads takes longer than that, above all on virtual machines that idle. */
 #define BRIEF_RUN_NS 10000u
@@ -55,7 +57,7 @@ void fid_request_end(struct fid_core *core, struct fid_request *request, int res
 
 static int bind_request(struct fid_request *request)
 {
-	return finf_model_bind(request->model->model, request->inputs, request->n_inputs,
+	return finf_model_bind(request->target, request->inputs, request->n_inputs,
 			       &request->binding, &request->diag);
 }
 
@@ -93,7 +95,6 @@ static void run_work(struct fid_job *job)
 	struct finf_run run = {
 		.size = sizeof(run),
 		.weights = request->weights,
-		.arena = request->arena,
 		.load = request->load,
 		.inputs = request->inputs,
 		.outputs = request->outputs,
@@ -106,8 +107,12 @@ static void run_work(struct fid_job *job)
 	request->result = bind_request(request);
 	if (!request->result && request->allocate)
 		request->result = allocate_outputs(request);
-	if (!request->result)
+	if (!request->result) {
+		/* Not the whole zone: where a shape has its arena must not hang on who else is there. */
+		run.arena = request->zone_end -
+			    fid_zone_bytes(finf_binding_arena_bytes(request->binding));
 		request->result = finf_binding_run(request->binding, &run, &request->diag);
+	}
 	request->done_ns = finf_now_ns();
 }
 
@@ -124,6 +129,7 @@ static void run_finish(struct fid_job *job)
 	request->running = false;
 	finf_load_unref(request->load);
 	request->load = NULL;
+	fid_fault_check(core, request->result);
 	fid_step(core, (struct finf_event){.kind = FINF_EV_RAN,
 					   .id = id,
 					   .model = model->index,
@@ -140,7 +146,7 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 
 	request->running = true;
 	request->weights = finf_mem_address(core->mem, model->extent);
-	request->arena = finf_mem_arena(core->mem, zone_bytes);
+	request->zone_end = (char *)finf_mem_arena(core->mem, zone_bytes) + zone_bytes;
 	request->load = model->load;
 	if (request->load) {
 		finf_load_ref(request->load);
@@ -148,15 +154,24 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	}
 	request->job.work = run_work;
 	request->job.finish = run_finish;
-	request->job.brief = !request->load &&
-			     finf_model_plan(model->model)->est_ns <= BRIEF_RUN_NS;
+	request->job.brief =
+		!request->load && finf_model_plan(request->target)->est_ns <= BRIEF_RUN_NS;
 	fid_worker_add(core->exec, &request->job);
+}
+
+static struct fid_member *member_of(const struct fid_request *request)
+{
+	struct fid_member *member = request->model->members;
+
+	while (member->model != request->target)
+		member++;
+	return member;
 }
 
 /* Is every dimension that may vary 1? Then the model's own plan serves. */
 static bool default_shapes(const struct fid_request *request)
 {
-	const struct finf_graph *graph = finf_model_graph(request->model->model);
+	const struct finf_graph *graph = finf_model_graph(request->target);
 
 	for (uint32_t i = 0; i < request->n_inputs; i++) {
 		const struct finf_shape *want = &graph->values[graph->inputs[i]].shape;
@@ -182,6 +197,9 @@ static void queue_request(struct fid_core *core, struct fid_request *request, ui
 	finf_policy_model(core->policy, request->model->index, &state);
 	request->cold = state.residency == FINF_COLD || state.residency == FINF_LOADING ||
 			state.residency == FINF_EVICTING;
+	/* A group comes for its first asker: the whole, or a member before the others. */
+	if (state.residency == FINF_COLD && !state.queued)
+		request->model->first = *request->member ? request->target : NULL;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REQUEST,
 					   .id = request->id,
 					   .model = request->model->index,
@@ -196,6 +214,9 @@ static void bind_finish(struct fid_job *job)
 
 	request->running = false;
 	request->model->binds--;
+	fid_fault_check(core, request->result);
+	if (!request->result && *request->member)
+		member_of(request)->bound = true;
 	if (core->stopping)
 		fid_request_end(core, request, -ESHUTDOWN);
 	else if (request->cancelled)
@@ -245,9 +266,30 @@ static void want_all(struct fid_request *request, const struct finf_graph *graph
 		request->outputs[i] = (struct finf_tensor){.name = NULL};
 }
 
+static int find_target(struct fid_request *request)
+{
+	struct fid_model *model = request->model;
+	const struct finf_graph *graph = finf_model_graph(model->model);
+	uint32_t at;
+
+	request->target = model->model;
+	if (!*request->member)
+		return 0;
+	at = finf_graph_member_find(graph, request->member);
+	if (at < model->n_members)
+		request->target = model->members[at].model;
+	if (at < model->n_members)
+		return 0;
+	return finf_diag_set(&request->diag, at == FINF_NONE ? -ENOENT : -EOPNOTSUPP,
+			     !graph->n_members ? "%s is no group, it has no member %s"
+			     : at == FINF_NONE ? "%s has no member %s"
+					       : "%s: its member %s cannot be run alone",
+			     model->name, request->member);
+}
+
 static int match(struct fid_request *request)
 {
-	const struct finf_model *model = request->model->model;
+	const struct finf_model *model = request->target;
 	const struct finf_graph *graph = finf_model_graph(model);
 	struct finf_tensor ordered[FID_TENSORS_MAX];
 	int err;
@@ -281,13 +323,15 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 		fid_request_end(core, request, -EBADMSG);
 		return;
 	}
-	err = match(request);
+	err = find_target(request);
+	if (!err)
+		err = match(request);
 	if (err) {
 		fid_request_end(core, request, err);
 		return;
 	}
-	if (default_shapes(request)) {
-		queue_request(core, request, finf_model_arena_bytes(request->model->model));
+	if (default_shapes(request) && (!*request->member || member_of(request)->bound)) {
+		queue_request(core, request, finf_model_arena_bytes(request->target));
 		return;
 	}
 	/* Only the executing thread may touch the model's sessions. */
@@ -295,6 +339,8 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 	request->model->binds++;
 	/* While its shapes are planned, its weights can come. */
 	fid_metrics_arrival(core->metrics, FINF_ARRIVAL_FID);
+	if (*request->member && !request->model->first)
+		request->model->first = request->target;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL,
 					   .model = request->model->index,
 					   .a = FINF_ARRIVAL_FID});
@@ -302,6 +348,26 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 	request->job.work = bind_work;
 	request->job.finish = bind_finish;
 	fid_worker_add(core->exec, &request->job);
+}
+
+/* "MODEL" or "MODEL/MEMBER". */
+static struct fid_model *find_model(struct fid_core *core, const char *name,
+				    struct fid_request *request, int *ret_err)
+{
+	char model[160];
+	size_t len;
+
+	request->member[0] = 0;
+	if (!strchr(name, '/'))
+		return fid_model_find(core, name, ret_err);
+	if (!finf_target_ok(name, &len) || len >= sizeof(model)) {
+		*ret_err = -EINVAL;
+		return NULL;
+	}
+	memcpy(model, name, len);
+	model[len] = 0;
+	snprintf(request->member, sizeof(request->member), "%s", name + len + 1);
+	return fid_model_find(core, model, ret_err);
 }
 
 void fid_core_request(struct fid_core *core, const char *name, struct fid_request *request)
@@ -319,7 +385,7 @@ void fid_core_request(struct fid_core *core, const char *name, struct fid_reques
 	request->binding = NULL;
 	request->diag.text[0] = 0;
 	core->busy++;
-	model = fid_model_find(core, name, &err);
+	model = find_model(core, name, request, &err);
 	if (core->draining)
 		err = finf_diag_set(&request->diag, -ESHUTDOWN, "fid is shutting down");
 	else if (err)

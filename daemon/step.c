@@ -67,6 +67,7 @@ static void model_loaded(struct fid_job *job)
 		finf_load_unref(model->load);
 		model->load = NULL;
 	}
+	fid_fault_check(core, model->load_result);
 	if (model->load_result) {
 		/* Given up on purpose is not a failure to be told of. */
 		fid_log(model->load_result == -ECANCELED ? FID_INFO : FID_WARNING,
@@ -127,8 +128,9 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 		model->last_offset = model->extent->offset;
 		fid_model_changed(core, model->name);
 		err = finf_model_load(model->model, core->loader,
-				      finf_mem_address(core->mem, model->extent), load_done, model,
-				      &model->load);
+				      finf_mem_address(core->mem, model->extent), model->first,
+				      load_done, model, &model->load);
+		model->first = NULL;
 		if (err) {
 			finf_mem_extent_give(core->mem, model->extent);
 			model->extent = NULL;
@@ -186,7 +188,9 @@ static void compact_work(struct fid_job *job)
 {
 	struct fid_core *core = core_of_compact(job);
 
+	pthread_mutex_lock(&core->fault.device_lock);
 	core->compact_result = finf_mem_compact(core->mem, core->compact_bytes);
+	pthread_mutex_unlock(&core->fault.device_lock);
 }
 
 static void compact_finish(struct fid_job *job)
@@ -194,6 +198,9 @@ static void compact_finish(struct fid_job *job)
 	struct fid_core *core = core_of_compact(job);
 
 	core->compacting = false;
+	/* What was moved half way is lost, whether or not the device works on. */
+	if (core->compact_result == -EREMOTEIO || core->fault.state == FID_DEVICE_LOST)
+		fid_fault_begin(core);
 	for (uint32_t i = 0; i < core->n_deferred; i++)
 		do_evict(core, &core->deferred[i]);
 	core->n_deferred = 0;
@@ -255,6 +262,10 @@ static void explain(struct fid_core *core, const struct finf_action *action, str
 		break;
 	case FINF_WHY_LOAD_FAILED:
 		finf_diag_set(diag, err, "%s could not be loaded: %s", label, model->load_diag.text);
+		break;
+	case FINF_WHY_DEVICE:
+		finf_diag_set(diag, err, "%s: the device failed and could not be reset: %s", label,
+			      core->fault.diag.text);
 		break;
 	default:
 		finf_diag_set(diag, err, "%s: %s", label,

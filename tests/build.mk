@@ -31,8 +31,9 @@ $(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)
 
 $(BUILD)/tests/integration/test_gpu_bundle: | $(GPU_BUNDLE)/run.sh $(FAKECUDA)
 
-# The zoo is part of fictl; its test writes networks itself.
-$(BUILD)/tests/integration/test_zoo: $(zoo_OBJS)
+# The zoo is part of fictl; these tests write networks themselves.
+$(BUILD)/tests/integration/test_zoo $(BUILD)/tests/integration/test_cuda \
+$(BUILD)/tests/integration/test_cuda_fid: $(zoo_OBJS)
 
 # The example is compiled against the shared library by its test.
 $(BUILD)/tests/integration/test_example: | $(BUILD)/libfi.so $(BUILD)/fusedinf.pc
@@ -64,7 +65,7 @@ $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL) -lm
 $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
-$(BUILD)/tests/integration/test_cuda_tools: | $(FAKECUDA)
+$(addprefix $(BUILD)/tests/integration/,test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
 # Programs that run under the preload library, which know nothing of it.

@@ -67,6 +67,12 @@ const char *finf_shape_text(const struct finf_shape *shape, char *buf, size_t le
 bool finf_name_ok(const char *text, uint32_t *ret_version, size_t *ret_len);
 
 /**
+ * finf_target_ok - may a request be for this: a model's name, or "NAME[:VERSION]/MEMBER"?
+ * @param ret_len  length of what finf_name_ok() takes; may be NULL
+ */
+bool finf_target_ok(const char *text, size_t *ret_len);
+
+/**
  * finf_size_parse - "512", "64K", "1.5G", "45%" -> bytes.
  * @param of_bytes  what % refers to
  * Return: 0, -EINVAL when malformed, -ERANGE when it does not fit.

@@ -47,6 +47,25 @@ bool finf_name_ok(const char *text, uint32_t *ret_version, size_t *ret_len)
 	return true;
 }
 
+bool finf_target_ok(const char *text, size_t *ret_len)
+{
+	const char *slash = strchr(text, '/');
+	size_t len = slash ? (size_t)(slash - text) : strlen(text);
+	char name[NAME_MAX_LEN + 12]; /* a version has ten digits */
+	uint32_t version;
+
+	if (len >= sizeof(name))
+		return false;
+	memcpy(name, text, len);
+	name[len] = 0;
+	if (!finf_name_ok(name, NULL, NULL) ||
+	    (slash && (!finf_name_ok(slash + 1, &version, NULL) || version)))
+		return false;
+	if (ret_len)
+		*ret_len = len;
+	return true;
+}
+
 int finf_size_parse(const char *text, uint64_t of_bytes, uint64_t *ret_bytes)
 {
 	double unit = 1, value;

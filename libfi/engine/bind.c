@@ -19,6 +19,13 @@ int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
 		free(binding);
 		return err;
 	}
+	binding->need = calloc(plan->n_steps + 1, sizeof(*binding->need));
+	if (!binding->need) {
+		finf_session_free(binding->session);
+		free(binding);
+		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
+	}
+	binding->model = model;
 	binding->bound = bound;
 	binding->plan = plan;
 	*ret_binding = binding;
@@ -33,6 +40,7 @@ void finf_binding_free(const struct finf_model *model, struct finf_binding *bind
 	if (!model->pack || binding->plan != model->pack->plan)
 		finf_plan_free((struct finf_plan *)binding->plan);
 	finf_graph_free(binding->bound);
+	free(binding->need);
 	free(binding);
 }
 
@@ -44,6 +52,30 @@ static bool binding_fits(const struct finf_binding *binding, const struct finf_t
 		if (!finf_shape_equal(&bound->values[bound->inputs[i]].shape, &inputs[i].shape))
 			return false;
 	return true;
+}
+
+/* What lies in the extent: the group's own plan says, for its members too. */
+static const struct finf_plan *fixed_plan(const struct finf_model *model)
+{
+	return finf_model_plan(model->group ? model->group : model);
+}
+
+/* A member's session for the default shapes. */
+static int default_binding(struct finf_model *model, struct finf_diag *diag)
+{
+	struct finf_graph *bound;
+	struct finf_plan *plan;
+	int err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
+				   model->how, fixed_plan(model), &bound, &plan, diag);
+
+	if (err)
+		return err;
+	err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
+	if (err) {
+		finf_plan_free(plan);
+		finf_graph_free(bound);
+	}
+	return err;
 }
 
 static int binding_for(const struct finf_model *model, const struct finf_tensor *inputs,
@@ -58,8 +90,8 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
 	for (uint32_t i = 0; i < model->graph->n_inputs; i++)
 		shapes[i] = inputs[i].shape;
-	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->how,
-			       finf_model_plan(model), &bound, &plan, diag);
+	err = finf_engine_plan(model->dev, model->graph, shapes, model->threads, model->bytes,
+			       model->how, fixed_plan(model), &bound, &plan, diag);
 	free(shapes);
 	if (err)
 		return err;
@@ -95,6 +127,11 @@ int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, 
 	if (n_inputs != model->graph->n_inputs)
 		return finf_diag_set(diag, -EINVAL, "%u inputs given, %u expected", n_inputs,
 				     model->graph->n_inputs);
+	if (!model->bindings[0]) {
+		err = default_binding(model, diag);
+		if (err)
+			return err;
+	}
 	for (slot = 0; slot < FINF_MODEL_BINDINGS; slot++)
 		if (model->bindings[slot] && binding_fits(model->bindings[slot], inputs))
 			break;
@@ -126,8 +163,40 @@ void finf_binding_output(const struct finf_binding *binding, uint32_t k, struct 
 	ret->shape = value->shape;
 }
 
+/* How many segments must have come before step @s can start, in the order of the load. */
+static uint32_t need_of(const struct finf_plan *plan, uint32_t s, const uint32_t *rank)
+{
+	const struct finf_step *step = &plan->steps[s];
+	uint32_t need = 0;
+
+	for (uint32_t k = 0; k < step->n_in; k++) {
+		const struct finf_plan_weight *weight;
+
+		if (step->in[k].kind != FINF_OPERAND_WEIGHT)
+			continue;
+		weight = &plan->weights[step->in[k].index];
+		/* The farthest is known; from there back to where the weight begins. */
+		for (uint32_t i = step->need_segments; i-- > 0;) {
+			if (plan->segments[i].offset + plan->segments[i].bytes <= weight->offset)
+				break;
+			if (plan->segments[i].offset < weight->offset + weight->form.bytes)
+				need = FINF_MAX(need, rank[i] + 1);
+		}
+	}
+	return need;
+}
+
 int finf_binding_run(const struct finf_binding *binding, const struct finf_run *run,
 		     struct finf_diag *diag)
 {
-	return finf_session_run(binding->session, run, diag);
+	const struct finf_model *model =
+		binding->model->group ? binding->model->group : binding->model;
+	struct finf_run ranked = *run;
+
+	if (!run->load || !model->ranked)
+		return finf_session_run(binding->session, run, diag);
+	for (uint32_t s = 0; s < binding->plan->n_steps; s++)
+		binding->need[s] = need_of(binding->plan, s, model->rank);
+	ranked.need = binding->need;
+	return finf_session_run(binding->session, &ranked, diag);
 }

@@ -166,8 +166,8 @@ static int open_onnx(const struct finf_engine *engine, const char *path,
 		return err; /* names the file itself */
 	err = finf_fuse_run(graph, &report, diag);
 	if (!err)
-		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->how,
-					    ret_model, diag);
+		err = finf_model_open_graph(engine->dev, graph, engine->threads, engine->pool.bytes,
+					    engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_graph_free(graph);
@@ -182,7 +182,8 @@ static int open_tuned(const struct finf_engine *engine, struct finf_pack *pack,
 		return finf_diag_set(
 			diag, -EOPNOTSUPP,
 			"a tuned pack has no reference layouts: take the portable one");
-	return finf_model_open(engine->dev, pack, engine->threads, ret_model, diag);
+	return finf_model_open(engine->dev, pack, engine->threads, engine->pool.bytes, ret_model,
+			       diag);
 }
 
 static int open_pack(const struct finf_engine *engine, const char *path,
@@ -201,8 +202,8 @@ static int open_pack(const struct finf_engine *engine, const char *path,
 	if (pack->plan)
 		err = open_tuned(engine, pack, ret_model, diag);
 	else
-		err = finf_model_open_portable(engine->dev, pack, engine->threads, engine->how,
-					       ret_model, diag);
+		err = finf_model_open_portable(engine->dev, pack, engine->threads,
+					       engine->pool.bytes, engine->how, ret_model, diag);
 	if (err) {
 		finf_diag_prefix(diag, "%s", path);
 		finf_pack_close(pack);

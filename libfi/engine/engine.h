@@ -29,6 +29,7 @@
  * finf_engine_plan - bind a graph to input shapes, ask the device, plan, check.
  * @param shapes  NULL = the model's, with 1 for each FINF_DIM_ANY
  * @param fixed   plan whose weights are what lies in the extent; NULL = free
+ * @param bytes   of the pool, for weights and arena of a group; 0 = no bound (plan.h)
  * @param how     FINF_PLAN_*
  * @param ret_bound, ret_plan  yours: finf_graph_free(), finf_plan_free(). @graph must
  *                outlive the bound one, which borrows its constants.
@@ -36,7 +37,7 @@
  * when @fixed holds a constant that other input shapes would change.
  */
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, unsigned how,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag);
 
@@ -48,7 +49,7 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
  * Return: 0; errors of planning, reading and writing. Blocks for seconds.
  */
 int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32_t threads,
-		     int dirfd, const char *name, struct finf_diag *diag);
+		     uint64_t bytes, int dirfd, const char *name, struct finf_diag *diag);
 
 /* ---- a model ------------------------------------------------------------ */
 
@@ -61,20 +62,32 @@ struct finf_model;
 /**
  * finf_model_open - from a tuned pack whose target matches the device.
  * @param pack  taken over on success
- * Return: 0; -EKEYREJECTED the pack is for another target (retune); -EBADMSG; -ENOMEM.
+ * @param bytes  of the pool: plans of a group keep to it when they can; 0 = no bound
+ * Return: 0; -EKEYREJECTED the pack is for another target, or a group planned side by
+ * side for a larger pool (retune); -EBADMSG; -ENOMEM.
  */
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-		    struct finf_model **ret_model, struct finf_diag *diag);
+		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag);
 /** From a portable pack, without a tuned one beside it: weights are brought into their
  * layouts at every load. The whole pack is verified here. In-process use. @pack is taken over
  * on success. FINF_PLAN_FAST does nothing for models whose shapes may vary. */
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     unsigned how, struct finf_model **ret_model, struct finf_diag *diag);
+			     uint64_t bytes, unsigned how, struct finf_model **ret_model,
+			     struct finf_diag *diag);
 /** From a graph in memory (constants with data): in-process use and tests.
  * @graph is taken over on success. */
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  unsigned how, struct finf_model **ret_model, struct finf_diag *diag);
+			  uint64_t bytes, unsigned how, struct finf_model **ret_model,
+			  struct finf_diag *diag);
 void finf_model_close(struct finf_model *model);
+
+/**
+ * finf_model_member - one member of a group, run alone over the weights in the
+ * group's extent, by sessions of its own. Bound, matched and run like any model;
+ * not loaded. Its default session is made by the first finf_model_bind().
+ * Close it before the group. Return: 0; -EINVAL not to be run alone; -ENOMEM.
+ */
+int finf_model_member(struct finf_model *group, uint32_t member, struct finf_model **ret_model);
 
 /** The unbound graph, which is the interface; and the plan of the default shapes. */
 const struct finf_graph *finf_model_graph(const struct finf_model *model);
@@ -86,10 +99,12 @@ uint64_t finf_model_arena_bytes(const struct finf_model *model); /* of the defau
  * finf_model_load - weights into an extent at @address.
  * From a tuned pack: queued at @loader, done is called on its thread. From a graph or a
  * portable pack: packed at once, done called (load NULL) before return, *ret_load NULL.
+ * @param first  a member whose segments come first, the rest at low priority; NULL = in order
  * Return: 0, and done tells the outcome; -ENOMEM, -EINVAL: done is not called.
  */
 int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
-		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load);
+		    const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		    struct finf_load **ret_load);
 
 /**
  * finf_model_bind - the session for these input shapes; made on first use and

@@ -14,18 +14,19 @@ static int not_found(const char *name, struct finf_diag *diag)
 int finf_engine_load(struct finf_engine *engine, const char *name, struct finf_diag *diag)
 {
 	struct finf_entry *entry;
-	int err = 0;
+	int err;
 
 	finf_words_begin(diag);
 	pthread_mutex_lock(&engine->lock);
 	entry = finf_entry_find(engine, name);
-	if (!entry)
-		err = not_found(name, diag);
-	else
+	err = entry ? finf_engine_mend(engine, diag) : not_found(name, diag);
+	if (!err)
 		err = finf_entry_load_start(engine, entry, finf_model_arena_bytes(entry->model),
 					    diag);
 	if (!err && entry->load)
 		err = finf_entry_load_end(engine, entry, diag);
+	if (err == -EREMOTEIO)
+		finf_engine_mend(engine, NULL); /* else the next call does, or says why not */
 	pthread_mutex_unlock(&engine->lock);
 	return finf_words_end(diag, err);
 }
@@ -158,10 +159,11 @@ int finf_engine_infer(struct finf_engine *engine, const char *name,
 	finf_words_begin(diag);
 	pthread_mutex_lock(&engine->lock);
 	entry = finf_entry_find(engine, name);
-	if (!entry)
-		err = not_found(name, diag);
-	else
+	err = entry ? finf_engine_mend(engine, diag) : not_found(name, diag);
+	if (!err)
 		err = infer_locked(engine, entry, inputs, n_inputs, outputs, n_outputs, diag);
+	if (err == -EREMOTEIO)
+		finf_engine_mend(engine, NULL); /* else the next call does, or says why not */
 	pthread_mutex_unlock(&engine->lock);
 	return finf_words_end(diag, err);
 }

@@ -39,7 +39,7 @@ struct finf_engine {
 	struct finf_device *dev;
 	struct finf_pool_memory pool;
 	struct finf_mem *mem;
-	struct finf_loader *loader;
+	struct finf_loader *loader; /* NULL after a reset that failed */
 	struct finf_entry *entries;
 	uint32_t threads;
 	unsigned how; /* FINF_PLAN_* */
@@ -72,6 +72,13 @@ int finf_entry_load_start(struct finf_engine *engine, struct finf_entry *entry,
 int finf_entry_load_end(struct finf_engine *engine, struct finf_entry *entry,
 			struct finf_diag *diag);
 void finf_entry_unload(struct finf_engine *engine, struct finf_entry *entry);
+/**
+ * finf_engine_mend - before anything is asked of the device: when a fault has stuck all
+ * models are unloaded and the device is reset. (mend.c)
+ * Return: 0; -EREMOTEIO it could not be: the next call tries again.
+ */
+int finf_engine_mend(struct finf_engine *engine, struct finf_diag *diag);
+void finf_engine_drop_all(struct finf_engine *engine); /* every model out of the pool */
 struct finf_entry *finf_entry_find(struct finf_engine *engine, const char *name);
 
 #endif

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "engine/priv.h"
+#include "graph/member.h"
 
 static int check_target(struct finf_device *dev, const struct finf_pack *pack, uint32_t threads,
 			struct finf_diag *diag)
@@ -56,8 +57,8 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 	if (model->tuned)
 		err = default_from_pack(model, &bound, diag);
 	else
-		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->how,
-				       NULL, &bound, &own, diag);
+		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
+				       model->how, NULL, &bound, &own, diag);
 	if (err)
 		return err;
 	plan = model->tuned ? model->pack->plan : own;
@@ -92,6 +93,13 @@ static int model_new(const struct finf_model *from, struct finf_model **ret_mode
 		return finf_diag_set(diag, -ENOMEM, "no memory for a model");
 	*model = *from;
 	err = model_init(model, diag);
+	if (!err && model->pack && model->pack->n_segments) {
+		model->rank = calloc(model->pack->n_segments, sizeof(*model->rank));
+		if (!model->rank) {
+			finf_binding_free(model, model->bindings[0]);
+			err = finf_diag_set(diag, -ENOMEM, "no memory for a model");
+		}
+	}
 	if (err) {
 		free(model);
 		return err;
@@ -100,8 +108,38 @@ static int model_new(const struct finf_model *from, struct finf_model **ret_mode
 	return 0;
 }
 
+int finf_model_member(struct finf_model *group, uint32_t member, struct finf_model **ret_model)
+{
+	struct finf_model *model = calloc(1, sizeof(*model));
+	int err;
+
+	if (!model)
+		return -ENOMEM;
+	model->dev = group->dev;
+	model->group = group;
+	model->how = group->how;
+	model->threads = group->threads;
+	model->bytes = group->bytes;
+	err = finf_graph_member_only(group->graph, member, &model->graph);
+	if (err)
+		free(model);
+	else
+		*ret_model = model;
+	return err;
+}
+
+/* Side by side in a pool that has no room for that: it can be planned otherwise. */
+static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
+{
+	if (plan->n_branches == 1 || !bytes || plan->weight_bytes + plan->arena_bytes <= bytes)
+		return 0;
+	return finf_diag_set(diag, -EKEYREJECTED,
+			     "the group is planned side by side for more than %llu bytes",
+			     (unsigned long long)bytes);
+}
+
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-		    struct finf_model **ret_model, struct finf_diag *diag)
+		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
@@ -109,14 +147,18 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 		.pack = pack,
 		.tuned = true,
 		.threads = threads,
+		.bytes = bytes,
 	};
 	int err = check_target(dev, pack, threads, diag);
 
+	if (!err)
+		err = check_bytes(pack->plan, bytes, diag);
 	return err ? err : model_new(&from, ret_model, diag);
 }
 
 int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			     unsigned how, struct finf_model **ret_model, struct finf_diag *diag)
+			     uint64_t bytes, unsigned how, struct finf_model **ret_model,
+			     struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
@@ -124,6 +166,7 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 		.pack = pack,
 		.how = how_for(pack->graph, how),
 		.threads = threads,
+		.bytes = bytes,
 	};
 	/* Loads read weights piece by piece, where no checksum would catch a wrong bit. */
 	int err = finf_pack_verify(pack, diag);
@@ -132,13 +175,15 @@ int finf_model_open_portable(struct finf_device *dev, struct finf_pack *pack, ui
 }
 
 int finf_model_open_graph(struct finf_device *dev, struct finf_graph *graph, uint32_t threads,
-			  unsigned how, struct finf_model **ret_model, struct finf_diag *diag)
+			  uint64_t bytes, unsigned how, struct finf_model **ret_model,
+			  struct finf_diag *diag)
 {
 	struct finf_model from = {
 		.dev = dev,
 		.graph = graph,
 		.how = how_for(graph, how),
 		.threads = threads,
+		.bytes = bytes,
 	};
 
 	return model_new(&from, ret_model, diag);
@@ -153,6 +198,7 @@ void finf_model_close(struct finf_model *model)
 	if (!model->pack)
 		finf_graph_free(model->graph);
 	finf_pack_close(model->pack);
+	free(model->rank);
 	free(model);
 }
 
@@ -178,30 +224,63 @@ uint64_t finf_model_arena_bytes(const struct finf_model *model)
 
 /* ---- loading ------------------------------------------------------------------ */
 
+/* When each segment comes: those with a weight of @first before the others. Returns how many. */
+static uint32_t rank_segments(struct finf_model *model, const struct finf_model *first)
+{
+	const struct finf_plan *plan = model->pack->plan;
+	uint32_t n = 0, at = 0;
+
+	for (uint32_t i = 0; i < plan->n_segments; i++)
+		model->rank[i] = FINF_NONE;
+	for (uint32_t w = 0; w < plan->n_weights; w++) {
+		const struct finf_plan_weight *weight = &plan->weights[w];
+		uint64_t end = weight->offset + weight->form.bytes;
+
+		while (at < plan->n_segments &&
+		       plan->segments[at].offset + plan->segments[at].bytes <= weight->offset)
+			at++;
+		if (!finf_graph_find(first->graph, weight->name, NULL))
+			continue;
+		for (uint32_t i = at; i < plan->n_segments && plan->segments[i].offset < end; i++)
+			if (model->rank[i] == FINF_NONE)
+				model->rank[i] = n++;
+	}
+	for (uint32_t i = 0, last = n; i < plan->n_segments; i++)
+		if (model->rank[i] == FINF_NONE)
+			model->rank[i] = last++;
+	return n;
+}
+
 static int load_tuned(struct finf_model *model, struct finf_loader *loader, char *address,
-		      finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+		      const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		      struct finf_load **ret_load)
 {
 	const struct finf_pack *pack = model->pack;
 	struct finf_load_segment *segments = calloc(pack->n_segments + 1, sizeof(*segments));
+	uint32_t urgent = pack->n_segments;
 	int err;
 
 	if (!segments)
 		return -ENOMEM;
+	model->ranked = first != NULL;
+	if (first)
+		urgent = rank_segments(model, first);
 	for (uint32_t i = 0; i < pack->n_segments; i++)
-		segments[i] = (struct finf_load_segment){
+		segments[first ? model->rank[i] : i] = (struct finf_load_segment){
 			.file_offset = pack->segments[i].file_offset,
 			.bytes = pack->segments[i].bytes,
 			.xxh3 = pack->segments[i].xxh3,
 			.to = address + pack->segments[i].offset,
 		};
 	err = finf_load_start(loader, pack->fd, model->graph->name, segments, pack->n_segments,
-			      done, ctx, ret_load);
+			      urgent, done, ctx, ret_load);
 	free(segments);
 	return err;
 }
 
 int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *address,
-		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
+		    const struct finf_model *first, finf_load_done_fn done, void *ctx,
+		    struct finf_load **ret_load)
 {
 	const struct finf_binding *binding = model->bindings[0];
 	struct finf_weight_source source = {binding->bound, model->pack};
@@ -209,7 +288,7 @@ int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *
 	int err;
 
 	if (model->tuned && model->pack->n_segments)
-		return load_tuned(model, loader, address, done, ctx, ret_load);
+		return load_tuned(model, loader, address, first, done, ctx, ret_load);
 	err = finf_weights_place(model->dev, &source, binding->plan, address, &diag);
 	*ret_load = NULL;
 	done(ctx, NULL, err, &diag);

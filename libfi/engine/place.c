@@ -84,6 +84,8 @@ static int make_room(struct finf_engine *engine, struct finf_entry *entry, uint6
 	}
 	if (err == -ENOBUFS)
 		return no_room(engine, entry, weight_bytes, zone, diag);
+	if (err == -EREMOTEIO)
+		finf_engine_drop_all(engine); /* what was being moved is nowhere whole */
 	if (err)
 		return finf_diag_set(diag, err, "no place for '%s' in the pool", entry->name);
 	entry->arena_bytes = FINF_MAX(entry->arena_bytes, arena_bytes);
@@ -122,7 +124,7 @@ int finf_entry_load_start(struct finf_engine *engine, struct finf_entry *entry,
 	entry->loaded = true;
 	err = finf_model_load(entry->model, engine->loader,
 			      entry->extent ? finf_mem_address(engine->mem, entry->extent) : NULL,
-			      load_ended, &entry->end, &entry->load);
+			      NULL, load_ended, &entry->end, &entry->load);
 	if (!err && !entry->load) /* done already */
 		return finf_entry_load_end(engine, entry, diag);
 	if (err) {

@@ -148,10 +148,14 @@ static int check_fixed(const struct finf_graph *graph, const struct finf_plan *p
 }
 
 static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
-		      unsigned how, const struct finf_plan *fixed, struct finf_plan **ret_plan,
-		      struct finf_diag *diag)
+		      uint64_t bytes, unsigned how, const struct finf_plan *fixed,
+		      struct finf_plan **ret_plan, struct finf_diag *diag)
 {
-	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = threads, .fixed = fixed};
+	struct finf_plan_opts opts = {.size = sizeof(opts),
+				      .threads = threads,
+				      .fixed = fixed,
+				      .schedule = bound->schedule,
+				      .bytes = bytes};
 	struct finf_fixed_weights *nodes = NULL;
 	struct finf_form_table table;
 	struct finf_arena scratch;
@@ -179,7 +183,7 @@ out:
 }
 
 int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, unsigned how,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
 		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
 		     struct finf_plan **ret_plan, struct finf_diag *diag)
 {
@@ -188,10 +192,10 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 	int err = finf_engine_bind(graph, shapes, &bound, diag);
 
 	if (!err)
-		err = plan_bound(dev, bound, threads, how, fixed, &plan, diag);
+		err = plan_bound(dev, bound, threads, bytes, how, fixed, &plan, diag);
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
-	if (!err && fixed)
+	if (!err && fixed && shapes) /* the default ones are those it was made for */
 		err = check_fixed(graph, plan, diag);
 	if (err) {
 		finf_plan_free(plan);

@@ -46,16 +46,24 @@ struct finf_binding {
 	struct finf_graph *bound;     /* owned */
 	const struct finf_plan *plan; /* owned unless it is the pack's */
 	struct finf_session *session; /* owned */
+	uint32_t *need;		      /* owned; per step, of a load in another order */
+	const struct finf_model *model; /* whose it is */
 	uint64_t used;		      /* the model's clock at the last bind */
 };
 
 struct finf_model {
 	struct finf_device *dev;  /* borrowed */
 	struct finf_graph *graph; /* unbound; owned unless it is the pack's */
-	struct finf_pack *pack;	  /* owned; NULL = from a graph in memory */
+	struct finf_pack *pack;	  /* owned; NULL = from a graph in memory, or a member */
+	struct finf_model *group; /* borrowed; whose extent a member runs in; NULL = its own */
+	/* Of the load under way, or the last: when each segment of the extent comes; NULL =
+	 * in order. Written by load, while nothing runs. */
+	uint32_t *rank; /* owned; room for it, NULL without segments */
+	bool ranked;
 	bool tuned;		  /* the pack's segments are the extent as it is */
 	unsigned how; /* FINF_PLAN_* */
 	uint32_t threads;
+	uint64_t bytes; /* of the pool, 0 = no bound */
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
 };

@@ -47,7 +47,7 @@ static int read_chunk(void *ctx, uint32_t weight, uint64_t offset, void *to, uin
 }
 
 int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32_t threads,
-		     int dirfd, const char *name, struct finf_diag *diag)
+		     uint64_t bytes, int dirfd, const char *name, struct finf_diag *diag)
 {
 	struct tuner tuner = {.dev = dev, .which = FINF_NONE};
 	struct finf_pack_source source = {&tuner, read_chunk};
@@ -62,8 +62,8 @@ int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32
 	err = finf_pack_verify(portable, diag);
 	if (err)
 		return err;
-	err = finf_engine_plan(dev, portable->graph, NULL, threads, false, NULL, &bound, &plan,
-			       diag);
+	err = finf_engine_plan(dev, portable->graph, NULL, threads, bytes, 0, NULL, &bound,
+			       &plan, diag);
 	if (err)
 		return err;
 	tuner.plan = plan;

@@ -32,6 +32,9 @@ struct finf_run {
 	const void *weights; /* address of the extent; may differ from run to run */
 	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
 	struct finf_load *load; /* still streaming: steps wait for segments; NULL = resident */
+	/* Per step: how many segments of the load it needs, when they do not come in the
+	 * order of the extent; NULL = the plan's */
+	const uint32_t *need;
 	const struct finf_tensor *inputs; /* in the graph's order, host memory, dense */
 	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
 	struct finf_tensor *outputs;
@@ -43,7 +46,10 @@ struct finf_run {
 
 /**
  * finf_session_run - copy inputs in, launch every step, copy outputs out.
- * No allocation. One run at a time per arena; a session may be run by several
+ * Where the device captures, a run without @load and @on_step is launched as one
+ * piece, captured when weights or arena lie elsewhere than at the last such run; its
+ * deadline is checked before the launch. Everything has finished on return, also
+ * of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.
  * Return: 0; -EINVAL wrong tensor (diag names it); -ENOSPC an output has too little room;
  * -ETIME; -EREMOTEIO device fault; the load's error.

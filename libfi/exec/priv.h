@@ -15,13 +15,15 @@ struct finf_slot {
 	uint64_t offset;
 };
 
+#define FINF_NO_WORKSPACE UINT64_MAX
+
 struct finf_launch_step {
 	struct finf_kernel *kernel;	  /* owned; NULL = alias, nothing to launch */
 	const char *name;		  /* of the node, for messages; in the graph */
 	const struct finf_slot *in, *out; /* in the session's arena */
 	uint32_t n_in, n_out;
 	uint32_t need_segments;
-	bool workspace;
+	uint64_t workspace_offset; /* in the arena; FINF_NO_WORKSPACE */
 };
 
 /* An input or output of the graph: where it lies and what it must be. */
@@ -41,7 +43,22 @@ struct finf_session {
 	const void **in; /* scratch of one launch, as wide as the widest step */
 	void **out;
 	uint32_t n_steps, n_inputs, n_outputs;
-	uint64_t workspace_offset;
+	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
+	struct finf_captured *captured; /* owned */
+	const void *captured_weights;	/* the addresses it was captured with */
+	void *captured_arena;
+	bool never_capture; /* it failed once: steps are launched one by one */
 };
+
+/** finf_steps_launch - every step in order, each after the segments it needs. (run.c) */
+int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag);
+
+/** finf_graph_usable - does this run go as one piece? (graph.c) */
+bool finf_graph_usable(const struct finf_session *session, const struct finf_run *run);
+/** finf_graph_launch - captured where need be, then launched. 0; -EOPNOTSUPP it cannot be
+ * captured, nothing was launched; -EREMOTEIO. */
+int finf_graph_launch(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag);
 
 #endif

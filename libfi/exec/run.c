@@ -87,8 +87,9 @@ static int launch(struct finf_session *session, const struct finf_launch_step *s
 	struct finf_launch args = {
 		.in = session->in,
 		.out = session->out,
-		.workspace =
-			step->workspace ? base[FINF_BASE_ARENA] + session->workspace_offset : NULL,
+		.workspace = step->workspace_offset != FINF_NO_WORKSPACE
+				     ? base[FINF_BASE_ARENA] + step->workspace_offset
+				     : NULL,
 	};
 
 	for (uint32_t i = 0; i < step->n_in; i++)
@@ -100,8 +101,8 @@ static int launch(struct finf_session *session, const struct finf_launch_step *s
 	return finf_device_kernel_run(session->dev, step->kernel, &args);
 }
 
-static int run_steps(struct finf_session *session, const struct finf_run *run,
-		     struct finf_diag *diag)
+int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag)
 {
 	char *const base[FINF_N_BASES] = {
 		[FINF_BASE_ARENA] = run->arena,
@@ -118,18 +119,45 @@ static int run_steps(struct finf_session *session, const struct finf_run *run,
 			return finf_diag_set(diag, -ETIME,
 					     "deadline passed before '%s', step %u of %u",
 					     step->name, i, session->n_steps);
-		err = wait_segments(run, step->need_segments, &published, diag);
+		err = wait_segments(run, run->need ? run->need[i] : step->need_segments, &published,
+				    diag);
 		if (err)
 			return err;
 		if (run->on_step)
 			start_ns = finf_now_ns();
 		err = step->kernel ? launch(session, step, base) : 0;
+		if (!err && run->on_step)
+			err = finf_device_sync(session->dev); /* else the times were a fiction */
 		if (err)
 			return finf_diag_set(diag, err, "'%s' failed on the device", step->name);
 		if (run->on_step)
 			run->on_step(run->on_step_ctx, i, start_ns, finf_now_ns());
 	}
 	return 0;
+}
+
+/* As one piece where that can be; what cannot be captured runs all the same. */
+static int launch_all(struct finf_session *session, const struct finf_run *run,
+		      struct finf_diag *diag)
+{
+	int err = -EOPNOTSUPP;
+
+	if (run->deadline_ns && finf_now_ns() >= run->deadline_ns)
+		return finf_diag_set(diag, -ETIME, "deadline passed before the first step");
+	if (finf_graph_usable(session, run))
+		err = finf_graph_launch(session, run, diag);
+	return err == -EOPNOTSUPP ? finf_steps_launch(session, run, diag) : err;
+}
+
+/* Nothing of a run goes on behind its end, whatever became of it: its arena is
+ * another's then. What failed late is told here, of which kernel is not known. */
+static int finish(struct finf_session *session, int err, struct finf_diag *diag)
+{
+	int late = finf_device_sync(session->dev);
+
+	if (err || !late)
+		return err;
+	return finf_diag_set(diag, late, "a kernel of this run failed on the device");
 }
 
 static int copy_in(const struct finf_session *session, const struct finf_run *run,
@@ -181,8 +209,10 @@ int finf_session_run(struct finf_session *session, const struct finf_run *run,
 		err = check_outputs(session, run, diag);
 	if (!err)
 		err = copy_in(session, run, diag);
-	if (!err)
-		err = run_steps(session, run, diag);
+	if (!err) {
+		err = launch_all(session, run, diag);
+		err = finish(session, err, diag);
+	}
 	if (!err)
 		err = copy_out(session, run, diag);
 	return err;

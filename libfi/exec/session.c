@@ -67,7 +67,8 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 		return alias_of(ret)
 			       ? 0
 			       : finf_diag_set(diag, -EBADMSG, "output is not where the input is");
-	ret->workspace = step->form.workspace_bytes > 0;
+	if (step->form.workspace_bytes)
+		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
 	return finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
 				      &ret->kernel, diag);
 }
@@ -79,6 +80,7 @@ static int step_init(struct finf_session *session, const struct finf_graph *grap
 	struct finf_launch_step *ret = &session->steps[index];
 
 	ret->need_segments = step->need_segments;
+	ret->workspace_offset = FINF_NO_WORKSPACE;
 	ret->n_in = step->n_in;
 	ret->n_out = step->n_out;
 	ret->in = slots_of(session, plan, step->in, step->n_in);
@@ -161,7 +163,6 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 	session->n_inputs = plan->n_inputs;
 	session->n_outputs = plan->n_outputs;
 	session->n_steps = plan->n_steps;
-	session->workspace_offset = plan->workspace_offset;
 	err = check_buffers(session->dev, graph, plan, diag);
 	if (err)
 		return err;
@@ -203,6 +204,7 @@ void finf_session_free(struct finf_session *session)
 {
 	if (!session)
 		return;
+	finf_device_captured_free(session->dev, session->captured);
 	for (uint32_t i = 0; i < session->n_steps; i++)
 		if (session->steps[i].kernel)
 			finf_device_kernel_free(session->dev, session->steps[i].kernel);

@@ -8,7 +8,7 @@
 #ifndef FINF_FUSE_H
 #define FINF_FUSE_H
 
-#include "graph/graph.h"
+#include "graph/member.h"
 #include "graph/op.h"
 
 struct finf_fuse_pass {
@@ -37,5 +37,41 @@ struct finf_fuse_report {
  */
 int finf_fuse_run(struct finf_graph *graph, struct finf_fuse_report *ret_report,
 		  struct finf_diag *diag);
+
+/* ---- many models, one graph ------------------------------------------------ */
+
+struct finf_fuse_member {
+	const char *name;		/* [A-Za-z0-9][A-Za-z0-9._-]{0,127} */
+	const struct finf_graph *graph; /* sorted, inferred, every constant with its bytes */
+};
+
+struct finf_merge_opts {
+	size_t size;	   /* sizeof(struct finf_merge_opts) */
+	bool share_inputs; /* alike ones of different members become one */
+	enum finf_schedule schedule;
+};
+
+struct finf_merge_report {
+	uint32_t nodes_before, nodes_after;
+	uint32_t constants_before, constants_after;
+	uint64_t bytes_before, bytes_after; /* of constants */
+	uint32_t inputs_shared;
+};
+
+/**
+ * finf_fuse_merge - one graph that computes what all members compute.
+ * Names become MEMBER/NAME. Constants of the same dtype, shape and bytes are
+ * there once, nodes that compute the same from the same are there once. Member
+ * after member, so the graph is sorted.
+ * @param members  n of them; their constants stay borrowed and must outlive the result
+ * @param opts  NULL = nothing shared, side by side
+ * @param ret_report  may be NULL
+ * Return: 0; -EEXIST a name is there twice; -EINVAL less than two members, no
+ * name, a group as a member, constant without bytes, different batch sizes;
+ * -ENOMEM.
+ */
+int finf_fuse_merge(const char *name, const struct finf_fuse_member *members, uint32_t n,
+		    const struct finf_merge_opts *opts, struct finf_graph **ret_graph,
+		    struct finf_merge_report *ret_report, struct finf_diag *diag);
 
 #endif

@@ -74,6 +74,16 @@ static int clone_interface(const struct finf_graph *from, struct finf_graph *to)
 	return 0;
 }
 
+static int clone_members(const struct finf_graph *from, struct finf_graph *to)
+{
+	int err = 0;
+
+	to->schedule = from->schedule;
+	for (uint32_t i = 0; !err && i < from->n_members; i++)
+		err = finf_graph_add_member(to, &from->members[i]);
+	return err;
+}
+
 int finf_graph_clone(const struct finf_graph *graph, struct finf_graph **ret_graph)
 {
 	struct finf_graph *copy;
@@ -87,6 +97,8 @@ int finf_graph_clone(const struct finf_graph *graph, struct finf_graph **ret_gra
 		err = clone_nodes(graph, copy);
 	if (!err)
 		err = clone_interface(graph, copy);
+	if (!err)
+		err = clone_members(graph, copy);
 	if (err)
 		finf_graph_free(copy);
 	else

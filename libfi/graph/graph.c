@@ -130,7 +130,7 @@ int finf_graph_fix_input(struct finf_graph *graph, uint32_t value, const void *d
 	size_t bytes;
 	int err;
 
-	if (value >= graph->n_values || !graph->values[value].is_input)
+	if (value >= graph->n_values || !graph->values[value].is_input || graph->n_members)
 		return -EINVAL;
 	v = &graph->values[value];
 	if (!v->has_shape || finf_tensor_bytes(v->dtype, &v->shape, &bytes))

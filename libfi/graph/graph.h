@@ -75,6 +75,11 @@ struct finf_node {
 	float act_a, act_b;
 };
 
+/* What a group's plan is made for: branches side by side, or one after the other. */
+enum finf_schedule { FINF_SIDE_BY_SIDE = 0, FINF_ONE_BY_ONE };
+
+struct finf_member;
+
 struct finf_graph {
 	struct finf_arena arena; /* owned: names, attributes, small constants */
 	const char *name;
@@ -85,6 +90,9 @@ struct finf_graph {
 	uint32_t *inputs, *outputs; /* owned: values, in the model's order */
 	uint32_t n_inputs, cap_inputs, n_outputs, cap_outputs;
 	struct finf_map by_name;
+	struct finf_member *members; /* member.h; in the arena; none = a single model */
+	uint32_t n_members;
+	enum finf_schedule schedule; /* of a group */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
 	void (*release)(void *foreign);
 	void *foreign;
@@ -124,7 +132,8 @@ int finf_graph_set_const(struct finf_graph *graph, uint32_t value, const void *d
  * finf_graph_fix_input - turn an input into a constant: the model specialised
  * for this value, when shapes depend on it. Later inputs move up; infer again.
  * @param data  the bytes of its dtype and static shape; copied
- * Return: 0; -EINVAL when it is not an input or not static; -ENOMEM.
+ * Return: 0; -EINVAL when it is not an input or not static, or the graph is a
+ * group's; -ENOMEM.
  */
 int finf_graph_fix_input(struct finf_graph *graph, uint32_t value, const void *data);
 

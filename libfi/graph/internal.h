@@ -5,7 +5,7 @@
 #ifndef FINF_GRAPH_INTERNAL_H
 #define FINF_GRAPH_INTERNAL_H
 
-#include "graph/graph.h"
+#include "graph/member.h"
 
 /**
  * finf_attrs_copy - attributes into an arena; NULL when out of memory.

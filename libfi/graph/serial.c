@@ -4,10 +4,12 @@
 #include <errno.h>
 #include <string.h>
 
+#include "graph/member.h"
 #include "graph/op.h"
 
 #define GRAPH_MAGIC   0x52474946u /* "FIGR" */
-#define GRAPH_VERSION 1
+#define GRAPH_VERSION 1		  /* a single model */
+#define GROUP_VERSION 2		  /* the same, and what the members are */
 
 enum { VALUE_SHAPE = 1, VALUE_CONST = 2, VALUE_INLINE = 4 };
 
@@ -101,10 +103,32 @@ static void write_node(struct finf_buf *buf, const struct finf_node *node)
 	finf_buf_f32(buf, node->act_b);
 }
 
+static void write_ports(struct finf_buf *buf, const struct finf_member_port *ports, uint32_t n)
+{
+	finf_buf_u32(buf, n);
+	for (uint32_t i = 0; i < n; i++) {
+		finf_buf_u32(buf, ports[i].index);
+		finf_buf_str(buf, ports[i].name);
+	}
+}
+
+static void write_members(struct finf_buf *buf, const struct finf_graph *graph)
+{
+	finf_buf_u8(buf, (uint8_t)graph->schedule);
+	finf_buf_u32(buf, graph->n_members);
+	for (uint32_t i = 0; i < graph->n_members; i++) {
+		const struct finf_member *member = &graph->members[i];
+
+		finf_buf_str(buf, member->name);
+		write_ports(buf, member->inputs, member->n_inputs);
+		write_ports(buf, member->outputs, member->n_outputs);
+	}
+}
+
 void finf_graph_write(const struct finf_graph *graph, struct finf_buf *buf)
 {
 	finf_buf_u32(buf, GRAPH_MAGIC);
-	finf_buf_u32(buf, GRAPH_VERSION);
+	finf_buf_u32(buf, graph->n_members ? GROUP_VERSION : GRAPH_VERSION);
 	finf_buf_str(buf, graph->name);
 	finf_buf_u32(buf, graph->n_values);
 	for (uint32_t i = 0; i < graph->n_values; i++)
@@ -114,6 +138,8 @@ void finf_graph_write(const struct finf_graph *graph, struct finf_buf *buf)
 	for (uint32_t i = 0; i < graph->n_nodes; i++)
 		write_node(buf, &graph->nodes[i]);
 	write_ids(buf, graph->outputs, graph->n_outputs);
+	if (graph->n_members)
+		write_members(buf, graph);
 }
 
 /* ---- reading -------------------------------------------------------------------- */
@@ -126,6 +152,8 @@ void finf_graph_write(const struct finf_graph *graph, struct finf_buf *buf)
 #define NODE_LEAST   33 /* two lengths, opset, three counts, activation */
 #define ATTR_LEAST   9	/* name length, type, the shortest payload */
 #define SCALAR_BYTES 4	/* of a count or an id */
+#define PORT_LEAST   8	/* index, name length */
+#define MEMBER_LEAST 12 /* name length, two counts */
 
 struct source {
 	struct finf_reader r;
@@ -363,25 +391,66 @@ static int read_interface(struct source *s, int (*add)(struct finf_graph *, uint
 	return err ? refused(s, err, "the interface names a wrong value") : 0;
 }
 
-static int read_header(struct source *s)
+static int read_ports(struct source *s, struct finf_member_port **ret_ports, uint32_t *ret_n)
+{
+	uint32_t n = finf_reader_count(&s->r, PORT_LEAST);
+	struct finf_member_port *ports = finf_arena_array(&s->scratch, n, sizeof(*ports));
+
+	if (!ports)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n; i++) {
+		ports[i].index = finf_reader_u32(&s->r);
+		ports[i].name = finf_reader_str(&s->r, &s->scratch);
+	}
+	*ret_ports = ports;
+	*ret_n = n;
+	return s->r.err ? damaged(s, "a member is cut short") : 0;
+}
+
+static int read_members(struct source *s)
+{
+	uint8_t schedule = finf_reader_u8(&s->r);
+	uint32_t n = finf_reader_count(&s->r, MEMBER_LEAST);
+	int err = 0;
+
+	if (s->r.err || !n || schedule > FINF_ONE_BY_ONE)
+		return damaged(s, "a group without members");
+	s->graph->schedule = (enum finf_schedule)schedule;
+	for (uint32_t i = 0; !err && i < n; i++) {
+		struct finf_member member = {.name = finf_reader_str(&s->r, &s->scratch)};
+
+		if (!member.name)
+			return damaged(s, "a member is cut short");
+		err = read_ports(s, &member.inputs, &member.n_inputs);
+		if (!err)
+			err = read_ports(s, &member.outputs, &member.n_outputs);
+		if (!err)
+			err = refused(s, finf_graph_add_member(s->graph, &member),
+				      "a member contradicts the graph");
+	}
+	return err;
+}
+
+static int read_header(struct source *s, uint32_t *ret_version)
 {
 	uint32_t magic = finf_reader_u32(&s->r), version = finf_reader_u32(&s->r);
 
 	if (s->r.err || magic != GRAPH_MAGIC)
 		return damaged(s, "not a graph");
-	if (version != GRAPH_VERSION)
+	if (version != GRAPH_VERSION && version != GROUP_VERSION)
 		return finf_diag_set(s->diag, -EOPNOTSUPP,
 				     "graph format version %u is not supported", version);
+	*ret_version = version;
 	s->graph->name = finf_reader_str(&s->r, s->arena);
 	return s->graph->name ? 0 : damaged(s, "no name");
 }
 
 static int read_graph(struct source *s)
 {
-	uint32_t n;
+	uint32_t n, version = 0;
 	int err;
 
-	err = read_header(s);
+	err = read_header(s, &version);
 	n = finf_reader_count(&s->r, VALUE_LEAST);
 	for (uint32_t i = 0; !err && i < n; i++)
 		err = read_value(s);
@@ -392,6 +461,8 @@ static int read_graph(struct source *s)
 		err = read_node(s);
 	if (!err)
 		err = read_interface(s, finf_graph_output);
+	if (!err && version == GROUP_VERSION)
+		err = read_members(s);
 	if (!err && (s->r.err || s->r.at != s->r.len))
 		err = damaged(s, "bytes are missing or left over");
 	return err;

@@ -120,22 +120,22 @@ int finf_wire_send_result(struct finf_conn *conn, uint64_t id,
 }
 
 static int send_text(struct finf_conn *conn, enum finf_wire_type type, uint64_t id, int status,
-		     const char *text)
+		     const char *text, int fd)
 {
 	struct finf_wire_header frame = {.type = (uint16_t)type, .id = id, .status = status};
 	struct iovec iov = {(void *)(uintptr_t)text, text ? strlen(text) : 0};
 
-	return finf_conn_send(conn, &frame, &iov, 1, -1);
+	return finf_conn_send(conn, &frame, &iov, 1, fd);
 }
 
-int finf_wire_send_reply(struct finf_conn *conn, uint64_t id, int status, const char *json)
+int finf_wire_send_reply(struct finf_conn *conn, uint64_t id, int status, const char *json, int fd)
 {
-	return send_text(conn, FINF_WIRE_REPLY, id, status, json);
+	return send_text(conn, FINF_WIRE_REPLY, id, status, json, fd);
 }
 
 int finf_wire_send_event(struct finf_conn *conn, const char *json)
 {
-	return send_text(conn, FINF_WIRE_EVENT, 0, 0, json);
+	return send_text(conn, FINF_WIRE_EVENT, 0, 0, json, -1);
 }
 
 int finf_wire_send_hello(struct finf_conn *conn, uint64_t features)

@@ -222,9 +222,9 @@ static int take_reply(struct finf_frame *frame, char **ret_json, struct finf_dia
 	return FINF_MIN(frame->head.status, 0);
 }
 
-/* One text there, one text back. */
+/* One text there, one text back; @ret_fd takes the descriptor that came with it. */
 static int ask(struct finf_client *client, enum finf_wire_type type, const char *text, int fd,
-	       char **ret_json, struct finf_diag *diag)
+	       char **ret_json, int *ret_fd, struct finf_diag *diag)
 {
 	uint64_t deadline = finf_client_deadline(client);
 	struct finf_wire_header head = {.type = (uint16_t)type, .deadline_ns = deadline};
@@ -236,7 +236,12 @@ static int ask(struct finf_client *client, enum finf_wire_type type, const char 
 		err = finf_client_wait(client, FINF_WIRE_REPLY, head.id, deadline, &frame);
 	if (err)
 		return finf_client_broken(client, err, diag);
-	return take_reply(frame, ret_json, diag);
+	err = take_reply(frame, ret_json, diag);
+	if (!err && ret_fd) {
+		*ret_fd = frame->fd;
+		frame->fd = -1;
+	}
+	return err;
 }
 
 int finf_client_import(struct finf_client *client, const char *name, int fd, char **ret_json,
@@ -244,13 +249,32 @@ int finf_client_import(struct finf_client *client, const char *name, int fd, cha
 {
 	if (fd < 0)
 		return finf_diag_set(diag, -EBADF, "no file to import");
-	return ask(client, FINF_WIRE_IMPORT, name, fd, ret_json, diag);
+	return ask(client, FINF_WIRE_IMPORT, name, fd, ret_json, NULL, diag);
 }
 
 int finf_client_control(struct finf_client *client, const char *request, char **ret_json,
 			struct finf_diag *diag)
 {
-	return ask(client, FINF_WIRE_CONTROL, request, -1, ret_json, diag);
+	return ask(client, FINF_WIRE_CONTROL, request, -1, ret_json, NULL, diag);
+}
+
+int finf_client_export(struct finf_client *client, const char *name, int *ret_fd,
+		       struct finf_diag *diag)
+{
+	json_t *doc = json_pack("{s:s, s:s}", "command", "export", "model", name);
+	char *request = doc ? json_dumps(doc, JSON_COMPACT) : NULL;
+	int fd = -1, err;
+
+	json_decref(doc);
+	if (!request)
+		return finf_diag_set(diag, -ENOMEM, "no memory for the request");
+	err = ask(client, FINF_WIRE_CONTROL, request, -1, NULL, &fd, diag);
+	free(request);
+	if (!err && fd < 0)
+		err = finf_diag_set(diag, -EPROTO, "an answer without the file");
+	if (!err)
+		*ret_fd = fd;
+	return err;
 }
 
 int finf_client_event(struct finf_client *client, uint32_t timeout_ms, char **ret_json)

@@ -329,7 +329,7 @@ int finf_client_infer(struct finf_client *client, const char *model,
 	uint64_t start = finf_now_ns();
 	int err;
 
-	if (!finf_name_ok(model, NULL, NULL))
+	if (!finf_target_ok(model, NULL))
 		return finf_diag_set(diag, -EINVAL, "\"%s\" is not a model name", model);
 	if (n_inputs > FINF_WIRE_TENSORS_MAX || n_outputs > FINF_WIRE_TENSORS_MAX - n_inputs)
 		return finf_diag_set(diag, -EINVAL, "more than %u tensors", FINF_WIRE_TENSORS_MAX);

@@ -56,7 +56,7 @@ int finf_conn_flush(struct finf_conn *conn);
 /**
  * finf_wire_parse_infer - check an INFER payload; nothing points outside it.
  * @param arena_bytes  size of the connection's arena; 0 = none attached
- * Names are free of control characters, the model's is one of finf_name_ok(),
+ * Names are free of control characters, the model's is one of finf_target_ok(),
  * inputs have exactly the bytes of their dtype and shape, arena ranges lie
  * inside the arena on FINF_WIRE_ARENA_ALIGN. Whether the model has such tensors
  * is for others to say. Return: 0; -EPROTO with diag.
@@ -89,8 +89,8 @@ struct finf_wire_answer {
 /** finf_wire_send_result - 0; -EMSGSIZE inline data too large; errors of finf_conn_send(). */
 int finf_wire_send_result(struct finf_conn *conn, uint64_t id,
 			  const struct finf_wire_answer *answer);
-/** finf_wire_send_reply - answer to ARENA, IMPORT, CONTROL. @json may be NULL (""). */
-int finf_wire_send_reply(struct finf_conn *conn, uint64_t id, int status, const char *json);
+/** finf_wire_send_reply - answer to ARENA, IMPORT, CONTROL. @json may be NULL (""), @fd -1. */
+int finf_wire_send_reply(struct finf_conn *conn, uint64_t id, int status, const char *json, int fd);
 /** finf_wire_send_event - one JSON document to who follows. */
 int finf_wire_send_event(struct finf_conn *conn, const char *json);
 int finf_wire_send_hello(struct finf_conn *conn, uint64_t features);

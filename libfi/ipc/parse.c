@@ -157,7 +157,7 @@ static int take_model(struct parser *p, uint32_t bytes)
 {
 	int err = take_name(p, bytes, &p->out->model);
 
-	if (!err && !finf_name_ok(p->out->model, NULL, NULL))
+	if (!err && !finf_target_ok(p->out->model, NULL))
 		err = finf_diag_set(p->diag, -EPROTO, "\"%s\" is not a model name", p->out->model);
 	return err;
 }

@@ -83,12 +83,15 @@ void finf_loader_describe(const struct finf_loader *loader, char *text, size_t l
  * A load of no segments is done at once, on the loader thread.
  * @param fd        regular file, duplicated; reopened with O_DIRECT through /proc/self/fd
  * @param segments  copied
+ * @param urgent    so many segments come in the load's turn; the others when no other load
+ *                  waits, or when FINF_LOAD_OVERTAKE loads have gone before them
  * @param ret_load  the caller's reference: finf_load_unref() it. Any thread.
  * Return: 0; -ENOMEM; -EINVAL misaligned segment, or outside the pool; -EBADF, -EMFILE.
  */
 int finf_load_start(struct finf_loader *loader, int fd, const char *name,
-		    const struct finf_load_segment *segments, uint32_t n_segments,
+		    const struct finf_load_segment *segments, uint32_t n_segments, uint32_t urgent,
 		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load);
+#define FINF_LOAD_OVERTAKE 4
 void finf_load_ref(struct finf_load *load);
 void finf_load_unref(struct finf_load *load);
 

@@ -39,23 +39,56 @@ static void finish(struct finf_load *load, int result)
 	finf_load_unref(load);
 }
 
+static struct finf_load *take(struct finf_load **head, struct finf_load ***tail)
+{
+	struct finf_load *load = *head;
+
+	*head = load->next;
+	if (!*head)
+		*tail = head;
+	load->next = NULL;
+	return load;
+}
+
+/* What is urgent goes first, but not for ever. */
+static struct finf_load *choose(struct finf_loader *loader)
+{
+	if (!loader->head && !loader->rest)
+		return NULL;
+	if (!loader->head || (loader->rest && loader->rest->overtaken >= FINF_LOAD_OVERTAKE))
+		return take(&loader->rest, &loader->rest_tail);
+	if (loader->rest)
+		loader->rest->overtaken++;
+	return take(&loader->head, &loader->tail);
+}
+
 /* The next load, or NULL when the loader is to end; what is queued then is canceled. */
 static struct finf_load *next_load(struct finf_loader *loader)
 {
 	struct finf_load *load;
 
 	pthread_mutex_lock(&loader->lock);
-	while (!loader->head && !loader->stop)
+	while (!(load = choose(loader)) && !loader->stop)
 		pthread_cond_wait(&loader->wake, &loader->lock);
-	load = loader->head;
-	if (load) {
-		loader->head = load->next;
-		if (!loader->head)
-			loader->tail = &loader->head;
-	}
 	loader->running = load;
 	pthread_mutex_unlock(&loader->lock);
 	return load;
+}
+
+/* Its urgent part is there: the rest waits for its turn. False when nothing is left. */
+static bool put_back(struct finf_loader *loader, struct finf_load *load)
+{
+	if (load->upto == load->n_segments)
+		return false;
+	load->upto = load->n_segments;
+	pthread_mutex_lock(&loader->lock);
+	loader->running = NULL;
+	*loader->rest_tail = load;
+	loader->rest_tail = &load->next;
+	if (loader->stop)
+		finf_load_cancel(load);
+	pthread_mutex_unlock(&loader->lock);
+	return true;
 }
 
 /* From here on nobody can reach the load through the loader. */
@@ -81,6 +114,8 @@ static void *loader_main(void *ctx)
 	while (!err && (load = next_load(loader))) {
 		int result = finf_load_run(loader, load);
 
+		if (!result && put_back(loader, load))
+			continue;
 		forget_running(loader);
 		finish(load, result);
 	}
@@ -141,6 +176,7 @@ int finf_loader_new(struct finf_device *dev, const struct finf_pool_memory *pool
 	loader->visible = pool->host_visible;
 	loader->dev = dev;
 	loader->tail = &loader->head;
+	loader->rest_tail = &loader->rest;
 	loader->copy = finf_load_copy_pick();
 	fill_opts(loader, opts);
 	loader->hash = XXH3_createState();
@@ -164,6 +200,8 @@ void finf_loader_free(struct finf_loader *loader)
 		finf_load_cancel(loader->running);
 	for (struct finf_load *load = loader->head; load; load = load->next)
 		finf_load_cancel(load);
+	for (struct finf_load *load = loader->rest; load; load = load->next)
+		finf_load_cancel(load);
 	pthread_cond_broadcast(&loader->wake);
 	pthread_mutex_unlock(&loader->lock);
 	pthread_join(loader->thread, NULL);
@@ -182,7 +220,7 @@ static bool segment_ok(const struct finf_loader *loader, const struct finf_load_
 }
 
 int finf_load_start(struct finf_loader *loader, int fd, const char *name,
-		    const struct finf_load_segment *segments, uint32_t n_segments,
+		    const struct finf_load_segment *segments, uint32_t n_segments, uint32_t urgent,
 		    finf_load_done_fn done, void *ctx, struct finf_load **ret_load)
 {
 	struct finf_load *load;
@@ -202,6 +240,7 @@ int finf_load_start(struct finf_loader *loader, int fd, const char *name,
 		finf_load_unref(load);
 		return err;
 	}
+	load->upto = urgent ? FINF_MIN(urgent, n_segments) : n_segments;
 	load->done = done;
 	load->ctx = ctx;
 	load->start_ns = finf_now_ns();

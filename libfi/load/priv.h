@@ -37,6 +37,9 @@ struct finf_load {
 	const char *name;	/* behind the segments */
 	uint64_t bytes;		/* of all segments */
 	uint32_t n_segments;
+	uint32_t upto;	       /* segments to read in this turn: the urgent ones, then all */
+	uint32_t overtaken;    /* loads that went before the rest of this one */
+	uint64_t cached_bytes; /* of earlier turns */
 	struct finf_load_segment segments[];
 };
 
@@ -76,6 +79,7 @@ struct finf_loader {
 	pthread_mutex_t lock; /* everything below */
 	pthread_cond_t wake;  /* the queue, stop or ready changed */
 	struct finf_load *head, **tail, *running;
+	struct finf_load *rest, **rest_tail; /* loads whose urgent part is there */
 	bool stop, ready;
 	int init_err; /* valid once ready */
 	char why[256];	     /* not a better mode, empty when it is the best */

@@ -175,7 +175,7 @@ static void fill_window(struct reader *r)
 	const struct finf_loader *loader = r->st->loader;
 	const struct finf_load *load = r->st->load;
 
-	while (!r->err && r->segment < load->n_segments && r->in_flight < loader->opts.depth &&
+	while (!r->err && r->segment < load->upto && r->in_flight < loader->opts.depth &&
 	       r->tail - r->st->landed < loader->n_window) {
 		struct load_block *block = block_at(r, r->tail);
 

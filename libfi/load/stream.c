@@ -16,7 +16,7 @@
 
 bool finf_stream_done(const struct load_stream *st)
 {
-	return st->segment == st->load->n_segments;
+	return st->segment == st->load->upto;
 }
 
 bool finf_stream_canceled(const struct load_stream *st)
@@ -185,7 +185,11 @@ static int read_direct(struct load_stream *st)
 
 int finf_load_run(struct finf_loader *loader, struct finf_load *load)
 {
-	struct load_stream st = {.loader = loader, .load = load, .direct_fd = -1};
+	struct load_stream st = {.loader = loader,
+				 .load = load,
+				 .segment = finf_load_published(load),
+				 .cached_bytes = load->cached_bytes,
+				 .direct_fd = -1};
 	int err = finf_read_cached(&st), landed;
 
 	if (!err && !finf_stream_done(&st))
@@ -196,6 +200,7 @@ int finf_load_run(struct finf_loader *loader, struct finf_load *load)
 	err = err ? err : landed;
 	if (st.direct_fd >= 0)
 		close(st.direct_fd);
+	load->cached_bytes = st.cached_bytes;
 	if (err < 0 || !load->n_segments)
 		fill_report(&st);
 	return err;

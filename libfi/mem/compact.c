@@ -57,8 +57,8 @@ static int slide_down(struct finf_mem *mem, struct finf_extent *extent, uint64_t
 
 	for (uint64_t at = 0; at < extent->bytes; at += way) {
 		uint64_t bytes = FINF_MIN(way, extent->bytes - at);
-		int err = finf_device_move(mem->dev, mem->base + to + at,
-					   mem->base + extent->offset + at, bytes);
+		int err = finf_device_move(mem->dev, mem_at(mem, to + at),
+					   mem_at(mem, extent->offset + at), bytes);
 
 		if (err < 0)
 			return -EREMOTEIO;

@@ -16,7 +16,7 @@ int finf_mem_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 	if (!mem)
 		return -ENOMEM;
 	mem->dev = dev;
-	mem->base = pool->base;
+	mem->pool = pool;
 	mem->top = pool->bytes / FINF_ARENA_ALIGN * FINF_ARENA_ALIGN;
 	*ret_mem = mem;
 	return 0;
@@ -139,12 +139,12 @@ void *finf_mem_arena(const struct finf_mem *mem, uint64_t bytes)
 {
 	if (bytes > mem->arena_bytes)
 		return NULL;
-	return mem->base + mem->top - finf_align_up(bytes, FINF_ARENA_ALIGN);
+	return mem_at(mem, mem->top - finf_align_up(bytes, FINF_ARENA_ALIGN));
 }
 
 void *finf_mem_address(const struct finf_mem *mem, const struct finf_extent *extent)
 {
-	return mem->base + extent->offset;
+	return mem_at(mem, extent->offset);
 }
 
 static uint64_t largest_hole(const struct finf_mem *mem)

@@ -30,7 +30,8 @@ struct finf_mem_stats {
 
 struct finf_mem;
 
-/** finf_mem_new - take over a pool. @pool stays the caller's and must outlive it. 0; -ENOMEM. */
+/** finf_mem_new - take over a pool. @pool stays the caller's and must outlive it: its base is
+ * looked up at each use, since a reset of the device moves it. 0; -ENOMEM. */
 int finf_mem_new(struct finf_device *dev, const struct finf_pool_memory *pool,
 		 struct finf_mem **ret_mem);
 void finf_mem_free(struct finf_mem *mem); /* asserts that no extent is left */

@@ -7,13 +7,18 @@
 
 struct finf_mem {
 	struct finf_device *dev;   /* borrowed */
-	uint8_t *base;		   /* of the pool */
+	const struct finf_pool_memory *pool; /* borrowed; its base moves with a reset */
 	uint64_t top;		   /* usable pool bytes, a multiple of 4 KiB */
 	uint64_t arena_bytes;	   /* the zone is [top - arena_bytes, top) */
 	struct finf_extent **list; /* owned, each element too; by offset, never overlapping */
 	uint32_t n, cap;
 	uint64_t moves, moved_bytes;
 };
+
+static inline uint8_t *mem_at(const struct finf_mem *mem, uint64_t offset)
+{
+	return (uint8_t *)mem->pool->base + offset;
+}
 
 /*
  * Holes are named by the extent behind them: hole i lies between extents

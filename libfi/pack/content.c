@@ -72,3 +72,27 @@ int finf_pack_read_weight(struct finf_pack *pack, const char *name, uint64_t off
 	return finf_pread_full(pack->fd, to, bytes,
 			       pack->file_bytes - pack->weight_bytes + weight->offset + offset);
 }
+
+int finf_pack_map(struct finf_pack *pack, struct finf_diag *diag)
+{
+	uint64_t extent_at = pack->file_bytes - pack->weight_bytes;
+	int err;
+
+	if (pack->plan)
+		return finf_diag_set(diag, -EINVAL, "%s: a tuned pack (%s), not a portable one",
+				     pack->name, pack->target);
+	err = finf_file_map(pack->fd, &pack->map, &pack->map_bytes);
+	if (!err && pack->map_bytes != pack->file_bytes)
+		err = -EBADMSG;
+	if (err)
+		return finf_diag_set(diag, err, "%s: cannot be mapped: %s", pack->name,
+				     strerror(-err));
+	for (uint32_t i = 0; i < pack->n_weights; i++) {
+		uint32_t v;
+
+		if (finf_graph_find(pack->graph, pack->weights[i].name, &v))
+			pack->graph->values[v].data =
+				(const uint8_t *)pack->map + extent_at + pack->weights[i].offset;
+	}
+	return 0;
+}

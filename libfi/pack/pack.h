@@ -41,6 +41,8 @@ struct finf_pack {
 	uint64_t file_bytes;
 	uint64_t header_hash;
 	int fd; /* owned duplicate, O_RDONLY */
+	const void *map; /* owned; of the whole file after finf_pack_map(), else NULL */
+	size_t map_bytes;
 };
 
 /**
@@ -64,6 +66,14 @@ int finf_pack_verify(struct finf_pack *pack, struct finf_diag *diag);
 /** finf_pack_read_weight - part of a weight's bytes by its name in the file. 0; -ENOENT; -ERANGE; -EIO. */
 int finf_pack_read_weight(struct finf_pack *pack, const char *name, uint64_t offset, void *to,
 			  uint64_t bytes);
+
+/**
+ * finf_pack_map - give the graph's constants their bytes, in the mapped file,
+ * for as long as the pack is open. Nobody may shorten the file meanwhile.
+ * @param pack  portable
+ * Return: 0; -EINVAL a tuned pack; -errno of mapping.
+ */
+int finf_pack_map(struct finf_pack *pack, struct finf_diag *diag);
 
 /**
  * Where the writer takes weight bytes from: called in extent order, chunk by

@@ -355,6 +355,7 @@ void finf_pack_close(struct finf_pack *pack)
 		return;
 	if (pack->fd >= 0)
 		close(pack->fd);
+	finf_file_unmap(pack->map, pack->map_bytes);
 	finf_map_fini(&pack->weight_by_name);
 	finf_graph_free(pack->graph);
 	finf_plan_free(pack->plan);

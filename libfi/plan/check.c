@@ -439,31 +439,32 @@ static bool bytes_meet(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_byte
 	return a_bytes && b_bytes && a < b + b_bytes && b < a + a_bytes;
 }
 
-static int check_workspace(const struct proof *proof)
+static int check_workspace(const struct proof *proof, uint32_t branch)
 {
 	const struct finf_plan *plan = proof->plan;
+	const struct finf_plan_branch *own = &plan->branches[branch];
 	uint32_t first = FINF_NONE, last = 0;
 	uint64_t end;
 
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		if (!plan->steps[s].form.workspace_bytes)
+		if (plan->steps[s].branch != branch || !plan->steps[s].form.workspace_bytes)
 			continue;
-		if (plan->steps[s].form.workspace_bytes > plan->workspace_bytes)
+		if (plan->steps[s].form.workspace_bytes > own->workspace_bytes)
 			return no(proof, "step %u needs more workspace than there is", s);
 		first = FINF_MIN(first, s);
 		last = s;
 	}
-	if (plan->workspace_offset % FINF_BUFFER_ALIGN ||
-	    __builtin_add_overflow(plan->workspace_offset, plan->workspace_bytes, &end) ||
+	if (own->workspace_offset % FINF_BUFFER_ALIGN ||
+	    __builtin_add_overflow(own->workspace_offset, own->workspace_bytes, &end) ||
 	    end > plan->arena_bytes)
-		return no(proof, "the workspace is misaligned or leaves the arena");
+		return no(proof, "a workspace is misaligned or leaves the arena");
 	for (uint32_t b = 0; first != FINF_NONE && b < plan->n_buffers; b++) {
 		const struct finf_plan_buffer *buffer = &plan->buffers[b];
 
 		if (buffer->first_step <= last && first <= buffer->last_step &&
-		    bytes_meet(buffer->offset, buffer->bytes, plan->workspace_offset,
-			       plan->workspace_bytes))
-			return no(proof, "buffer %u lies in the workspace", b);
+		    bytes_meet(buffer->offset, buffer->bytes, own->workspace_offset,
+			       own->workspace_bytes))
+			return no(proof, "buffer %u lies in a workspace", b);
 	}
 	return 0;
 }
@@ -513,6 +514,8 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 	struct proof proof = {.graph = graph, .plan = plan, .diag = diag};
 	int err = -ENOMEM;
 
+	if (!plan->n_branches || plan->n_branches > FINF_BRANCHES_MAX)
+		return finf_diag_set(diag, -EINVAL, "%u branches", plan->n_branches);
 	finf_arena_init(&proof.scratch);
 	proof.writer = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.writer));
 	proof.root = finf_arena_array(&proof.scratch, plan->n_buffers, sizeof(*proof.root));
@@ -527,10 +530,12 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 		err = check_buffers(&proof);
 	if (!err)
 		err = replay(&proof);
-	if (!err)
-		err = check_workspace(&proof);
+	for (uint32_t b = 0; !err && b < plan->n_branches; b++)
+		err = check_workspace(&proof, b);
 	if (!err)
 		err = check_overlap(&proof);
+	if (!err)
+		err = finf_plan_check_order(plan, diag);
 out:
 	finf_arena_fini(&proof.scratch);
 	return err;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * plan: one walk over the nodes. Each takes the form with the lowest price
+ * plan: one walk over the nodes, in the planned order. Each takes the form with the lowest price
  * (its time, the reorders its inputs need from where they are, and what its
  * consumers will at least pay for the layout it leaves behind) and is written
  * down at once: reorders, buffers, weights, step. A reorder is made once per
@@ -283,6 +283,7 @@ static int add_reorder(struct finf_planner *p, struct finf_operand from, uint32_
 		return -ENOMEM;
 	*step->out = (struct finf_operand){FINF_OPERAND_BUFFER, to};
 	step->n_in = step->n_out = 1;
+	step->branch = p->branch;
 	step->node = FINF_NONE;
 	step->form = (struct finf_form){.name = "reorder",
 					.in_layout = from_layout,
@@ -360,7 +361,8 @@ static int emit_step(struct finf_planner *p, uint32_t index, const struct finf_f
 {
 	const struct finf_node *node = &p->graph->nodes[index];
 	struct finf_plan *plan = p->plan;
-	struct finf_step step = {.node = index, .n_in = node->n_in, .n_out = node->n_out};
+	struct finf_step step = {
+		.node = index, .n_in = node->n_in, .n_out = node->n_out, .branch = p->branch};
 	int err;
 
 	step.in = finf_arena_array(&plan->arena, node->n_in, sizeof(*step.in));
@@ -406,10 +408,19 @@ static int emit_node(struct finf_planner *p, uint32_t index)
 		    p->values[node->in[k]].buffers == FINF_NONE)
 			return finf_diag_set(p->diag, -EINVAL, "node %s uses %s before it is there",
 					     node->name, value_of(p, node->in[k])->name);
+	p->branch = p->branch_of[index];
 	form = choose_form(p, index);
 	if (!form)
 		return -EOPNOTSUPP;
 	return form->flags & FINF_FORM_ALIAS ? emit_alias(p, node) : emit_step(p, index, form);
+}
+
+/* The branch that makes a value, where its reorder belongs. */
+static uint32_t branch_of_value(const struct finf_planner *p, uint32_t v)
+{
+	uint32_t producer = value_of(p, v)->producer;
+
+	return producer == FINF_NONE ? 0 : p->branch_of[producer];
 }
 
 /* A graph input that is also an output gets a copy: they are two tensors to the caller. */
@@ -418,6 +429,7 @@ static int emit_output(struct finf_planner *p, uint32_t v, uint32_t *ret)
 	struct finf_operand from = {FINF_OPERAND_BUFFER, p->values[v].buffers};
 	int err;
 
+	p->branch = branch_of_value(p, v);
 	if (!value_of(p, v)->is_const && from.index == FINF_NONE)
 		return finf_diag_set(p->diag, -EINVAL, "output %s is never made",
 				     value_of(p, v)->name);
@@ -440,7 +452,7 @@ int finf_planner_emit(struct finf_planner *p)
 		err = add_buffer(p, graph->inputs[plan->n_inputs], FINF_LAYOUT_PLAIN, FINF_NONE,
 				 &plan->inputs[plan->n_inputs]);
 	for (uint32_t i = 0; !err && i < graph->n_nodes; i++)
-		err = emit_node(p, i);
+		err = emit_node(p, p->order[i]);
 	for (; !err && plan->n_outputs < graph->n_outputs; plan->n_outputs++)
 		err = emit_output(p, graph->outputs[plan->n_outputs],
 				  &plan->outputs[plan->n_outputs]);

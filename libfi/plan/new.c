@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* plan: finf_plan_new() - the stages in order - and finf_plan_free(). */
+/* plan: finf_plan_new() - the stages in order, side by side or not - and finf_plan_free(). */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -175,41 +175,73 @@ static void find_needs(struct finf_plan *plan)
 	}
 }
 
-int finf_plan_new(const struct finf_graph *graph, const struct finf_form_table *forms,
-		  const struct finf_plan_opts *opts, struct finf_plan **ret_plan,
-		  struct finf_diag *diag)
+static int plan_stages(struct finf_planner *p, const struct finf_plan_opts *opts, bool side_by_side)
+{
+	int err = init_values(p);
+
+	if (!err)
+		err = init_plan(p);
+	if (!err)
+		err = finf_planner_branches(p, side_by_side);
+	if (!err && p->fixed)
+		err = take_fixed(p);
+	if (!err)
+		err = finf_planner_emit(p);
+	if (!err && !p->fixed)
+		err = place_weights(p, opts->segment_bytes);
+	if (!err)
+		err = finf_planner_depend(p);
+	if (!err)
+		err = finf_planner_place(p);
+	if (!err)
+		find_needs(p->plan);
+	return err;
+}
+
+static int plan_way(const struct finf_graph *graph, const struct finf_form_table *forms,
+		    const struct finf_plan_opts *opts, bool side_by_side,
+		    struct finf_plan **ret_plan, struct finf_diag *diag)
 {
 	struct finf_planner p = {.graph = graph, .forms = forms, .fixed = opts->fixed, .diag = diag};
 	int err = -ENOMEM;
 
+	p.plan = calloc(1, sizeof(*p.plan));
+	if (!p.plan)
+		return err;
+	finf_arena_init(&p.scratch);
+	finf_arena_init(&p.plan->arena);
+	p.plan->threads = opts->threads;
+	err = plan_stages(&p, opts, side_by_side);
+	if (err)
+		finf_plan_free(p.plan);
+	else
+		*ret_plan = p.plan;
+	finf_arena_fini(&p.scratch);
+	return err;
+}
+
+int finf_plan_new(const struct finf_graph *graph, const struct finf_form_table *forms,
+		  const struct finf_plan_opts *opts, struct finf_plan **ret_plan,
+		  struct finf_diag *diag)
+{
+	bool side_by_side = graph->n_members > 1 && opts->schedule == FINF_SIDE_BY_SIDE;
+	struct finf_plan *plan;
+	int err;
+
 	if (forms->n_nodes != graph->n_nodes)
 		return finf_diag_set(diag, -EINVAL, "forms for %u nodes, the graph has %u",
 				     forms->n_nodes, graph->n_nodes);
-	finf_arena_init(&p.scratch);
-	p.plan = calloc(1, sizeof(*p.plan));
-	if (!p.plan)
-		goto out;
-	finf_arena_init(&p.plan->arena);
-	p.plan->threads = opts->threads;
-	err = init_values(&p);
-	if (!err)
-		err = init_plan(&p);
-	if (!err && p.fixed)
-		err = take_fixed(&p);
-	if (!err)
-		err = finf_planner_emit(&p);
-	if (!err && !p.fixed)
-		err = place_weights(&p, opts->segment_bytes);
-	if (!err)
-		err = finf_planner_place(&p);
+	err = plan_way(graph, forms, opts, side_by_side, &plan, diag);
 	if (err)
-		goto out;
-	find_needs(p.plan);
-	*ret_plan = p.plan;
-	p.plan = NULL;
-out:
-	finf_plan_free(p.plan);
-	finf_arena_fini(&p.scratch);
+		return err;
+	if (plan->n_branches > 1 && opts->bytes &&
+	    (plan->weight_bytes > opts->bytes ||
+	     plan->arena_bytes > opts->bytes - plan->weight_bytes)) {
+		finf_plan_free(plan);
+		err = plan_way(graph, forms, opts, false, &plan, diag);
+	}
+	if (!err)
+		*ret_plan = plan;
 	return err;
 }
 

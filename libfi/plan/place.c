@@ -2,8 +2,12 @@
 /*
  * plan: which buffers share bytes, from when to when each is live, and where
  * it lies in the arena. Buffers that share bytes form one block; blocks are
- * placed largest first into the tightest gap among those live at the same
- * time. Source: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
+ * placed largest first into the tightest gap among those that may be live at
+ * the same time. Source: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
+ *
+ * Of two blocks one is over before the other begins when each step that uses
+ * the one is behind the step that writes the other first, whatever order the
+ * branches run in. With one branch that is the order of the list.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -13,15 +17,32 @@
 /* Buffers with the same bytes, kept at the first of them. */
 struct group {
 	uint32_t parent; /* towards the first buffer of the group; itself = the first */
-	uint32_t last;	 /* of any member; only valid at the first */
 	bool has_input;	 /* bytes are the caller's: not to be written over */
+	/* Of any member, per branch: the number of its last step that uses them, counted from
+	 * 1; 0 = none, FINF_NONE = they live to the end. Only valid at the first. */
+	uint32_t *over;
 };
+
+#define BY_CALLER FINF_NONE
 
 struct block {
 	uint64_t bytes, offset;
-	uint32_t first, last;
-	uint32_t buffer; /* first of its group; FINF_NONE = the workspace */
+	uint32_t writer; /* the step before which nothing is there, or BY_CALLER */
+	const uint32_t *over;
+	uint32_t buffer; /* first of its group; FINF_NONE = a workspace */
+	uint32_t branch; /* whose workspace */
 };
+
+/* Everything in @over is behind step @s. */
+static bool is_behind(const struct finf_planner *p, const uint32_t *over, uint32_t s)
+{
+	uint32_t n = p->plan->n_branches;
+
+	for (uint32_t b = 0; b < n; b++)
+		if (over[b] > p->behind[(size_t)s * n + b])
+			return false;
+	return true;
+}
 
 static uint32_t first_of(const struct group *groups, uint32_t buffer)
 {
@@ -64,32 +85,67 @@ static void find_lifetimes(struct finf_plan *plan)
 	}
 }
 
-static void init_groups(const struct finf_plan *plan, struct group *groups)
+static void use(struct finf_plan *plan, const struct group *groups, uint32_t *count, uint32_t s)
 {
+	const struct finf_step *step = &plan->steps[s];
+	uint32_t nth = ++count[step->branch];
+
+	for (uint32_t k = 0; k < step->n_in; k++)
+		if (step->in[k].kind == FINF_OPERAND_BUFFER)
+			groups[first_of(groups, step->in[k].index)].over[step->branch] = nth;
+	for (uint32_t k = 0; k < step->n_out; k++)
+		if (step->out[k].kind == FINF_OPERAND_BUFFER)
+			groups[first_of(groups, step->out[k].index)].over[step->branch] = nth;
+}
+
+static int init_groups(struct finf_planner *p, struct group *groups)
+{
+	struct finf_plan *plan = p->plan;
+	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_buffers * plan->n_branches,
+					  sizeof(*over));
+	uint32_t count[FINF_BRANCHES_MAX] = {0};
+
+	if (!over)
+		return -ENOMEM;
 	for (uint32_t b = 0; b < plan->n_buffers; b++) {
 		uint32_t source = plan->buffers[b].alias_of;
 
 		groups[b].parent = source == FINF_NONE ? b : source;
-		groups[b].last = plan->buffers[b].last_step; /* a source outlives its aliases */
+		groups[b].over = over + (size_t)b * plan->n_branches;
 	}
-	for (uint32_t i = 0; i < plan->n_inputs; i++)
+	for (uint32_t i = 0; i < plan->n_inputs; i++) {
 		groups[plan->inputs[i]].has_input = true;
+		if (plan->n_steps) /* there when the first step starts, read or not */
+			groups[plan->inputs[i]].over[plan->steps[0].branch] = 1;
+	}
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		use(plan, groups, count, s);
+	for (uint32_t i = 0; i < plan->n_outputs; i++)
+		groups[first_of(groups, plan->outputs[i])].over[0] = FINF_NONE;
+	return 0;
 }
 
-/* Input 0's bytes may be written over when nobody reads any of them afterwards. */
-static bool in_place_possible(const struct finf_plan *plan, const struct group *groups, uint32_t s)
+/* Input 0's bytes may be written over when this step is the last to use any of them. */
+static bool in_place_possible(const struct finf_planner *p, const struct group *groups, uint32_t s,
+			      uint32_t nth)
 {
+	const struct finf_plan *plan = p->plan;
 	const struct finf_step *step = &plan->steps[s];
+	const uint32_t *behind = &p->behind[(size_t)s * plan->n_branches];
+	const struct group *group;
 	uint32_t first;
 
 	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in || !step->n_out ||
 	    step->in[0].kind != FINF_OPERAND_BUFFER || step->out[0].kind != FINF_OPERAND_BUFFER)
 		return false;
 	first = first_of(groups, step->in[0].index);
-	if (groups[first].last != s || groups[first].has_input ||
-	    step->form.in_layout != step->form.out_layout ||
+	group = &groups[first];
+	if (group->has_input || step->form.in_layout != step->form.out_layout ||
 	    plan->buffers[step->in[0].index].bytes != plan->buffers[step->out[0].index].bytes)
 		return false;
+	for (uint32_t b = 0; b < plan->n_branches; b++)
+		if (group->over[b] > (b == step->branch ? nth : behind[b]))
+			return false;
 	for (uint32_t k = 1; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
 		    first_of(groups, step->in[k].index) == first)
@@ -97,19 +153,24 @@ static bool in_place_possible(const struct finf_plan *plan, const struct group *
 	return true;
 }
 
-static void write_in_place(struct finf_plan *plan, struct group *groups)
+static void write_in_place(struct finf_planner *p, struct group *groups)
 {
+	struct finf_plan *plan = p->plan;
+	uint32_t count[FINF_BRANCHES_MAX] = {0};
+
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *step = &plan->steps[s];
-		uint32_t first, out;
+		uint32_t nth = ++count[step->branch], first, out;
 
-		if (step->node == FINF_NONE || !in_place_possible(plan, groups, s))
+		if (step->node == FINF_NONE || !in_place_possible(p, groups, s, nth))
 			continue;
 		first = first_of(groups, step->in[0].index);
 		out = step->out[0].index;
 		plan->buffers[out].alias_of = step->in[0].index;
 		groups[out].parent = first;
-		groups[first].last = groups[out].last;
+		for (uint32_t b = 0; b < plan->n_branches; b++)
+			groups[first].over[b] =
+				FINF_MAX(groups[first].over[b], groups[out].over[b]);
 	}
 }
 
@@ -119,33 +180,61 @@ static int by_size(const void *x, const void *y)
 
 	if (a->bytes != b->bytes)
 		return a->bytes < b->bytes ? 1 : -1;
-	if (a->first != b->first)
-		return a->first < b->first ? -1 : 1;
+	if (a->writer != b->writer) /* the caller's come first */
+		return a->writer + 1 < b->writer + 1 ? -1 : 1;
 	return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
-static int collect_blocks(struct finf_plan *plan, const struct group *groups, struct block *blocks,
+/* One workspace per branch, from the first step that needs one to the last. */
+static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint32_t *n)
+{
+	struct finf_plan *plan = p->plan;
+	uint32_t count[FINF_BRANCHES_MAX] = {0}, at[FINF_BRANCHES_MAX];
+	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_branches * plan->n_branches,
+					  sizeof(*over));
+
+	if (!over)
+		return -ENOMEM;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		uint64_t bytes = plan->steps[s].form.workspace_bytes;
+		uint32_t b = plan->steps[s].branch, nth = ++count[b];
+		struct finf_plan_branch *branch = &plan->branches[b];
+
+		if (!bytes)
+			continue;
+		if (!branch->workspace_bytes) {
+			at[b] = (*n)++;
+			blocks[at[b]] = (struct block){.writer = s,
+						       .over = over + (size_t)b * plan->n_branches,
+						       .buffer = FINF_NONE,
+						       .branch = b};
+		}
+		branch->workspace_bytes = FINF_MAX(branch->workspace_bytes, bytes);
+		blocks[at[b]].bytes = branch->workspace_bytes;
+		over[(size_t)b * plan->n_branches + b] = nth;
+	}
+	return 0;
+}
+
+static int collect_blocks(struct finf_planner *p, const struct group *groups, struct block *blocks,
 			  uint32_t *ret_n)
 {
-	struct block workspace = {.first = FINF_NONE, .buffer = FINF_NONE};
+	struct finf_plan *plan = p->plan;
 	uint64_t total = 0;
 	uint32_t n = 0;
+	int err;
 
 	for (uint32_t b = 0; b < plan->n_buffers; b++)
 		if (groups[b].parent == b)
-			blocks[n++] = (struct block){.bytes = plan->buffers[b].bytes,
-						     .first = plan->buffers[b].first_step,
-						     .last = groups[b].last, .buffer = b};
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		if (!plan->steps[s].form.workspace_bytes)
-			continue;
-		workspace.bytes = FINF_MAX(workspace.bytes, plan->steps[s].form.workspace_bytes);
-		workspace.first = FINF_MIN(workspace.first, s);
-		workspace.last = s;
-	}
-	plan->workspace_bytes = workspace.bytes;
-	if (workspace.bytes)
-		blocks[n++] = workspace;
+			blocks[n++] = (struct block){
+				.bytes = plan->buffers[b].bytes,
+				.writer = groups[b].has_input ? BY_CALLER
+							      : plan->buffers[b].first_step,
+				.over = groups[b].over,
+				.buffer = b};
+	err = collect_workspaces(p, blocks, &n);
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < n; i++) {
 		if (blocks[i].bytes > UINT64_MAX - FINF_BUFFER_ALIGN)
 			return -EOVERFLOW;
@@ -158,8 +247,15 @@ static int collect_blocks(struct finf_plan *plan, const struct group *groups, st
 	return 0;
 }
 
-/* The tightest gap between placed blocks that live meanwhile; @placed is by offset. */
-static void find_offset(struct block *block, struct block *const *placed, uint32_t n)
+/* Is @a over before anything of @b is there? */
+static bool over_before(const struct finf_planner *p, const struct block *a, const struct block *b)
+{
+	return b->writer != BY_CALLER && is_behind(p, a->over, b->writer);
+}
+
+/* The tightest gap between placed blocks that may live meanwhile; @placed is by offset. */
+static void find_offset(const struct finf_planner *p, struct block *block,
+			struct block *const *placed, uint32_t n)
 {
 	uint64_t at = 0, best_gap = UINT64_MAX;
 	bool found = false;
@@ -167,7 +263,7 @@ static void find_offset(struct block *block, struct block *const *placed, uint32
 	for (uint32_t i = 0; i < n; i++) {
 		const struct block *other = placed[i];
 
-		if (other->first > block->last || block->first > other->last)
+		if (over_before(p, block, other) || over_before(p, other, block))
 			continue;
 		if (other->offset > at && other->offset - at >= block->bytes &&
 		    other->offset - at < best_gap) {
@@ -181,12 +277,13 @@ static void find_offset(struct block *block, struct block *const *placed, uint32
 		block->offset = at;
 }
 
-static void place_blocks(struct block *blocks, struct block **placed, uint32_t n)
+static void place_blocks(const struct finf_planner *p, struct block *blocks, struct block **placed,
+			 uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = i;
 
-		find_offset(&blocks[i], placed, i);
+		find_offset(p, &blocks[i], placed, i);
 		for (; at && placed[at - 1]->offset > blocks[i].offset; at--)
 			placed[at] = placed[at - 1];
 		placed[at] = &blocks[i];
@@ -196,28 +293,29 @@ static void place_blocks(struct block *blocks, struct block **placed, uint32_t n
 int finf_planner_place(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
+	size_t most = (size_t)plan->n_buffers + plan->n_branches;
 	struct group *groups = finf_arena_array(&p->scratch, plan->n_buffers, sizeof(*groups));
-	struct block *blocks =
-		finf_arena_array(&p->scratch, (size_t)plan->n_buffers + 1, sizeof(*blocks));
-	struct block **placed =
-		finf_arena_array(&p->scratch, (size_t)plan->n_buffers + 1, sizeof(*placed));
+	struct block *blocks = finf_arena_array(&p->scratch, most, sizeof(*blocks));
+	struct block **placed = finf_arena_array(&p->scratch, most, sizeof(*placed));
 	uint32_t n;
 	int err;
 
 	if (!groups || !blocks || !placed)
 		return -ENOMEM;
 	find_lifetimes(plan);
-	init_groups(plan, groups);
-	write_in_place(plan, groups);
-	err = collect_blocks(plan, groups, blocks, &n);
+	err = init_groups(p, groups);
 	if (err)
 		return err;
-	place_blocks(blocks, placed, n);
+	write_in_place(p, groups);
+	err = collect_blocks(p, groups, blocks, &n);
+	if (err)
+		return err;
+	place_blocks(p, blocks, placed, n);
 	for (uint32_t i = 0; i < n; i++) {
 		plan->arena_bytes =
 			FINF_MAX(plan->arena_bytes, blocks[i].offset + blocks[i].bytes);
 		if (blocks[i].buffer == FINF_NONE)
-			plan->workspace_offset = blocks[i].offset;
+			plan->branches[blocks[i].branch].workspace_offset = blocks[i].offset;
 		else
 			plan->buffers[blocks[i].buffer].offset = blocks[i].offset;
 	}

@@ -6,6 +6,7 @@
  * Must not know: what an algorithm number or a layout number means.
  *
  *   arena   [ input | conv1 | relu1 ....... | workspace ]     offsets, lifetimes overlap never
+ *   branches  0: s0 - s2 - s3    1: s1 ------- s4 (waits for s3)  the list is one valid order
  *   extent  [ seg 0: W1 b1 W2 | seg 1: W3 ... | seg n ]        execution order, 4 KiB segments
  */
 #ifndef FINF_PLAN_H
@@ -31,6 +32,17 @@ struct finf_step {
 	uint32_t n_in, n_out;
 	struct finf_operand *in, *out; /* parallel to the node's inputs and outputs */
 	uint32_t need_segments; /* the first this-many segments must be published */
+	/* It waits for the step before it in its branch, and for these earlier steps of
+	 * other branches. Steps that wait for each other in no way may run side by side. */
+	uint32_t branch, n_deps;
+	uint32_t *deps;
+};
+
+#define FINF_BRANCHES_MAX 64
+
+/* Steps that run one after the other, in the order of the list, with a workspace of their own. */
+struct finf_plan_branch {
+	uint64_t workspace_offset, workspace_bytes; /* in the arena */
 };
 
 struct finf_plan_buffer {
@@ -67,9 +79,9 @@ struct finf_plan {
 	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order */
 	uint32_t n_inputs, n_outputs;
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
-	uint64_t arena_bytes;	  /* buffers and workspace */
-	uint64_t workspace_offset; /* one workspace shared by all steps */
-	uint64_t workspace_bytes;
+	uint64_t arena_bytes;	  /* buffers and workspaces */
+	struct finf_plan_branch *branches; /* at least one */
+	uint32_t n_branches;
 	uint64_t est_ns;
 	uint32_t threads;
 };
@@ -81,12 +93,19 @@ struct finf_plan_opts {
 	/* Weights must be found in these layouts and places (the packed model's);
 	 * NULL = free choice. Forms that want another layout are not considered. */
 	const struct finf_plan *fixed;
+	/* A group's members side by side, or one after the other: see finf_plan_new(). */
+	enum finf_schedule schedule;
+	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
 };
 
 /**
  * finf_plan_new - plan a bound graph.
  * @param graph  from finf_graph_bind(): every shape static
  * @param forms  at least one form per node
+ * Members of a group become branches that may run side by side, when that
+ * is asked for and weights and arena then stay within opts->bytes; else one
+ * branch in the graph's order, member after member. ret_plan->n_branches says
+ * what was chosen, and arena_bytes what it takes, exactly.
  * Constants that are graph outputs, or feed nothing, are copied by a reorder
  * step so that every output is a plain buffer.
  * Return: 0; -EOPNOTSUPP naming the node that has no usable form; -EOVERFLOW;
@@ -101,7 +120,8 @@ void finf_plan_free(struct finf_plan *plan);
 /**
  * finf_plan_check - prove the plan: no two live buffers overlap, everything
  * lies inside arena and extent, alignments hold, each step's operands exist
- * and its segments cover its weights, order respects dependencies.
+ * and its segments cover its weights, order respects dependencies; two steps
+ * that may run side by side share no bytes of which one is written.
  * Independent of how finf_plan_new() works. Return: 0; -EINVAL with the proof's failure.
  */
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,

@@ -6,7 +6,8 @@
 #include "plan/internal.h"
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
-#define VERSION 1
+#define VERSION		   2
+#define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)
 
@@ -46,6 +47,13 @@ static void put_operands(struct finf_buf *buf, const struct finf_operand *operan
 	}
 }
 
+static void put_numbers(struct finf_buf *buf, const uint32_t *numbers, uint32_t n)
+{
+	finf_buf_u32(buf, n);
+	for (uint32_t i = 0; i < n; i++)
+		finf_buf_u32(buf, numbers[i]);
+}
+
 /* Bytes and layout of a step's weights are those of the weights it names. */
 static void put_step(struct finf_buf *buf, const struct finf_step *step)
 {
@@ -65,13 +73,8 @@ static void put_step(struct finf_buf *buf, const struct finf_step *step)
 	finf_buf_u32(buf, form->n_weights);
 	for (uint32_t i = 0; i < form->n_weights; i++)
 		finf_buf_u32(buf, form->weights[i].input);
-}
-
-static void put_numbers(struct finf_buf *buf, const uint32_t *numbers, uint32_t n)
-{
-	finf_buf_u32(buf, n);
-	for (uint32_t i = 0; i < n; i++)
-		finf_buf_u32(buf, numbers[i]);
+	finf_buf_u32(buf, step->branch);
+	put_numbers(buf, step->deps, step->n_deps);
 }
 
 void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf)
@@ -82,8 +85,11 @@ void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf)
 	finf_buf_u64(buf, plan->est_ns);
 	finf_buf_u64(buf, plan->weight_bytes);
 	finf_buf_u64(buf, plan->arena_bytes);
-	finf_buf_u64(buf, plan->workspace_offset);
-	finf_buf_u64(buf, plan->workspace_bytes);
+	finf_buf_u32(buf, plan->n_branches);
+	for (uint32_t i = 0; i < plan->n_branches; i++) {
+		finf_buf_u64(buf, plan->branches[i].workspace_offset);
+		finf_buf_u64(buf, plan->branches[i].workspace_bytes);
+	}
 	finf_buf_u32(buf, plan->n_segments);
 	for (uint32_t i = 0; i < plan->n_segments; i++) {
 		finf_buf_u64(buf, plan->segments[i].offset);
@@ -175,6 +181,15 @@ static struct finf_operand *take_operands(struct finf_reader *r, struct finf_pla
 	return operands;
 }
 
+static uint32_t *take_numbers(struct finf_reader *r, struct finf_plan *plan, uint32_t *ret_n)
+{
+	uint32_t *numbers = take_list(r, plan, 4, sizeof(*numbers), ret_n);
+
+	for (uint32_t i = 0; !r->err && i < *ret_n; i++)
+		numbers[i] = finf_reader_u32(r);
+	return numbers;
+}
+
 /* A step's weight is the plan's weight that its operand names. */
 static void take_step_weight(struct finf_reader *r, const struct finf_plan *plan,
 			     const struct finf_step *step, struct finf_weight_form *weight)
@@ -192,7 +207,8 @@ static void take_step_weight(struct finf_reader *r, const struct finf_plan *plan
 	weight->input = k;
 }
 
-static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf_step *step)
+static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf_step *step,
+		      uint32_t version)
 {
 	struct finf_form *form = &step->form;
 
@@ -210,25 +226,36 @@ static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf
 	form->weights = take_list(r, plan, 4, sizeof(*form->weights), &form->n_weights);
 	for (uint32_t i = 0; !r->err && i < form->n_weights; i++)
 		take_step_weight(r, plan, step, &form->weights[i]);
+	if (version == VERSION_ONE_BRANCH)
+		return;
+	step->branch = finf_reader_u32(r);
+	step->deps = take_numbers(r, plan, &step->n_deps);
 }
 
-static uint32_t *take_numbers(struct finf_reader *r, struct finf_plan *plan, uint32_t *ret_n)
+/* Version 1 had one workspace where version 2 has a list of branches. */
+static void take_branches(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
 {
-	uint32_t *numbers = take_list(r, plan, 4, sizeof(*numbers), ret_n);
-
-	for (uint32_t i = 0; !r->err && i < *ret_n; i++)
-		numbers[i] = finf_reader_u32(r);
-	return numbers;
+	if (version == VERSION_ONE_BRANCH) {
+		plan->n_branches = 1;
+		plan->branches = finf_arena_array(&plan->arena, 1, sizeof(*plan->branches));
+		if (!plan->branches)
+			r->err = -ENOMEM;
+	} else {
+		plan->branches = take_list(r, plan, 16, sizeof(*plan->branches), &plan->n_branches);
+	}
+	for (uint32_t i = 0; !r->err && i < plan->n_branches; i++) {
+		plan->branches[i].workspace_offset = finf_reader_u64(r);
+		plan->branches[i].workspace_bytes = finf_reader_u64(r);
+	}
 }
 
-static void take_plan(struct finf_reader *r, struct finf_plan *plan)
+static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
 {
 	plan->threads = finf_reader_u32(r);
 	plan->est_ns = finf_reader_u64(r);
 	plan->weight_bytes = finf_reader_u64(r);
 	plan->arena_bytes = finf_reader_u64(r);
-	plan->workspace_offset = finf_reader_u64(r);
-	plan->workspace_bytes = finf_reader_u64(r);
+	take_branches(r, plan, version);
 	plan->segments = take_list(r, plan, 16, sizeof(*plan->segments), &plan->n_segments);
 	for (uint32_t i = 0; !r->err && i < plan->n_segments; i++) {
 		plan->segments[i].offset = finf_reader_u64(r);
@@ -242,7 +269,7 @@ static void take_plan(struct finf_reader *r, struct finf_plan *plan)
 		take_buffer(r, &plan->buffers[i]);
 	plan->steps = take_list(r, plan, 56, sizeof(*plan->steps), &plan->n_steps);
 	for (uint32_t i = 0; !r->err && i < plan->n_steps; i++)
-		take_step(r, plan, &plan->steps[i]);
+		take_step(r, plan, &plan->steps[i], version);
 	plan->inputs = take_numbers(r, plan, &plan->n_inputs);
 	plan->outputs = take_numbers(r, plan, &plan->n_outputs);
 	if (!r->err && (r->at != r->len || plan->n_buffers > BUFFERS_MAX))
@@ -254,16 +281,20 @@ int finf_plan_read(const void *data, size_t bytes, struct finf_plan **ret_plan,
 {
 	struct finf_plan *plan;
 	struct finf_reader r;
+	uint32_t magic, version;
 	int err;
 
 	finf_reader_init(&r, data, bytes);
-	if (finf_reader_u32(&r) != MAGIC || finf_reader_u32(&r) != VERSION || r.err)
-		return finf_diag_set(diag, -EBADMSG, "not a plan of version %d", VERSION);
+	magic = finf_reader_u32(&r);
+	version = finf_reader_u32(&r);
+	if (r.err || magic != MAGIC || (version != VERSION && version != VERSION_ONE_BRANCH))
+		return finf_diag_set(diag, -EBADMSG, "not a plan of version %d or %d",
+				     VERSION_ONE_BRANCH, VERSION);
 	plan = calloc(1, sizeof(*plan));
 	if (!plan)
 		return -ENOMEM;
 	finf_arena_init(&plan->arena);
-	take_plan(&r, plan);
+	take_plan(&r, plan, version);
 	err = r.err;
 	if (err == -EBADMSG)
 		finf_diag_set(diag, err, "plan damaged at byte %zu of %zu", r.at, r.len);

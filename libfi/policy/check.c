@@ -80,7 +80,7 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 		{"ready", &p->ready, at == FINF_RESIDENT && requests && !m->wants_room},
 		{"loading", &p->loading,
 		 at == FINF_LOADING && requests && !m->cancelled && !m->whole_load},
-		{"room", &p->room, (placeless && requests + cmds) || m->wants_room},
+		{"room", &p->room, (placeless && (requests + cmds || m->restore_seq)) || m->wants_room},
 		{"idle", &p->idle, rest && !requests},
 		{"busy", &p->busy, rest && requests},
 		{"arenas", &p->arenas, at == FINF_LOADING || at == FINF_RESIDENT},
@@ -97,7 +97,12 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 		return finf_diag_set(diag, -EINVAL, "model %u: command left waiting", model);
 	if (at != FINF_EVICTING && !(at == FINF_LOADING && m->cancelled) && m->leave.head != FINF_SLOT_NONE)
 		return finf_diag_set(diag, -EINVAL, "model %u: unload left waiting", model);
-	if (m->pub.pinned && at != FINF_RESIDENT && !cmds)
+	if (m->restore_seq && (!m->pub.pinned || at == FINF_RESIDENT))
+		return finf_diag_set(diag, -EINVAL, "model %u: restored for nobody", model);
+	if (p->device != FINF_DEVICE_OK && !p->more &&
+	    (at == FINF_RESIDENT || (at == FINF_LOADING && !m->cancelled)))
+		return finf_diag_set(diag, -EINVAL, "model %u: not lost with its device", model);
+	if (m->pub.pinned && at != FINF_RESIDENT && !cmds && !m->restore_seq)
 		return finf_diag_set(diag, -EINVAL, "model %u: pinned for nobody", model);
 	if (m->pub.queued != requests + cmds)
 		return wrong(diag, "queued", m->pub.queued, requests + cmds);
@@ -110,7 +115,8 @@ static int check_forecast(const struct finf_policy *p, uint32_t model, struct fi
 	const struct finf_policy_entry *m = &p->models[model];
 	bool there = m->pub.residency == FINF_LOADING || m->pub.residency == FINF_RESIDENT;
 	bool wish = m->forecast == FINF_FORECAST_WISH && m->pub.residency == FINF_COLD &&
-		    m->queue.head == FINF_SLOT_NONE && m->cmds.head == FINF_SLOT_NONE;
+		    m->queue.head == FINF_SLOT_NONE && m->cmds.head == FINF_SLOT_NONE &&
+		    !m->restore_seq;
 
 	if (!p->opts.prefetch_bytes)
 		return m->forecast ? wrong(diag, "forecast", m->forecast, 0) : 0;

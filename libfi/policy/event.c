@@ -154,6 +154,8 @@ static int admit(struct finf_policy *p, const struct finf_event *event, uint64_t
 		return reply(p, event, ENOENT, FINF_WHY_NONE), 1;
 	if (p->draining)
 		return reply(p, event, ESHUTDOWN, FINF_WHY_DRAINING), 1;
+	if (p->device == FINF_DEVICE_GONE)
+		return reply(p, event, EREMOTEIO, FINF_WHY_DEVICE), 1;
 	never = finf_policy_never_fits(p, event->model, arena_bytes);
 	if (never)
 		return reply(p, event, ENOBUFS, never), 1;
@@ -289,6 +291,7 @@ static int on_loaded(struct finf_policy *p, const struct finf_event *event)
 	finf_prefetch_loaded(p, event->model);
 	m->pub.last_used_ns = p->now;
 	m->tries = 0;
+	m->restore_seq = 0;
 	while (!go && m->cmds.head != FINF_SLOT_NONE)
 		finf_slot_finish(p, m->cmds.head, 0, FINF_WHY_DONE);
 	finf_model_residency(p, event->model, FINF_RESIDENT);
@@ -378,16 +381,18 @@ static int on_ran(struct finf_policy *p, const struct finf_event *event)
 {
 	uint32_t slot = running_slot(p, event);
 	struct finf_policy_entry *m;
-	bool failed_load;
+	enum finf_reason reason = FINF_WHY_DONE;
 
 	if (slot == FINF_SLOT_NONE || event->a > INT32_MAX)
 		return -EINVAL;
 	m = &p->models[event->model];
-	failed_load = event->a && m->pub.residency == FINF_COLD;
+	if (event->a && p->device != FINF_DEVICE_OK)
+		reason = FINF_WHY_DEVICE;
+	else if (event->a && m->pub.residency == FINF_COLD)
+		reason = FINF_WHY_LOAD_FAILED;
 	m->pub.last_used_ns = p->now;
 	m->tries = 0;
-	finf_slot_finish(p, slot, (uint32_t)event->a,
-			 failed_load ? FINF_WHY_LOAD_FAILED : FINF_WHY_DONE);
+	finf_slot_finish(p, slot, (uint32_t)event->a, reason);
 	finf_model_refile(p, event->model);
 	return 0;
 }
@@ -416,6 +421,41 @@ static int on_drain(struct finf_policy *p, const struct finf_event *event)
 	return 0;
 }
 
+static int on_device_lost(struct finf_policy *p, const struct finf_event *event)
+{
+	(void)event;
+	if (p->device != FINF_DEVICE_OK)
+		return -EINVAL;
+	p->device = FINF_DEVICE_LOST;
+	if (p->compact == FINF_COMPACT_WANTED)
+		p->compact = FINF_COMPACT_NO; /* what is fragmented is gone */
+	return 0;
+}
+
+/* The last try failed: whoever waits hears it, and no pin can be kept. */
+static void device_gone(struct finf_policy *p)
+{
+	p->device = FINF_DEVICE_GONE;
+	for (uint32_t i = 0; i < p->opts.models_max; i++) {
+		if (!p->models[i].pub.known)
+			continue;
+		finf_model_finish_all(p, i, EREMOTEIO, FINF_WHY_DEVICE);
+		finf_model_pin(p, i, false);
+	}
+}
+
+static int on_device_back(struct finf_policy *p, const struct finf_event *event)
+{
+	if (p->device != FINF_DEVICE_LOST || p->more || p->n_running || p->n_loading ||
+	    p->n_evicting || p->compact == FINF_COMPACT_RUNNING || event->a > INT32_MAX)
+		return -EINVAL;
+	if (event->a)
+		device_gone(p);
+	else
+		p->device = FINF_DEVICE_OK;
+	return 0;
+}
+
 static int (*const handlers[])(struct finf_policy *, const struct finf_event *) = {
 	[FINF_EV_ADD] = on_add,
 	[FINF_EV_REMOVE] = on_remove,
@@ -433,6 +473,8 @@ static int (*const handlers[])(struct finf_policy *, const struct finf_event *) 
 	[FINF_EV_TICK] = on_tick,
 	[FINF_EV_DRAIN] = on_drain,
 	[FINF_EV_ARRIVAL] = on_arrival,
+	[FINF_EV_DEVICE_LOST] = on_device_lost,
+	[FINF_EV_DEVICE_BACK] = on_device_back,
 };
 
 int finf_policy_handle(struct finf_policy *p, const struct finf_event *event)

@@ -4,7 +4,8 @@
 
 bool finf_model_wanted(const struct finf_policy_entry *m)
 {
-	return m->queue.head != FINF_SLOT_NONE || m->cmds.head != FINF_SLOT_NONE;
+	return m->queue.head != FINF_SLOT_NONE || m->cmds.head != FINF_SLOT_NONE ||
+	       m->restore_seq;
 }
 
 uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model)
@@ -16,6 +17,8 @@ uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model)
 		seq = p->slots[m->queue.head].seq;
 	if (m->cmds.head != FINF_SLOT_NONE)
 		seq = FINF_MIN(seq, p->slots[m->cmds.head].seq);
+	if (m->restore_seq)
+		seq = FINF_MIN(seq, m->restore_seq);
 	return seq;
 }
 
@@ -91,6 +94,7 @@ void finf_model_pin(struct finf_policy *p, uint32_t model, bool pin)
 	if (m->pub.pinned == pin)
 		return;
 	m->pub.pinned = pin;
+	m->restore_seq = 0;
 	if (pin)
 		p->pinned += m->pub.weight_bytes;
 	else
@@ -111,6 +115,8 @@ void finf_model_finish_all(struct finf_policy *p, uint32_t model, uint32_t err,
 {
 	finish_list(p, &p->models[model].cmds, err, reason);
 	finish_list(p, &p->models[model].queue, err, reason);
+	if (p->models[model].restore_seq) /* a pin that cannot be kept */
+		finf_model_pin(p, model, false);
 	finf_model_refile(p, model);
 }
 

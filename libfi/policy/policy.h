@@ -10,6 +10,9 @@
  *   cold ------------------> loading ------> resident <-> running ------> evicting -> cold
  *     ^                         |  LOAD_FAILED                              |
  *     +-------------------------+-------------------------- EVICTED --------+
+ *
+ * DEVICE_LOST evicts all that is resident, running or not, and gives up loads; who
+ * waits goes on waiting and is served after DEVICE_BACK, what is pinned comes back.
  */
 #ifndef FINF_POLICY_H
 #define FINF_POLICY_H
@@ -36,6 +39,10 @@ enum finf_event_kind {
 	FINF_EV_TICK,	   /* time passed: deadlines */
 	FINF_EV_DRAIN,	   /* finish what is there, refuse what is new */
 	FINF_EV_ARRIVAL,   /* model; a = who saw it, enum finf_arrival: a request is coming */
+	FINF_EV_DEVICE_LOST, /* the pool's contents are gone, nothing can be done until BACK;
+				before the report that told of it. What runs or loads reports. */
+	FINF_EV_DEVICE_BACK, /* a = 0: an empty pool, or errno (positive): for good. After all
+				reports of what ran, loaded, was evicted or compacted. */
 };
 
 /* Who saw a request coming. All but fid itself give hints, not orders. */
@@ -78,8 +85,9 @@ enum finf_reason {
 	FINF_WHY_CHAIN,		/* loaded ahead: it follows model `other` */
 	FINF_WHY_ARRIVAL,	/* loaded ahead: its request was seen coming */
 	FINF_WHY_OVERTAKEN,	/* a request needs what was being loaded ahead for nobody yet */
+	FINF_WHY_DEVICE,	/* the device failed and lost what was in its pool */
 };
-#define FINF_REASONS (FINF_WHY_OVERTAKEN + 1)
+#define FINF_REASONS (FINF_WHY_DEVICE + 1)
 const char *finf_reason_text(enum finf_reason reason);
 const char *finf_event_kind_text(enum finf_event_kind kind);
 const char *finf_action_kind_text(enum finf_action_kind kind);

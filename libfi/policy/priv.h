@@ -44,6 +44,7 @@ struct finf_policy_entry {
 	uint32_t muted;		 /* of the running ones */
 	uint32_t tries;		 /* NO_PLACE since it last had a place */
 	uint64_t load_step;	 /* the step that emitted its LOAD */
+	uint64_t restore_seq;	 /* pinned, but the device lost it: wanted since then; 0 = no */
 	bool evict_more;  /* compacting did not help: evict one before the next try */
 	bool wants_room;  /* resident, but its oldest request needs a larger arena zone */
 	bool cancelled;	  /* CANCEL_LOAD is out */
@@ -74,6 +75,8 @@ struct finf_source {
 	uint32_t tries, hits;
 };
 
+/* LOST: nothing is asked of the device. GONE: it does not come back. */
+enum finf_device_state { FINF_DEVICE_OK = 0, FINF_DEVICE_LOST, FINF_DEVICE_GONE };
 enum finf_compact { FINF_COMPACT_NO = 0, FINF_COMPACT_WANTED, FINF_COMPACT_RUNNING };
 
 struct finf_policy {
@@ -113,6 +116,7 @@ struct finf_policy {
 	int credit;	   /* hits against refaults; none left: watch only */
 	uint64_t ns_per_mib; /* mean of all loads */
 
+	enum finf_device_state device;
 	enum finf_compact compact;
 	uint32_t compact_for;
 	uint32_t passed;     /* younger requests that overtook the head ... */
@@ -138,7 +142,7 @@ void finf_slot_run(struct finf_policy *p, uint32_t slot);   /* queued -> running
 void finf_slot_unrun(struct finf_policy *p, uint32_t slot); /* and back, to the front */
 
 /* model.c: residency, sums, orders */
-/** Does a request or command wait for it? */
+/** Does a request, a command or a pin wait for it? */
 bool finf_model_wanted(const struct finf_policy_entry *m);
 /** Age of the oldest of those; UINT64_MAX = none. */
 uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model);

@@ -52,6 +52,31 @@ static bool reply_one(struct finf_policy *p)
 	return true;
 }
 
+/* ---- a lost device: nothing is there any more ----------------------------- */
+
+/* Models that hold bytes, resident or loading, are those in `arenas`. Loads that were
+ * given up stay there until they report, few at a time: the search is short. */
+static bool lose_one(struct finf_policy *p)
+{
+	if (p->device == FINF_DEVICE_OK)
+		return false;
+	for (uint32_t i = p->arenas.len; i-- > 0;) {
+		uint32_t model = p->arenas.items[i];
+		struct finf_policy_entry *m = &p->models[model];
+
+		if (m->pub.residency == FINF_RESIDENT) {
+			m->restore_seq = m->pub.pinned ? ++p->seq : 0;
+			finf_policy_evict(p, model, FINF_WHY_DEVICE, FINF_MODEL_NONE);
+			return true;
+		}
+		if (!m->cancelled) {
+			finf_prefetch_cancel(p, model, FINF_WHY_DEVICE, FINF_MODEL_NONE);
+			return true;
+		}
+	}
+	return false;
+}
+
 /* ---- compaction: everything else rests ---------------------------------- */
 
 /* All the way: a hole of the size of the weights would not do where the zone
@@ -194,9 +219,12 @@ void finf_policy_load(struct finf_policy *p, uint32_t model, enum finf_reason re
 
 static void load_head(struct finf_policy *p, uint32_t head)
 {
-	bool asked = p->models[head].queue.head != FINF_SLOT_NONE;
+	const struct finf_policy_entry *m = &p->models[head];
+	enum finf_reason reason = m->queue.head != FINF_SLOT_NONE  ? FINF_WHY_REQUEST
+				  : m->cmds.head != FINF_SLOT_NONE ? FINF_WHY_OPERATOR
+								   : FINF_WHY_DEVICE;
 
-	finf_policy_load(p, head, asked ? FINF_WHY_REQUEST : FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+	finf_policy_load(p, head, reason, FINF_MODEL_NONE);
 }
 
 /* The age of the request that room is being made for in vain; UINT64_MAX = none. */
@@ -354,13 +382,20 @@ static bool force_head(struct finf_policy *p)
 	return true;
 }
 
+/* What asks something of the device. */
+static bool use_device(struct finf_policy *p)
+{
+	return p->device == FINF_DEVICE_OK &&
+	       (finf_prefetch_overtake(p) || compact(p) || serve_head(p) || start_run(p) ||
+		force_head(p) || finf_prefetch_one(p));
+}
+
 void finf_policy_pump(struct finf_policy *p)
 {
 	p->more = false;
 	while (p->n_actions < FINF_POLICY_ACTIONS_MAX)
-		if (!expire_one(p) && !reply_one(p) && !finf_prefetch_time(p) &&
-		    !finf_prefetch_overtake(p) && !compact(p) && !serve_head(p) &&
-		    !start_run(p) && !force_head(p) && !finf_prefetch_one(p))
+		if (!expire_one(p) && !reply_one(p) && !lose_one(p) && !finf_prefetch_time(p) &&
+		    !use_device(p))
 			return;
 	p->more = true;
 }

@@ -26,6 +26,8 @@ const char *finf_event_kind_text(enum finf_event_kind kind)
 		[FINF_EV_TICK] = "tick",
 		[FINF_EV_DRAIN] = "drain",
 		[FINF_EV_ARRIVAL] = "arrival",
+		[FINF_EV_DEVICE_LOST] = "device-lost",
+		[FINF_EV_DEVICE_BACK] = "device-back",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), kind);
@@ -66,6 +68,7 @@ const char *finf_reason_text(enum finf_reason reason)
 		[FINF_WHY_CHAIN] = "follows another model",
 		[FINF_WHY_ARRIVAL] = "a request was seen coming",
 		[FINF_WHY_OVERTAKEN] = "overtaken by a request",
+		[FINF_WHY_DEVICE] = "device fault",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), reason);

@@ -20,6 +20,20 @@ static void run(struct test_output *ret, const char *bundle, const char *driver)
 	run_program(ret, argv);
 }
 
+START_TEST(without_a_driver_it_says_so)
+{
+	struct test_output output;
+	char bundle[600];
+
+	snprintf(bundle, sizeof(bundle), "%s/gpu-bundle", build_dir());
+	run(&output, bundle, "/nonexistent/libcuda.so.1");
+	ck_assert_int_eq(output.status, 77);
+	ck_assert_ptr_nonnull(strstr(output.err, "no driver"));
+	test_output_free(&output);
+}
+END_TEST
+
+#ifndef __SANITIZE_ADDRESS__
 static const char *fake_driver(void)
 {
 	static char path[600];
@@ -49,20 +63,6 @@ static unsigned count(const json_t *doc, const char *result)
 	return n;
 }
 
-START_TEST(without_a_driver_it_says_so)
-{
-	struct test_output output;
-	char bundle[600];
-
-	snprintf(bundle, sizeof(bundle), "%s/gpu-bundle", build_dir());
-	run(&output, bundle, "/nonexistent/libcuda.so.1");
-	ck_assert_int_eq(output.status, 77);
-	ck_assert_ptr_nonnull(strstr(output.err, "no driver"));
-	test_output_free(&output);
-}
-END_TEST
-
-#ifndef __SANITIZE_ADDRESS__
 START_TEST(every_step_succeeds)
 {
 	struct test_output output;

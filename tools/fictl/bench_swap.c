@@ -50,7 +50,7 @@ static int tune(struct swap *s, int dir, struct finf_diag *diag)
 	close(fd);
 	if (err)
 		return err;
-	err = finf_engine_tune(s->dev, portable, threads, dir, "tuned.fim", diag);
+	err = finf_engine_tune(s->dev, portable, threads, 0, dir, "tuned.fim", diag);
 	finf_pack_close(portable);
 	return err;
 }
@@ -169,8 +169,8 @@ static int load_once(struct swap *s, double *ret_rate, struct finf_diag *diag)
 		s->segments[i].to = (uint8_t *)s->pool.base + s->at + s->pack->segments[i].offset;
 	s->at += finf_align_up(bytes, FINF_EXTENT_ALIGN);
 	start = finf_now_ns();
-	err = finf_load_start(s->loader, s->pack->fd, "bench", s->segments, s->pack->n_segments, NULL,
-			      NULL, &load);
+	err = finf_load_start(s->loader, s->pack->fd, "bench", s->segments, s->pack->n_segments, 0,
+			      NULL, NULL, &load);
 	if (err)
 		return err;
 	err = finf_load_wait(load, s->pack->n_segments, 0);

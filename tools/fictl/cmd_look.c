@@ -11,15 +11,15 @@
 #include "fuse/fuse.h"
 #include "import/import.h"
 #include "pack/pack.h"
-#include "tools/fictl/fictl.h"
+#include "tools/fictl/group.h"
 
 /* ---- models and status ----------------------------------------------------------- */
 
 static int cmd_models(struct fictl *ctl, int argc, char **argv)
 {
 	const struct option_spec specs[] = {{0}};
-	json_t *reply, *model;
-	size_t i;
+	json_t *reply, *model, *member;
+	size_t i, k;
 	int rc;
 
 	if (parse(ctl, argc, argv, specs, NULL, 0) < 0)
@@ -48,6 +48,8 @@ static int cmd_models(struct fictl *ctl, int argc, char **argv)
 		if (load)
 			printf(" %5.2f GB/s", (double)json_number(load, "bytes") /
 						      (double)FINF_MAX(json_number(load, "ns"), 1u));
+		json_array_foreach(json_object_get(model, "members"), k, member)
+			printf("%s%s", k ? " + " : "  = ", json_string_value(member));
 		printf("%s%s\n", *json_text(model, "error") ? "  " : "", json_text(model, "error"));
 	}
 	json_decref(reply);
@@ -69,6 +71,11 @@ static void print_status(const json_t *s)
 	if (json_object_get(pool, "device_free"))
 		printf(", %s free", bytes_text(json_number(pool, "device_free")));
 	putchar('\n');
+	if (json_number(s, "device_resets") || strcmp(json_text(s, "device_state"), "ok"))
+		printf("          %s after %" PRIu64 " resets%s%s\n", json_text(s, "device_state"),
+		       json_number(s, "device_resets"),
+		       json_object_get(s, "device_error") ? ": " : "",
+		       json_text(s, "device_error"));
 	printf("pool      %s (%s, %s%s): weights %s, activations %s, free %s, largest hole %s\n",
 	       bytes_text(json_number(pool, "bytes")), json_text(pool, "mode"),
 	       json_text(pool, "pages"),
@@ -228,14 +235,6 @@ static int cmd_why(struct fictl *ctl, int argc, char **argv)
 
 /* ---- inspect and verify ------------------------------------------------------------------ */
 
-static bool is_file(const char *text)
-{
-	size_t len = strlen(text);
-
-	return strchr(text, '/') || (len > 4 && !strcmp(text + len - 4, ".fim")) ||
-	       (len > 5 && !strcmp(text + len - 5, ".onnx"));
-}
-
 static bool is_onnx(const char *path)
 {
 	size_t len = strlen(path);
@@ -270,6 +269,24 @@ static json_t *ports_json(const struct finf_graph *graph, const uint32_t *values
 	return ports;
 }
 
+static json_t *members_json(const struct finf_graph *graph)
+{
+	json_t *members = json_array();
+
+	for (uint32_t m = 0; m < graph->n_members; m++) {
+		const struct finf_member *member = &graph->members[m];
+		json_t *inputs = json_array(), *outputs = json_array();
+
+		for (uint32_t i = 0; i < member->n_inputs; i++)
+			json_array_append_new(inputs, json_string(member->inputs[i].name));
+		for (uint32_t i = 0; i < member->n_outputs; i++)
+			json_array_append_new(outputs, json_string(member->outputs[i].name));
+		json_array_append_new(members, json_pack("{s:s, s:o, s:o}", "name", member->name,
+							 "inputs", inputs, "outputs", outputs));
+	}
+	return members;
+}
+
 static json_t *graph_json(const struct finf_graph *graph)
 {
 	json_t *doc = json_object(), *ops = json_object();
@@ -291,6 +308,8 @@ static json_t *graph_json(const struct finf_graph *graph)
 	json_object_set_new(doc, "outputs", ports_json(graph, graph->outputs, graph->n_outputs));
 	json_object_set_new(doc, "nodes", json_integer(graph->n_nodes));
 	json_object_set_new(doc, "operators", ops);
+	if (graph->n_members)
+		json_object_set_new(doc, "members", members_json(graph));
 	json_object_set_new(doc, "weights", json_integer((json_int_t)weights));
 	json_object_set_new(doc, "parameter_bytes", json_integer((json_int_t)bytes));
 	return doc;
@@ -416,57 +435,59 @@ static int cmd_verify(struct fictl *ctl, int argc, char **argv)
 
 /* ---- plan ------------------------------------------------------------------------------------ */
 
-/* The model's graph, fused when it comes from ONNX. The pack is for reading only. */
-static int open_graph(const char *path, struct finf_graph **ret_graph, struct finf_pack **ret_pack,
-		      struct finf_diag *diag)
-{
-	int err;
-
-	*ret_pack = NULL;
-	if (!is_onnx(path)) {
-		err = open_pack(path, ret_pack, diag);
-		*ret_graph = err ? NULL : (*ret_pack)->graph;
-		return err;
-	}
-	err = finf_import_file(path, ret_graph, diag);
-	if (err)
-		return err;
-	err = finf_fuse_run(*ret_graph, NULL, diag);
-	if (err)
-		finf_graph_free(*ret_graph);
-	return err;
-}
-
 static json_t *step_json(const struct finf_graph *bound, const struct finf_plan *plan,
 			 const struct finf_step *step)
 {
+	json_t *deps = json_array();
+
 	const struct finf_node *node = step->node == FINF_NONE ? NULL : &bound->nodes[step->node];
 	const struct finf_plan_buffer *out =
 		step->n_out && step->out[0].kind == FINF_OPERAND_BUFFER
 			? &plan->buffers[step->out[0].index] : NULL;
 	char shape[128] = "";
 
+	for (uint32_t i = 0; i < step->n_deps; i++)
+		json_array_append_new(deps, json_integer(step->deps[i]));
 	if (out)
 		finf_shape_text(&bound->values[out->value].shape, shape, sizeof(shape));
-	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I}", "node",
+	return json_pack("{s:s, s:s, s:s, s:s, s:I, s:I, s:i, s:I, s:i, s:o}", "node",
 			 node ? node->name : "(reorder)", "op", node ? node->op->name : "Reorder",
 			 "form", step->form.name ? step->form.name : "", "shape", shape, "offset",
-			 (json_int_t)(out ? out->offset : 0), "bytes", (json_int_t)(out ? out->bytes : 0),
-			 "need_segments", (int)step->need_segments, "est_ns",
-			 (json_int_t)step->form.est_ns);
+			 (json_int_t)(out ? out->offset : 0), "bytes",
+			 (json_int_t)(out ? out->bytes : 0), "need_segments",
+			 (int)step->need_segments, "est_ns", (json_int_t)step->form.est_ns,
+			 "branch", (int)step->branch, "deps", deps);
 }
 
 static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan)
 {
 	json_t *steps = json_array();
+	uint64_t workspace_bytes = 0;
 
+	for (uint32_t b = 0; b < plan->n_branches; b++)
+		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
-			 (json_int_t)plan->weight_bytes, "arena_bytes", (json_int_t)plan->arena_bytes,
-			 "workspace_bytes", (json_int_t)plan->workspace_bytes, "segments",
+	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
+			 (json_int_t)plan->weight_bytes, "arena_bytes",
+			 (json_int_t)plan->arena_bytes, "workspace_bytes",
+			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
 			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
 			 (int)plan->threads, "est_ns", (json_int_t)plan->est_ns, "steps", steps);
+}
+
+static void print_step(size_t i, const json_t *step)
+{
+	const json_t *dep;
+	size_t k;
+
+	printf("%4zu %6" PRIu64 " %-20s %-28.28s %-24s %-16s %10" PRIu64 " %10" PRIu64 " %4" PRIu64,
+	       i, json_number(step, "branch"), json_text(step, "op"), json_text(step, "node"),
+	       json_text(step, "form"), json_text(step, "shape"), json_number(step, "offset"),
+	       json_number(step, "bytes"), json_number(step, "need_segments"));
+	json_array_foreach(json_object_get(step, "deps"), k, dep)
+		printf("%s%" JSON_INTEGER_FORMAT, k ? "," : "  after ", json_integer_value(dep));
+	putchar('\n');
 }
 
 static void print_plan(const json_t *plan)
@@ -474,33 +495,65 @@ static void print_plan(const json_t *plan)
 	const json_t *step;
 	size_t i;
 
+	if (json_number(plan, "branches") > 1)
+		printf("%" PRIu64 " branches side by side; one after the other would take %s of "
+		       "activations\n",
+		       json_number(plan, "branches"),
+		       bytes_text(json_number(plan, "arena_bytes_serial")));
+	else if (json_number(plan, "arena_bytes_parallel"))
+		printf("members one after the other, %s; side by side would take %s of "
+		       "activations\n",
+		       json_text(plan, "because"),
+		       bytes_text(json_number(plan, "arena_bytes_parallel")));
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
 	       " threads, about %s\n\n",
 	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),
 	       bytes_text(json_number(plan, "arena_bytes")),
 	       bytes_text(json_number(plan, "workspace_bytes")), json_number(plan, "threads"),
 	       ns_text(json_number(plan, "est_ns")));
-	printf("%4s %-20s %-28s %-24s %-16s %10s %10s %4s\n", "STEP", "OPERATOR", "NODE", "FORM",
-	       "SHAPE", "OFFSET", "BYTES", "SEGS");
-	json_array_foreach(json_object_get(plan, "steps"), i, step)
-		printf("%4zu %-20s %-28.28s %-24s %-16s %10" PRIu64 " %10" PRIu64 " %4" PRIu64 "\n", i,
-		       json_text(step, "op"), json_text(step, "node"), json_text(step, "form"),
-		       json_text(step, "shape"), json_number(step, "offset"),
-		       json_number(step, "bytes"), json_number(step, "need_segments"));
+	printf("%4s %6s %-20s %-28s %-24s %-16s %10s %10s %4s\n", "STEP", "BRANCH", "OPERATOR",
+	       "NODE", "FORM", "SHAPE", "OFFSET", "BYTES", "SEGS");
+	json_array_foreach(json_object_get(plan, "steps"), i, step) print_step(i, step);
 }
 
-static int plan_file(const char *path, uint64_t batch, uint32_t threads, json_t **ret_doc,
-		     struct finf_diag *diag)
+/* What the planner chose for a group, and what the other way would take. */
+static int say_choice(struct finf_device *dev, struct finf_graph *graph,
+		      const struct finf_shape *shapes, uint32_t threads,
+		      const struct finf_plan *chosen, json_t *doc, struct finf_diag *diag)
 {
-	struct finf_graph *graph = NULL, *bound = NULL;
-	struct finf_shape shapes[64];
-	struct finf_pack *pack = NULL;
-	struct finf_device *dev = NULL;
-	struct finf_plan *plan = NULL;
-	int err = open_graph(path, &graph, &pack, diag);
+	enum finf_schedule schedule = graph->schedule;
+	bool serial = chosen->n_branches == 1;
+	struct finf_graph *bound;
+	struct finf_plan *other;
+	int err;
 
+	graph->schedule = serial ? FINF_SIDE_BY_SIDE : FINF_ONE_BY_ONE;
+	err = finf_engine_plan(dev, graph, shapes, threads, 0, 0, NULL, &bound, &other, diag);
+	graph->schedule = schedule;
 	if (err)
 		return err;
+	if (serial)
+		json_object_set_new(doc, "because",
+				    json_string(schedule == FINF_ONE_BY_ONE ? "to save memory"
+						: other->n_branches == 1
+							? "as they share all their work"
+							: "as the bytes allow no more"));
+	json_object_set_new(doc, serial ? "arena_bytes_parallel" : "arena_bytes_serial",
+			    json_integer((json_int_t)other->arena_bytes));
+	finf_plan_free(other);
+	finf_graph_free(bound);
+	return 0;
+}
+
+static int plan_pack(const struct finf_pack *pack, uint64_t batch, uint32_t threads, uint64_t bytes,
+		     json_t **ret_doc, struct finf_diag *diag)
+{
+	struct finf_graph *graph = pack->graph, *bound = NULL;
+	struct finf_shape shapes[64];
+	struct finf_device *dev = NULL;
+	struct finf_plan *plan = NULL;
+	int err = 0;
+
 	for (uint32_t i = 0; i < graph->n_inputs && i < FINF_ARRAY_LEN(shapes); i++) {
 		shapes[i] = graph->values[graph->inputs[i]].shape;
 		for (uint32_t d = 0; d < shapes[i].rank; d++)
@@ -508,42 +561,57 @@ static int plan_file(const char *path, uint64_t batch, uint32_t threads, json_t 
 				shapes[i].dim[d] = (int64_t)batch;
 	}
 	if (graph->n_inputs > FINF_ARRAY_LEN(shapes))
-		err = finf_diag_set(diag, -EOPNOTSUPP, "%s has more than 64 inputs", path);
+		err = finf_diag_set(diag, -EOPNOTSUPP, "%s has more than 64 inputs", pack->name);
 	if (!err)
 		err = finf_device_open("host", &dev, diag);
 	if (!err)
-		err = finf_engine_plan(dev, graph, shapes, threads, false, NULL, &bound, &plan, diag);
+		err = finf_engine_plan(dev, graph, shapes, threads, bytes, 0, NULL, &bound,
+				       &plan, diag);
 	if (!err)
 		*ret_doc = plan_json(bound, plan);
+	if (!err && graph->n_members)
+		err = say_choice(dev, graph, shapes, threads, plan, *ret_doc, diag);
 	finf_plan_free(plan);
 	finf_graph_free(bound);
 	finf_device_close(dev);
-	if (pack)
-		finf_pack_close(pack);
-	else
-		finf_graph_free(graph);
 	return err;
 }
 
 static int cmd_plan(struct fictl *ctl, int argc, char **argv)
 {
-	const char *path, *batch_text = NULL, *threads_text = NULL;
-	const struct option_spec specs[] = {
-		{"--batch", false, &batch_text}, {"--threads", false, &threads_text}, {0}};
-	uint64_t batch = 1, threads = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
+	const char *what, *batch_text = NULL, *threads_text = NULL, *bytes_given = NULL;
+	const struct option_spec specs[] = {{"--batch", false, &batch_text},
+					    {"--threads", false, &threads_text},
+					    {"--bytes", false, &bytes_given},
+					    {0}};
+	uint64_t bytes = 0, batch = 1,
+		 threads = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L);
 	struct finf_diag diag = {{0}};
+	struct finf_client *client = NULL;
+	struct finf_pack *pack = NULL;
 	json_t *doc = NULL;
-	int n = parse(ctl, argc, argv, specs, &path, 1), err;
+	int n = parse(ctl, argc, argv, specs, &what, 1), rc, err;
 
 	if (n < 0)
 		return EXIT_USAGE;
 	if (!n)
-		return usage(ctl, "which file?");
+		return usage(ctl, "which file or model?");
 	if (batch_text && !parse_number(ctl, "--batch", batch_text, 1, 65536, &batch))
 		return EXIT_USAGE;
 	if (threads_text && !parse_number(ctl, "--threads", threads_text, 1, 1024, &threads))
 		return EXIT_USAGE;
-	err = plan_file(path, batch, (uint32_t)threads, &doc, &diag);
+	if (bytes_given && finf_size_parse(bytes_given, 0, &bytes))
+		return usage(ctl, "--bytes: \"%s\" is not a size like 64M", bytes_given);
+	if (!is_file(what)) {
+		rc = connect_fid(ctl, &client);
+		if (rc != EXIT_DONE)
+			return rc;
+	}
+	err = pack_open(client, what, &pack, &diag);
+	finf_client_close(client);
+	if (!err)
+		err = plan_pack(pack, batch, (uint32_t)threads, bytes, &doc, &diag);
+	finf_pack_close(pack);
 	if (err)
 		return failed(ctl, err, "%s", diag.text[0] ? diag.text : strerror(-err));
 	if (ctl->json)
@@ -560,9 +628,12 @@ const struct command commands_look[] = {
 	 "A file is read here, without the daemon; a name is asked of fid.\n", cmd_inspect},
 	{"verify", "FILE.fim", "check every byte of a packed model against its checksums", NULL,
 	 cmd_verify},
-	{"plan", "FILE.onnx|FILE.fim [--batch N] [--threads N]",
+	{"plan", "NAME|FILE.onnx|FILE.fim [--batch N] [--threads N] [--bytes SIZE]",
 	 "the steps, forms and byte offsets of a run",
-	 "--batch N is what every dimension that may vary is set to (1).\n", cmd_plan},
+	 "--batch N is what every dimension that may vary is set to (1). --bytes SIZE is what\n"
+	 "weights and activations of a group may take together: within it members run side by\n"
+	 "side, unless the group was fused to save memory. A name is asked of fid.\n",
+	 cmd_plan},
 	{"events", "[-f] [--count N]", "the scheduler's decisions, each with its reason",
 	 "-f goes on with each decision as it is made.\n", cmd_events},
 	{"why", "NAME", "why a model is where it is", NULL, cmd_why},

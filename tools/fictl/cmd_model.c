@@ -1,79 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* fictl: commands that change what fid has: import, remove, load, unload, pin, unpin. */
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "fuse/fuse.h"
-#include "import/import.h"
-#include "pack/pack.h"
-#include "tools/fictl/fictl.h"
-
-static bool ends_with(const char *text, const char *tail)
-{
-	size_t a = strlen(text), b = strlen(tail);
-
-	return a >= b && !strcmp(text + a - b, tail);
-}
+#include "tools/fictl/group.h"
 
 /* ---- import -------------------------------------------------------------------- */
-
-static int pack_graph(const struct finf_graph *graph, int *ret_fd, struct finf_diag *diag)
-{
-	const char *base = getenv("TMPDIR");
-	char dir[PATH_MAX];
-	int dirfd, fd = -1, err;
-
-	snprintf(dir, sizeof(dir), "%s/fictl-XXXXXX", base ? base : "/tmp");
-	if (!mkdtemp(dir))
-		return finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
-	dirfd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dirfd < 0)
-		err = finf_diag_set(diag, -errno, "%s: %s", dir, strerror(errno));
-	else
-		err = finf_pack_write_portable(dirfd, "model.fim", graph, diag);
-	if (!err) {
-		fd = openat(dirfd, "model.fim", O_RDONLY | O_CLOEXEC);
-		if (fd < 0)
-			err = finf_diag_set(diag, -errno, "%s/model.fim: %s", dir, strerror(errno));
-	}
-	/* fid gets the open file; the name is not needed any more. */
-	if (dirfd >= 0) {
-		unlinkat(dirfd, "model.fim", 0);
-		close(dirfd);
-	}
-	rmdir(dir);
-	if (!err)
-		*ret_fd = fd;
-	return err;
-}
-
-/* .onnx -> fused graph -> portable pack, all in this process: fid parses no ONNX. */
-static int open_portable(const char *path, int *ret_fd, struct finf_diag *diag)
-{
-	struct finf_graph *graph;
-	int err;
-
-	if (ends_with(path, ".fim")) {
-		int fd = open(path, O_RDONLY | O_CLOEXEC);
-
-		if (fd < 0)
-			return finf_diag_set(diag, -errno, "%s: %s", path, strerror(errno));
-		*ret_fd = fd;
-		return 0;
-	}
-	err = finf_import_file(path, &graph, diag);
-	if (err)
-		return err;
-	err = finf_fuse_run(graph, NULL, diag);
-	if (!err)
-		err = pack_graph(graph, ret_fd, diag);
-	finf_graph_free(graph);
-	return err;
-}
 
 /* "models/resnet18.onnx" -> "resnet18" */
 static void default_name(const char *path, char *name, size_t len)
@@ -108,7 +43,7 @@ static int cmd_import(struct fictl *ctl, int argc, char **argv)
 	rc = connect_fid(ctl, &client);
 	if (rc != EXIT_DONE)
 		return rc;
-	err = open_portable(path, &fd, &diag);
+	err = file_open(path, &fd, &diag);
 	if (!err) {
 		err = finf_client_import(client, name, fd, &answer, &diag);
 		close(fd);

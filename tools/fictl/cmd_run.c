@@ -2,65 +2,28 @@
 /* fictl: run (in this process) and infer (through fid). */
 #include <errno.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include <fusedinf/engine.h>
 
-#include "tools/fictl/fictl.h"
+#include "tools/fictl/group.h"
 
 #define PORTS_MAX 64
 #define TOP 5
 
 struct run_opts {
+	const char *sources[FINF_MEMBERS_MAX]; /* run: several are fused */
+	uint32_t n_sources;
+	bool share_inputs;
 	const char *model, *inputs, *outputs, *device, *against;
-	uint64_t threads, repeat, batch;
+	uint64_t threads, repeat, batch, pool_bytes;
 	bool exact, latency;
 };
 
 /* ---- inputs ---------------------------------------------------------------------- */
-
-/* splitmix64 (Steele, Lea, Flood 2014): the same made-up input everywhere. */
-static uint64_t next_random(uint64_t *state)
-{
-	uint64_t z = *state += 0x9e3779b97f4a7c15u;
-
-	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-	return z ^ (z >> 31);
-}
-
-/* Uniform in [-1, 1) for floats; zeros for everything else. */
-static int make_up_inputs(const struct finf_port *ports, uint32_t n, uint64_t batch,
-			  struct tensor_file *ret)
-{
-	uint64_t seed = 0;
-
-	*ret = (struct tensor_file){.tensors = calloc(FINF_MAX(n, 1u), sizeof(*ret->tensors)), .n = n};
-	if (!ret->tensors)
-		return -ENOMEM;
-	for (uint32_t i = 0; i < n; i++) {
-		struct finf_tensor *tensor = &ret->tensors[i];
-
-		tensor->name = strdup(ports[i].name);
-		tensor->dtype = ports[i].dtype;
-		tensor->shape = ports[i].shape;
-		for (uint32_t d = 0; d < tensor->shape.rank; d++)
-			if (tensor->shape.dim[d] == FINF_DIM_ANY)
-				tensor->shape.dim[d] = (int64_t)batch;
-		if (finf_tensor_bytes(tensor->dtype, &tensor->shape, &tensor->bytes))
-			return -EINVAL;
-		tensor->data = calloc(1, FINF_MAX(tensor->bytes, (size_t)1));
-		if (!tensor->name || !tensor->data)
-			return -ENOMEM;
-		if (tensor->dtype == FINF_F32)
-			for (size_t k = 0; k < tensor->bytes / sizeof(float); k++)
-				((float *)tensor->data)[k] =
-					(float)(next_random(&seed) >> 40) / (float)(1 << 23) - 1.0f;
-	}
-	return 0;
-}
 
 static int get_inputs(const struct run_opts *opts, const struct finf_port *ports, uint32_t n,
 		      struct tensor_file *ret, struct finf_diag *diag)
@@ -69,11 +32,9 @@ static int get_inputs(const struct run_opts *opts, const struct finf_port *ports
 
 	if (opts->inputs)
 		return tensors_read(opts->inputs, ret, diag);
-	err = make_up_inputs(ports, n, opts->batch, ret);
-	if (err) {
-		tensors_free(ret);
+	err = tensors_make_up(ports, n, opts->batch, ret);
+	if (err)
 		finf_diag_set(diag, err, "cannot make inputs: %s", strerror(-err));
-	}
 	return err;
 }
 
@@ -165,28 +126,31 @@ static int by_value(const void *a, const void *b)
 
 static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, struct run_opts *opts)
 {
-	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *root = NULL;
-	const char *optimize = NULL;
-	const struct option_spec all[] = {
-		{"--inputs", false, &opts->inputs}, {"--outputs", false, &opts->outputs},
-		{"--repeat", false, &repeat},	    {"--batch", false, &batch},
-		{local ? "--threads" : "", false, &threads},
-		{local ? "--device" : "", false, &opts->device},
-		{local ? "--against" : "", false, &opts->against},
-		{local ? "--exact" : "", true, &exact},
-		{local ? "--optimize" : "", false, &optimize},
-		{local ? "--root" : "", false, &root},
-		{0}};
+	const char *threads = NULL, *repeat = NULL, *exact = NULL, *batch = NULL, *share = NULL;
+	const char *optimize = NULL, *pool = NULL;
+	const struct option_spec all[] = {{"--inputs", false, &opts->inputs},
+					  {"--outputs", false, &opts->outputs},
+					  {"--repeat", false, &repeat},
+					  {"--batch", false, &batch},
+					  {local ? "--threads" : "", false, &threads},
+					  {local ? "--device" : "", false, &opts->device},
+					  {local ? "--against" : "", false, &opts->against},
+					  {local ? "--exact" : "", true, &exact},
+					  {local ? "--pool" : "", false, &pool},
+					  {local ? "--optimize" : "", false, &optimize},
+					  {local ? "--share-input" : "", true, &share},
+					  {0}};
 	int n;
 
 	*opts = (struct run_opts){.repeat = 1, .batch = 1};
-	n = parse(ctl, argc, argv, all, &opts->model, 1);
+	n = parse(ctl, argc, argv, all, opts->sources, local ? FINF_MEMBERS_MAX : 1);
 	if (n < 0)
 		return EXIT_USAGE;
 	if (!n)
 		return usage(ctl, local ? "which model file?" : "which model?");
-	if (root)
-		return usage(ctl, "--root is for groups, which this version cannot fuse yet");
+	opts->model = opts->sources[0];
+	opts->n_sources = (uint32_t)n;
+	opts->share_inputs = share != NULL;
 	if (threads && !parse_number(ctl, "--threads", threads, 1, 1024, &opts->threads))
 		return EXIT_USAGE;
 	if (repeat && !parse_number(ctl, "--repeat", repeat, 1, 1000000, &opts->repeat))
@@ -195,6 +159,8 @@ static int parse_opts(struct fictl *ctl, int argc, char **argv, bool local, stru
 		return EXIT_USAGE;
 	if (optimize && strcmp(optimize, "memory") && strcmp(optimize, "latency"))
 		return usage(ctl, "--optimize takes memory or latency");
+	if (pool && !parse_number(ctl, "--pool", pool, 4096, (uint64_t)1 << 50, &opts->pool_bytes))
+		return EXIT_USAGE;
 	opts->exact = exact != NULL;
 	opts->latency = optimize && !strcmp(optimize, "latency");
 	return EXIT_DONE;
@@ -292,6 +258,33 @@ static int run_through(struct fictl *ctl, const struct run_opts *opts, struct do
 
 /* ---- run -------------------------------------------------------------------------------------- */
 
+/* Several files are fused first; the pack's name is needed only until it is open. */
+static int add_model(struct finf_engine *engine, const struct run_opts *opts,
+		     struct finf_diag *diag)
+{
+	struct finf_merge_opts merge = {.size = sizeof(merge), .share_inputs = opts->share_inputs};
+	char dir[PATH_MAX], path[PATH_MAX + sizeof(PACK_FILE) + 1];
+	struct group *group;
+	int err;
+
+	if (opts->n_sources == 1)
+		return finf_engine_add(engine, opts->model, "model", diag);
+	group = malloc(sizeof(*group));
+	if (!group)
+		return -ENOMEM;
+	err = group_open(group, NULL, "group", opts->sources, opts->n_sources, &merge, diag);
+	if (!err)
+		err = pack_graph_in(group->graph, dir, diag);
+	group_close(group);
+	free(group);
+	if (err)
+		return err;
+	snprintf(path, sizeof(path), "%s/" PACK_FILE, dir);
+	err = finf_engine_add(engine, path, "model", diag);
+	pack_drop(dir);
+	return err;
+}
+
 static int run_engine(struct fictl *ctl, const struct run_opts *opts, struct finf_engine *engine)
 {
 	struct door door = {.infer = infer_engine, .engine = engine};
@@ -299,7 +292,7 @@ static int run_engine(struct fictl *ctl, const struct run_opts *opts, struct fin
 	uint32_t n_in = PORTS_MAX, n_out = PORTS_MAX;
 	struct finf_diag diag = {{0}};
 	struct tensor_file inputs;
-	int err = finf_engine_add(engine, opts->model, "model", &diag), rc;
+	int err = add_model(engine, opts, &diag), rc;
 
 	if (!err)
 		err = finf_engine_ports(engine, "model", in, &n_in, out, &n_out);
@@ -410,6 +403,7 @@ static int cmd_run(struct fictl *ctl, int argc, char **argv)
 	engine_opts.device = opts.device;
 	engine_opts.threads = (uint32_t)opts.threads;
 	engine_opts.exact = opts.exact;
+	engine_opts.pool_bytes = opts.pool_bytes;
 	engine_opts.optimize = opts.latency ? FINF_OPTIMIZE_LATENCY : FINF_OPTIMIZE_MEMORY;
 	err = finf_engine_open(&engine_opts, &engine, &diag);
 	if (err == -ENODEV) {
@@ -497,16 +491,21 @@ static int cmd_infer(struct fictl *ctl, int argc, char **argv)
 
 const struct command commands_run[] = {
 	{"run",
-	 "MODEL.onnx|MODEL.fim [--inputs FILE] [--outputs FILE] [--threads N] [--device host|cuda[:N]]\n"
+	 "MODEL.onnx|MODEL.fim... [--inputs FILE] [--outputs FILE] [--threads N] [--device host|cuda[:N]]\n"
 	 "                 [--repeat N] [--batch N] [--exact] [--optimize memory|latency]\n"
-	 "                 [--against DEVICE]",
+	 "                 [--share-input] [--against DEVICE] [--pool BYTES]",
 	 "run a model in this process, no daemon",
-	 FILES_HELP "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
+	 FILES_HELP
+	 "--exact uses the plain reference kernels: slow, and what all others must equal.\n"
 	 "--optimize latency lets weights grow (Winograd's transform) where that was measured to be\n"
 	 "faster on this machine; memory, the default, never does.\n"
-	 "--against runs it once on each device and fails when the relative L2 is above 1e-4.\n",
+	 "--against runs it once on each device and fails when the relative L2 is above 1e-4.\n"
+	 "Several files are fused and run\n"
+	 "as one; MEMBER=FILE names one, --share-input makes one input of those that are alike.\n",
 	 cmd_run},
-	{"infer", "NAME[:VERSION] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
-	 "one request to fid, which loads the model when it must", FILES_HELP, cmd_infer},
+	{"infer",
+	 "NAME[:VERSION][/MEMBER] [--inputs FILE] [--outputs FILE] [--repeat N] [--batch N]",
+	 "one request to fid, which loads the model when it must",
+	 FILES_HELP "Of a group all members run, or with /MEMBER one of them alone.\n", cmd_infer},
 	{0},
 };

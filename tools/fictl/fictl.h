@@ -12,6 +12,7 @@
 #include <jansson.h>
 
 #include <fusedinf/client.h>
+#include <fusedinf/engine.h>
 #include <fusedinf/types.h>
 
 #include "base/base.h"
@@ -35,7 +36,8 @@ struct command {
 
 /* One table per file; a NULL name ends each. */
 extern const struct command commands_model[], commands_look[], commands_run[], commands_bench[],
-	commands_zoo[], commands_doctor[], commands_probe[], commands_app[], commands_replay[];
+	commands_zoo[], commands_fuse[], commands_doctor[], commands_probe[], commands_app[],
+	commands_replay[];
 
 /* ---- main.c -------------------------------------------------------------- */
 
@@ -90,6 +92,9 @@ int tensors_read(const char *path, struct tensor_file *ret, struct finf_diag *di
 /** .npy takes exactly one tensor; anything else is written as .npz. */
 int tensors_write(const char *path, const struct finf_tensor *tensors, uint32_t n,
 		  struct finf_diag *diag);
+/** tensors_make_up - inputs for these ports, the same everywhere; @batch where they may vary. */
+int tensors_make_up(const struct finf_port *ports, uint32_t n, uint64_t batch,
+		    struct tensor_file *ret);
 void tensors_free(struct tensor_file *file);
 
 #endif

@@ -366,3 +366,54 @@ int tensors_write(const char *path, const struct finf_tensor *tensors, uint32_t 
 	err = npy ? write_npy(path, tensors) : write_npz(path, tensors, n);
 	return err ? finf_diag_set(diag, err, "%s: %s", path, strerror(-err)) : 0;
 }
+
+/* ---- made up -------------------------------------------------------------- */
+
+/* splitmix64 (Steele, Lea, Flood 2014): the same made-up input everywhere. */
+static uint64_t next_random(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15u;
+
+	z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+	z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+	return z ^ (z >> 31);
+}
+
+/* Uniform in [-1, 1) for floats; zeros for everything else. */
+static int make_up(const struct finf_port *port, uint64_t batch, uint64_t *seed,
+		   struct finf_tensor *tensor)
+{
+	tensor->name = strdup(port->name);
+	tensor->dtype = port->dtype;
+	tensor->shape = port->shape;
+	for (uint32_t d = 0; d < tensor->shape.rank; d++)
+		if (tensor->shape.dim[d] == FINF_DIM_ANY)
+			tensor->shape.dim[d] = (int64_t)batch;
+	if (finf_tensor_bytes(tensor->dtype, &tensor->shape, &tensor->bytes))
+		return -EINVAL;
+	tensor->data = calloc(1, FINF_MAX(tensor->bytes, (size_t)1));
+	if (!tensor->name || !tensor->data)
+		return -ENOMEM;
+	if (tensor->dtype == FINF_F32)
+		for (size_t k = 0; k < tensor->bytes / sizeof(float); k++)
+			((float *)tensor->data)[k] =
+				(float)(next_random(seed) >> 40) / (float)(1 << 23) - 1.0f;
+	return 0;
+}
+
+int tensors_make_up(const struct finf_port *ports, uint32_t n, uint64_t batch,
+		    struct tensor_file *ret)
+{
+	struct tensor_file made = {.tensors = calloc(FINF_MAX(n, 1u), sizeof(*made.tensors)),
+				   .n = n};
+	uint64_t seed = 0;
+	int err = made.tensors ? 0 : -ENOMEM;
+
+	for (uint32_t i = 0; !err && i < n; i++)
+		err = make_up(&ports[i], batch, &seed, &made.tensors[i]);
+	if (err)
+		tensors_free(&made);
+	else
+		*ret = made;
+	return err;
+}

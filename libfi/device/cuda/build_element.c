@@ -1,27 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda: launches of operators whose outputs depend on one element of each operand. */
+/* cuda: launches of operators whose outputs depend on one element. */
 #include <errno.h>
 #include <float.h>
 #include <string.h>
 
 #include "device/cuda/node.h"
 
-/* Threads of these kernels take four elements at a time. */
-static struct finf_k_call *fours_add(struct finf_k_build *b, enum finf_k_function function,
-				     unsigned n)
-{
-	b->inplace = true;
-	b->flops = n;
-	return finf_k_each_add(b, function, (n + 3) / 4);
-}
-
 static int unary(struct finf_k_build *b, struct finf_k_act first, bool bounds)
 {
 	unsigned n = finf_k_count(finf_k_out(b, 0));
-	struct finf_k_call *call = fours_add(b, FINF_K_FUNCTION_unary, n);
+	struct finf_k_call *call = finf_k_fours_add(b, FINF_K_FUNCTION_unary, n);
 
 	if (!call)
 		return -ENOMEM;
+	b->inplace = true;
 	call->args.unary = (struct finf_unary_args){.n = n, .first = first, .act = finf_k_act(b)};
 	finf_k_point_in(b, call, &call->args.unary.x, 0);
 	finf_k_point(call, &call->args.unary.y, FINF_K_OUT, 0, 0);
@@ -75,6 +67,49 @@ int finf_k_build_clip(struct finf_k_build *b)
 	}
 }
 
+int finf_k_build_map(struct finf_k_build *b)
+{
+	static const char *const names[] = {
+		[FINF_K_ABS] = "Abs",
+		[FINF_K_CEIL] = "Ceil",
+		[FINF_K_ELU] = "Elu",
+		[FINF_K_ERF] = "Erf",
+		[FINF_K_EXP] = "Exp",
+		[FINF_K_FLOOR] = "Floor",
+		[FINF_K_GELU] = "Gelu",
+		[FINF_K_HARD_SIGMOID] = "HardSigmoid",
+		[FINF_K_HARD_SWISH] = "HardSwish",
+		[FINF_K_LOG] = "Log",
+		[FINF_K_MISH] = "Mish",
+		[FINF_K_NEG] = "Neg",
+		[FINF_K_RECIPROCAL] = "Reciprocal",
+		[FINF_K_SOFTPLUS] = "Softplus",
+		[FINF_K_SOFTSIGN] = "Softsign",
+		[FINF_K_SQRT] = "Sqrt",
+		[FINF_K_TANH] = "Tanh",
+	};
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	unsigned function = finf_k_number(b->node->op->name, names, FINF_ARRAY_LEN(names));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_map, n);
+
+	if (!call)
+		return -ENOMEM;
+	if (!strcmp(finf_node_str(b->node, "approximate", "none"), "tanh"))
+		function = FINF_K_GELU_TANH;
+	b->inplace = true;
+	b->flops = 20 * (uint64_t)n;
+	call->args.map = (struct finf_map_args){
+		.n = n,
+		.function = function,
+		.alpha = finf_node_float(b->node, "alpha", function == FINF_K_ELU ? 1 : 0.2f),
+		.beta = finf_node_float(b->node, "beta", 0.5f),
+		.act = finf_k_act(b),
+	};
+	finf_k_point_in(b, call, &call->args.map.x, 0);
+	finf_k_point(call, &call->args.map.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
 /* What only renames bytes, where an alias cannot be had. */
 int finf_k_build_copy(struct finf_k_build *b)
 {
@@ -92,78 +127,6 @@ int finf_k_build_copy(struct finf_k_build *b)
 	finf_k_point_in(b, call, &call->args.rows.x, 0);
 	finf_k_point(call, &call->args.rows.y, FINF_K_OUT, 0, 0);
 	return 0;
-}
-
-/* ---- arithmetic ------------------------------------------------------------------- */
-
-static unsigned arith_op(const char *op)
-{
-	return !strcmp(op, "Add")   ? FINF_K_ADD
-	       : !strcmp(op, "Sub") ? FINF_K_SUB
-	       : !strcmp(op, "Mul") ? FINF_K_MUL
-				    : FINF_K_DIV;
-}
-
-static int flat(struct finf_k_build *b, unsigned op, unsigned n, bool b_is_one)
-{
-	struct finf_k_call *call = fours_add(b, FINF_K_FUNCTION_flat, n);
-
-	if (!call)
-		return -ENOMEM;
-	call->args.flat = (struct finf_flat_args){
-		.n = n, .op = op, .b_is_one = b_is_one, .act = finf_k_act(b)};
-	finf_k_point_in(b, call, &call->args.flat.a, 0);
-	finf_k_point_in(b, call, &call->args.flat.b, 1);
-	finf_k_point(call, &call->args.flat.y, FINF_K_OUT, 0, 0);
-	return 0;
-}
-
-static int broadcast(struct finf_k_build *b, unsigned op, enum finf_k_function function)
-{
-	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
-	int64_t step_a[FINF_RANK_MAX], step_b[FINF_RANK_MAX];
-	struct finf_k_box box = {0};
-	unsigned n = finf_k_count(finf_k_out(b, 0));
-	struct finf_k_call *call = finf_k_each_add(b, function, n);
-
-	if (!call)
-		return -ENOMEM;
-	finf_k_broadcast(&finf_k_in(b, 0)->shape, y, step_a);
-	finf_k_broadcast(&finf_k_in(b, 1)->shape, y, step_b);
-	for (uint32_t i = 0; i < y->rank; i++)
-		finf_k_box_add(&box, y->dim[i], step_a[i], step_b[i]);
-	b->flops = n;
-	call->args.binary = (struct finf_binary_args){
-		.n = n,
-		.op = op,
-		.at_a = finf_k_box_walk(&box, 0),
-		.at_b = finf_k_box_walk(&box, 1),
-	};
-	if (function == FINF_K_FUNCTION_binary)
-		call->args.binary.act = finf_k_act(b);
-	finf_k_point_in(b, call, &call->args.binary.a, 0);
-	finf_k_point_in(b, call, &call->args.binary.b, 1);
-	finf_k_point(call, &call->args.binary.y, FINF_K_OUT, 0, 0);
-	return 0;
-}
-
-int finf_k_build_arith(struct finf_k_build *b)
-{
-	const struct finf_value *left = finf_k_in(b, 0), *right = finf_k_in(b, 1);
-	const struct finf_value *y = finf_k_out(b, 0);
-	unsigned op = arith_op(b->node->op->name), n = finf_k_count(y);
-
-	if (y->dtype != FINF_F32 && op == FINF_K_DIV)
-		return finf_diag_set(b->diag, -EOPNOTSUPP,
-				     "the CUDA device divides no integers: it could not "
-				     "report a division by 0");
-	if (y->dtype != FINF_F32)
-		return broadcast(b, op,
-				 y->dtype == FINF_I32 ? FINF_K_FUNCTION_binary_i32
-						      : FINF_K_FUNCTION_binary_i64);
-	if (finf_k_count(left) == n && (finf_k_count(right) == n || finf_k_count(right) == 1))
-		return flat(b, op, n, finf_k_count(right) != n);
-	return broadcast(b, op, FINF_K_FUNCTION_binary);
 }
 
 /* ---- the others --------------------------------------------------------------------- */

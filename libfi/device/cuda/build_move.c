@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/cuda/node.h"
+#include "graph/op/move.h"
 
 static unsigned element_bytes(const struct finf_k_build *b)
 {
@@ -24,29 +25,105 @@ static uint32_t axis_of(const struct finf_k_build *b, uint32_t rank)
 	return axis;
 }
 
+/* Output @out is a box of elements of input 0, from element @from on. */
+static int take(struct finf_k_build *b, uint32_t out, const struct finf_k_box *box, unsigned from)
+{
+	const struct finf_value *y = finf_k_out(b, out);
+	unsigned n = finf_k_count(y);
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_transpose, n);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.transpose = (struct finf_transpose_args){
+		.n = n,
+		.each = (unsigned)finf_dtype_bytes(y->dtype),
+		.from = from,
+		.at = finf_k_box_walk(box, 0),
+		.act = act_of(b),
+	};
+	finf_k_point_in(b, call, &call->args.transpose.x, 0);
+	finf_k_point(call, &call->args.transpose.y, FINF_K_OUT, out, 0);
+	return 0;
+}
+
 int finf_k_build_transpose(struct finf_k_build *b)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
-	unsigned n = finf_k_count(finf_k_out(b, 0));
-	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_transpose, n);
 	struct finf_k_box box = {0};
 	int64_t stride[FINF_RANK_MAX];
 	uint32_t n_perm;
 	const int64_t *perm = finf_node_ints(b->node, "perm", &n_perm);
 
-	if (!call)
-		return -ENOMEM;
 	finf_k_strides(x, stride);
 	for (uint32_t i = 0; i < y->rank; i++)
 		finf_k_box_add(&box, y->dim[i], stride[n_perm ? perm[i] : y->rank - 1 - i], 0);
-	call->args.transpose = (struct finf_transpose_args){
-		.n = n,
-		.each = element_bytes(b),
-		.at = finf_k_box_walk(&box, 0),
-		.act = act_of(b),
-	};
-	finf_k_point_in(b, call, &call->args.transpose.x, 0);
-	finf_k_point(call, &call->args.transpose.y, FINF_K_OUT, 0, 0);
+	return take(b, 0, &box, 0);
+}
+
+int finf_k_build_expand(struct finf_k_build *b)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	struct finf_k_box box = {0};
+	int64_t stride[FINF_RANK_MAX];
+
+	finf_k_broadcast(&finf_k_in(b, 0)->shape, y, stride);
+	for (uint32_t i = 0; i < y->rank; i++)
+		finf_k_box_add(&box, y->dim[i], stride[i], 0);
+	return take(b, 0, &box, 0);
+}
+
+int finf_k_build_slice(struct finf_k_build *b)
+{
+	struct finf_tensor tensors[5];
+	const struct finf_tensor *in[5] = {NULL};
+	struct finf_k_box box = {0};
+	struct finf_walk walk;
+
+	for (uint32_t i = 0; i < b->node->n_in; i++) {
+		const struct finf_value *value = finf_k_in(b, i);
+
+		if (!value)
+			continue;
+		tensors[i] = (struct finf_tensor){.dtype = value->dtype,
+						  .shape = value->shape,
+						  .data = (void *)(uintptr_t)value->data,
+						  .bytes = value->bytes};
+		in[i] = &tensors[i];
+		if (i && finf_k_count(value) && !value->data)
+			return finf_diag_set(b->diag, -EOPNOTSUPP,
+					     "its bounds are not known before it runs");
+	}
+	if (finf_slice_walk(b->node, in, &finf_k_out(b, 0)->shape, &walk))
+		return finf_diag_set(b->diag, -EINVAL, "its bounds contradict its output");
+	for (uint32_t i = 0; i < walk.rank; i++)
+		finf_k_box_add(&box, walk.dim[i], walk.stride[i], 0);
+	return take(b, 0, &box, (unsigned)walk.offset);
+}
+
+int finf_k_build_split(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	uint32_t axis = axis_of(b, x->rank);
+	unsigned outer = finf_k_product(x, 0, axis), inner = finf_k_product(x, axis + 1, x->rank);
+	unsigned from = 0;
+
+	for (uint32_t i = 0; i < b->node->n_out; i++) {
+		const struct finf_value *y = finf_k_out(b, i);
+		struct finf_k_box box = {0};
+		int err;
+
+		if (!y) /* its size is not to be seen */
+			return finf_diag_set(b->diag, -EOPNOTSUPP,
+					     "the CUDA device needs all of its outputs");
+		if (!finf_k_count(y))
+			continue;
+		finf_k_box_add(&box, outer, x->dim[axis] * inner, 0);
+		finf_k_box_add(&box, y->shape.dim[axis] * inner, 1, 0);
+		err = take(b, i, &box, from);
+		if (err)
+			return err;
+		from += (unsigned)y->shape.dim[axis] * inner;
+	}
 	return 0;
 }
 
@@ -130,21 +207,32 @@ int finf_k_build_gather(struct finf_k_build *b)
 
 /* ---- Pad ------------------------------------------------------------------------------ */
 
-static const int64_t *pads_of(const struct finf_k_build *b)
+/* In front of each dimension of x; what is behind follows from the shape of y. */
+static int pads_of(const struct finf_k_build *b, int64_t begin[FINF_RANK_MAX])
 {
-	const struct finf_value *given = finf_k_in(b, 1);
-	uint32_t n;
-	const int64_t *pads = finf_node_ints(b->node, "pads", &n);
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	struct finf_k_ints pads, axes;
+	int err = finf_k_ints(b, "pads", 1, &pads);
+	uint32_t axis;
 
-	return pads ? pads : given ? given->data : NULL;
+	if (!err)
+		err = finf_k_ints(b, "axes", 3, &axes);
+	if (err)
+		return err;
+	memset(begin, 0, FINF_RANK_MAX * sizeof(*begin));
+	for (uint32_t i = 0; i < pads.n / 2; i++)
+		if (finf_axis(finf_k_in(b, 3) ? axes.v[i] : i, x->rank, &axis))
+			begin[axis] = pads.v[i];
+	return 0;
 }
 
-static unsigned pad_mode(const struct finf_node *node)
+static enum finf_k_pad pad_mode(const struct finf_node *node)
 {
 	const char *mode = finf_node_str(node, "mode", "constant");
 
 	return !strcmp(mode, "reflect") ? FINF_K_REFLECT
 	       : !strcmp(mode, "edge")	? FINF_K_EDGE
+	       : !strcmp(mode, "wrap")	? FINF_K_WRAP
 					: FINF_K_CONSTANT;
 }
 
@@ -162,32 +250,29 @@ static long long pad_bits(const struct finf_k_build *b)
 	return bits;
 }
 
-int finf_k_build_pad(struct finf_k_build *b)
+/* Output cell -> cell of input 0, @begin further. */
+static int pad(struct finf_k_build *b, enum finf_k_pad mode, const int64_t begin[FINF_RANK_MAX])
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
 	unsigned n = finf_k_count(finf_k_out(b, 0));
-	const int64_t *pads = pads_of(b);
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_pad, n);
 	int64_t stride[FINF_RANK_MAX];
 	struct finf_pad_args *args;
-	struct finf_k_call *call;
 
-	if (!pads)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "pads are not known before it runs");
-	call = finf_k_each_add(b, FINF_K_FUNCTION_pad, n);
 	if (!call)
 		return -ENOMEM;
 	args = &call->args.pad;
 	*args = (struct finf_pad_args){
 		.n = n,
 		.each = element_bytes(b),
-		.mode = pad_mode(b->node),
+		.mode = mode,
 		.bits = pad_bits(b),
 		.at.rank = y->rank,
 		.act = act_of(b),
 	};
 	finf_k_strides(x, stride);
 	for (uint32_t i = 0; i < y->rank; i++) {
-		args->begin[i] = (int)pads[i];
+		args->begin[i] = (int)begin[i];
 		args->extent[i] = (int)x->dim[i];
 		args->at.dim[i] = finf_k_div((unsigned)y->dim[i]);
 		args->at.stride[i] = (int)stride[i];
@@ -196,6 +281,22 @@ int finf_k_build_pad(struct finf_k_build *b)
 	finf_k_point_in(b, call, &args->cell, 2);
 	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
 	return 0;
+}
+
+int finf_k_build_pad(struct finf_k_build *b)
+{
+	int64_t begin[FINF_RANK_MAX];
+	int err = pads_of(b, begin);
+
+	return err ? err : pad(b, pad_mode(b->node), begin);
+}
+
+/* What is beyond the end begins anew. */
+int finf_k_build_tile(struct finf_k_build *b)
+{
+	static const int64_t begin[FINF_RANK_MAX];
+
+	return pad(b, FINF_K_WRAP, begin);
 }
 
 /* ---- Shape ------------------------------------------------------------------------------- */

@@ -126,7 +126,8 @@ static void operands(const struct finf_k_build *b, struct finf_k_call *call, con
 
 static int direct(struct finf_k_build *b, const struct finf_window *win, unsigned group_out)
 {
-	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
+	struct finf_shape planes = finf_k_planes(&finf_k_in(b, 0)->shape), *x = &planes;
+	const struct finf_shape *w = &finf_k_in(b, 1)->shape;
 	unsigned n = finf_k_count(finf_k_out(b, 0));
 	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_conv_direct, n);
 	struct finf_conv_direct_args *args;
@@ -171,7 +172,7 @@ static int conv_sum(struct finf_k_build *b, unsigned splits)
 	call->args.conv_sum = (struct finf_conv_sum_args){
 		.n = n,
 		.splits = splits,
-		.plane = finf_k_div(finf_k_product(y, 2, 4)),
+		.plane = finf_k_div(finf_k_product(y, 2, y->rank)),
 		.channels = finf_k_div((unsigned)y->dim[1]),
 		.act = finf_k_act(b),
 	};
@@ -191,8 +192,9 @@ static unsigned splits_of(unsigned tiles, unsigned inner)
 static int tiled(struct finf_k_build *b, const struct finf_window *win, unsigned groups,
 		 unsigned group_out)
 {
-	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
-	unsigned inner = finf_k_product(w, 1, 4), n = finf_k_count(finf_k_out(b, 0));
+	struct finf_shape planes = finf_k_planes(&finf_k_in(b, 0)->shape), *x = &planes;
+	const struct finf_shape *w = &finf_k_in(b, 1)->shape;
+	unsigned inner = finf_k_product(w, 1, w->rank), n = finf_k_count(finf_k_out(b, 0));
 	unsigned pixels = n / (groups * group_out);
 	unsigned tiles = groups * tiles_of(group_out) * tiles_of(pixels);
 	unsigned splits = splits_of(tiles, inner);
@@ -249,7 +251,7 @@ int finf_k_build_conv(struct finf_k_build *b)
 
 	if (err)
 		return err;
-	b->flops = 2 * (uint64_t)finf_k_count(finf_k_out(b, 0)) * finf_k_product(w, 1, 4);
+	b->flops = 2 * (uint64_t)finf_k_count(finf_k_out(b, 0)) * finf_k_product(w, 1, w->rank);
 	return group_out < FEW_CHANNELS ? direct(b, &win, group_out)
 					: tiled(b, &win, groups, group_out);
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda: launches of pools, means and Softmax. */
+/* cuda: launches of pools, reductions and normalisations. */
 #include <errno.h>
 #include <string.h>
 
@@ -43,9 +43,9 @@ int finf_k_build_pool(struct finf_k_build *b)
 	return 0;
 }
 
-/* ---- means ------------------------------------------------------------------------- */
+/* ---- reductions ---------------------------------------------------------------------- */
 
-static int mean(struct finf_k_build *b, const bool marked[FINF_RANK_MAX])
+static int reduce(struct finf_k_build *b, unsigned how, const bool marked[FINF_RANK_MAX])
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
 	struct finf_k_box outer = {0}, inner = {0};
@@ -58,42 +58,61 @@ static int mean(struct finf_k_build *b, const bool marked[FINF_RANK_MAX])
 		finf_k_box_add(marked[i] ? &inner : &outer, x->dim[i], stride[i], 0);
 		count *= marked[i] ? (unsigned)x->dim[i] : 1;
 	}
-	call = finf_k_call_add(b, FINF_K_FUNCTION_mean, n, finf_k_reduce_threads(count));
+	call = finf_k_call_add(b, FINF_K_FUNCTION_reduce, n, finf_k_reduce_threads(count));
 	if (!call)
 		return -ENOMEM;
 	b->flops = (uint64_t)n * count;
-	call->args.mean = (struct finf_mean_args){
+	call->args.reduce = (struct finf_reduce_args){
 		.count = count,
+		.how = how,
 		.outer = finf_k_box_walk(&outer, 0),
 		.inner = finf_k_box_walk(&inner, 0),
 		.act = finf_k_act(b),
 	};
-	finf_k_point_in(b, call, &call->args.mean.x, 0);
-	finf_k_point(call, &call->args.mean.y, FINF_K_OUT, 0, 0);
+	finf_k_point_in(b, call, &call->args.reduce.x, 0);
+	finf_k_point(call, &call->args.reduce.y, FINF_K_OUT, 0, 0);
 	return 0;
 }
 
 int finf_k_build_global_pool(struct finf_k_build *b)
 {
 	bool marked[FINF_RANK_MAX] = {false};
+	bool average = !strcmp(b->node->op->name, "GlobalAveragePool");
 
 	for (uint32_t i = 2; i < FINF_RANK_MAX; i++)
 		marked[i] = true;
-	return mean(b, marked);
+	return reduce(b, average ? FINF_K_REDUCE_MEAN : FINF_K_REDUCE_MAX, marked);
 }
 
-int finf_k_build_reduce_mean(struct finf_k_build *b)
+int finf_k_build_reduce(struct finf_k_build *b)
 {
+	static const char *const names[] = {
+		[FINF_K_REDUCE_L1] = "ReduceL1",
+		[FINF_K_REDUCE_L2] = "ReduceL2",
+		[FINF_K_REDUCE_LOG_SUM] = "ReduceLogSum",
+		[FINF_K_REDUCE_LOG_SUM_EXP] = "ReduceLogSumExp",
+		[FINF_K_REDUCE_MAX] = "ReduceMax",
+		[FINF_K_REDUCE_MEAN] = "ReduceMean",
+		[FINF_K_REDUCE_MIN] = "ReduceMin",
+		[FINF_K_REDUCE_PROD] = "ReduceProd",
+		[FINF_K_REDUCE_SUM] = "ReduceSum",
+		[FINF_K_REDUCE_SUM_SQUARE] = "ReduceSumSquare",
+	};
 	bool marked[FINF_RANK_MAX] = {false};
-	uint32_t n, axis;
-	const int64_t *axes = finf_node_ints(b->node, "axes", &n);
+	struct finf_k_ints axes;
+	uint32_t axis;
+	int err = finf_k_ints(b, "axes", 1, &axes);
 
-	for (uint32_t i = 0; i < n; i++)
-		if (finf_axis(axes[i], finf_k_in(b, 0)->shape.rank, &axis))
+	if (err)
+		return err;
+	if (!axes.n && finf_node_int(b->node, "noop_with_empty_axes", 0))
+		return finf_k_build_copy(b);
+	for (uint32_t i = 0; i < axes.n; i++)
+		if (finf_axis(axes.v[i], finf_k_in(b, 0)->shape.rank, &axis))
 			marked[axis] = true;
-	for (uint32_t i = 0; !n && i < FINF_RANK_MAX; i++)
+	for (uint32_t i = 0; !axes.n && i < FINF_RANK_MAX; i++)
 		marked[i] = true;
-	return mean(b, marked);
+	return reduce(b, finf_k_number(b->node->op->name, names, FINF_ARRAY_LEN(names)), marked);
 }
 
 /* ---- Softmax -------------------------------------------------------------------------- */
@@ -116,8 +135,60 @@ int finf_k_build_softmax(struct finf_k_build *b)
 	b->inplace = true;
 	b->flops = 20 * (uint64_t)n;
 	call->args.softmax = (struct finf_softmax_args){
-		.count = count, .step = finf_k_div(step), .act = finf_k_act(b)};
+		.count = count,
+		.logarithm = b->node->op->name[0] == 'L',
+		.step = finf_k_div(step),
+		.act = finf_k_act(b),
+	};
 	finf_k_point_in(b, call, &call->args.softmax.x, 0);
 	finf_k_point(call, &call->args.softmax.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+/* ---- normalisation ---------------------------------------------------------------------- */
+
+/* Rows of input 0, and which weights their elements take (args.h). */
+static int normalize_rows(struct finf_k_build *b, struct finf_normalize_args *args)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	unsigned weights = finf_k_count(finf_k_in(b, 1)), channels = (unsigned)x->dim[1], groups;
+	uint32_t axis;
+
+	if (b->node->op->name[0] == 'L') {
+		if (!finf_axis(finf_node_int(b->node, "axis", -1), x->rank, &axis))
+			return finf_diag_set(b->diag, -EINVAL, "its axis is out of range");
+		args->count = finf_k_product(x, axis, x->rank);
+		args->weight_rows = args->run = finf_k_div(1);
+		return 0;
+	}
+	groups = (unsigned)finf_node_int(b->node, "num_groups", channels);
+	args->count = channels / groups * finf_k_product(x, 2, x->rank);
+	args->row_weights = weights / groups;
+	args->weight_rows = finf_k_div(groups);
+	args->run = finf_k_div(args->count / args->row_weights);
+	return 0;
+}
+
+int finf_k_build_normalize(struct finf_k_build *b)
+{
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_normalize_args args = {.epsilon = finf_node_float(b->node, "epsilon", 1e-5f)};
+	struct finf_k_call *call;
+	int err = normalize_rows(b, &args);
+
+	if (err)
+		return err;
+	call = finf_k_call_add(b, FINF_K_FUNCTION_normalize, n / args.count,
+			       finf_k_reduce_threads(args.count));
+	if (!call)
+		return -ENOMEM;
+	b->inplace = true;
+	b->flops = 8 * (uint64_t)n;
+	args.act = finf_k_act(b);
+	call->args.normalize = args;
+	finf_k_point_in(b, call, &call->args.normalize.x, 0);
+	finf_k_point_in(b, call, &call->args.normalize.scale, 1);
+	finf_k_point_in(b, call, &call->args.normalize.shift, 2);
+	finf_k_point(call, &call->args.normalize.y, FINF_K_OUT, 0, 0);
 	return 0;
 }

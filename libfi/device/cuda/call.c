@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda: operators and their builders, and the parts that builders put launches together from. */
+/* cuda: the parts that builders put launches together from. */
 #include <errno.h>
 #include <limits.h>
 #include <stdlib.h>
@@ -10,49 +10,6 @@
 #define THREADS	   256
 #define BLOCKS_MAX 4096	     /* of a launch whose threads go round */
 #define WINDOW_MAX (1 << 28) /* so that sums of a few of them fit an int */
-
-static const struct {
-	const char *op;
-	finf_k_builder build;
-} builders[] = {
-	{"Add", finf_k_build_arith},
-	{"AveragePool", finf_k_build_pool},
-	{"BatchNormalization", finf_k_build_batchnorm},
-	{"Cast", finf_k_build_cast},
-	{"Clip", finf_k_build_clip},
-	{"Concat", finf_k_build_concat},
-	{"Conv", finf_k_build_conv},
-	{"Div", finf_k_build_arith},
-	{"Dropout", finf_k_build_copy},
-	{"Flatten", finf_k_build_copy},
-	{"Gather", finf_k_build_gather},
-	{"Gemm", finf_k_build_gemm},
-	{"GlobalAveragePool", finf_k_build_global_pool},
-	{"Identity", finf_k_build_copy},
-	{"LeakyRelu", finf_k_build_activation},
-	{"MatMul", finf_k_build_matmul},
-	{"MaxPool", finf_k_build_pool},
-	{"Mul", finf_k_build_arith},
-	{"Pad", finf_k_build_pad},
-	{"ReduceMean", finf_k_build_reduce_mean},
-	{"Relu", finf_k_build_activation},
-	{"Reshape", finf_k_build_copy},
-	{"Shape", finf_k_build_shape},
-	{"Sigmoid", finf_k_build_activation},
-	{"Softmax", finf_k_build_softmax},
-	{"Squeeze", finf_k_build_copy},
-	{"Sub", finf_k_build_arith},
-	{"Transpose", finf_k_build_transpose},
-	{"Unsqueeze", finf_k_build_copy},
-};
-
-finf_k_builder finf_k_find(const char *op)
-{
-	for (size_t i = 0; i < FINF_ARRAY_LEN(builders); i++)
-		if (!strcmp(builders[i].op, op))
-			return builders[i].build;
-	return NULL;
-}
 
 /* ---- operands ------------------------------------------------------------------ */
 
@@ -86,54 +43,21 @@ unsigned finf_k_count(const struct finf_value *value)
 	return finf_k_product(&value->shape, 0, value->shape.rank);
 }
 
-static int check_value(struct finf_k_build *b, const struct finf_value *value)
+int finf_k_ints(const struct finf_k_build *b, const char *attr, uint32_t input,
+		struct finf_k_ints *ret)
 {
-	size_t n;
+	const struct finf_value *value = finf_k_in(b, input);
+	struct finf_k_ints ints = {.v = finf_node_ints(b->node, attr, &ints.n)};
 
-	if (!value)
-		return 0;
-	if (!value->has_shape || !finf_shape_is_static(&value->shape))
-		return finf_diag_set(b->diag, -EINVAL, "the graph is not bound to shapes");
-	if (finf_shape_count(&value->shape, &n) || n > INT_MAX)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "%s has more than 2^31 - 1 elements",
-				     value->name);
+	if (!ints.v && value) {
+		ints.v = value->data;
+		ints.n = finf_k_count(value);
+		if (ints.n && (!ints.v || value->dtype != FINF_I64))
+			return finf_diag_set(b->diag, -EOPNOTSUPP,
+					     "%s are not known before it runs", attr);
+	}
+	*ret = ints;
 	return 0;
-}
-
-static bool nothing_to_do(const struct finf_k_build *b)
-{
-	for (uint32_t i = 0; i < b->node->n_out; i++)
-		if (finf_k_out(b, i) && finf_k_count(finf_k_out(b, i)))
-			return false;
-	return true;
-}
-
-int finf_k_build_node(struct finf_k_build *b)
-{
-	finf_k_builder build = finf_k_find(b->node->op->name);
-	int err = 0;
-
-	for (uint32_t i = 0; i < b->node->n_in && !err; i++)
-		err = check_value(b, finf_k_in(b, i));
-	for (uint32_t i = 0; i < b->node->n_out && !err; i++)
-		err = check_value(b, finf_k_out(b, i));
-	if (!err && !build)
-		err = finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for it");
-	if (!err && finf_k_out(b, 1))
-		err = finf_diag_set(b->diag, -EOPNOTSUPP,
-				    "the CUDA device computes its first output only");
-	if (err || nothing_to_do(b))
-		return err;
-	err = build(b);
-	if (!err && b->node->act != FINF_ACT_NONE && !b->act_taken)
-		err = finf_diag_set(b->diag, -EOPNOTSUPP,
-				    "the CUDA device folds no activation into it");
-	return err;
-}
-
-void finf_k_build_fini(struct finf_k_build *b)
-{
-	free(b->calls);
 }
 
 /* ---- launches --------------------------------------------------------------------- */
@@ -161,6 +85,13 @@ struct finf_k_call *finf_k_each_add(struct finf_k_build *b, enum finf_k_function
 	return finf_k_call_add(b, function, FINF_MAX(1u, FINF_MIN(blocks, BLOCKS_MAX)), THREADS);
 }
 
+struct finf_k_call *finf_k_fours_add(struct finf_k_build *b, enum finf_k_function function,
+				     unsigned n)
+{
+	b->flops = n;
+	return finf_k_each_add(b, function, (n + 3) / 4);
+}
+
 void finf_k_point(struct finf_k_call *call, const void *field, enum finf_k_source source,
 		  uint32_t index, uint64_t offset_bytes)
 {
@@ -184,15 +115,51 @@ unsigned finf_k_reduce_threads(unsigned n)
 	return n <= 64 ? 32 : n <= 1024 ? 128 : 256;
 }
 
-int finf_k_window(const struct finf_k_build *b, const int64_t kernel[2], struct finf_window *ret)
+struct finf_shape finf_k_planes(const struct finf_shape *shape)
+{
+	struct finf_shape planes = *shape;
+
+	if (shape->rank != 3)
+		return planes;
+	planes.rank = 4;
+	planes.dim[3] = planes.dim[2];
+	planes.dim[2] = 1;
+	return planes;
+}
+
+/* Of three spatial dimensions, as finf_window_volume() makes them, the last two. */
+static void last_two(int64_t v[FINF_SPATIAL_MAX])
+{
+	v[0] = v[1];
+	v[1] = v[2];
+}
+
+static void window_planes(struct finf_window *w)
+{
+	*w = finf_window_volume(w);
+	w->n = 2;
+	last_two(w->kernel);
+	last_two(w->stride);
+	last_two(w->dilation);
+	last_two(w->pad_begin);
+	last_two(w->pad_end);
+	last_two(w->in);
+	last_two(w->out);
+}
+
+int finf_k_window(const struct finf_k_build *b, const int64_t *kernel, struct finf_window *ret)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
 	int err;
 
-	if (x->rank != 4)
-		return finf_diag_set(b->diag, -EOPNOTSUPP, "%u spatial dimensions, only 2 are supported",
+	if (x->rank > 4)
+		return finf_diag_set(b->diag, -EOPNOTSUPP,
+				     "%u spatial dimensions, the CUDA device has 1 and 2",
 				     x->rank - 2);
-	err = finf_window_init(b->node, 2, kernel, &x->dim[2], ret, b->diag);
+	err = finf_window_init(b->node, x->rank - 2, kernel, &x->dim[2], ret, b->diag);
+	if (err)
+		return err;
+	window_planes(ret);
 	for (int i = 0; i < 2 && !err; i++)
 		if (ret->stride[i] > WINDOW_MAX || ret->pad_begin[i] > WINDOW_MAX ||
 		    ret->pad_end[i] > WINDOW_MAX || ret->dilation[i] > WINDOW_MAX ||
@@ -273,4 +240,24 @@ void finf_k_broadcast(const struct finf_shape *from, const struct finf_shape *to
 		stride[i] = dim == 1 ? 0 : step;
 		step *= dim;
 	}
+}
+
+struct finf_k_walk finf_k_walk_in(const struct finf_k_build *b, uint32_t input)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	int64_t stride[FINF_RANK_MAX];
+	struct finf_k_box box = {0};
+
+	finf_k_broadcast(&finf_k_in(b, input)->shape, y, stride);
+	for (uint32_t i = 0; i < y->rank; i++)
+		finf_k_box_add(&box, y->dim[i], stride[i], 0);
+	return finf_k_box_walk(&box, 0);
+}
+
+unsigned finf_k_number(const char *name, const char *const *names, unsigned n)
+{
+	for (unsigned i = 0; i < n; i++)
+		if (names[i] && !strcmp(names[i], name))
+			return i;
+	return n;
 }

@@ -62,26 +62,36 @@ struct finf_k_build {
 /* 0; -EOPNOTSUPP with the reason in b->diag; -ENOMEM. */
 typedef int (*finf_k_builder)(struct finf_k_build *b);
 
-int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_activation(struct finf_k_build *b); /* Relu, LeakyRelu, Sigmoid */
-int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div */
+int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, PRelu */
 int finf_k_build_batchnorm(struct finf_k_build *b);
 int finf_k_build_cast(struct finf_k_build *b);
-int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
+int finf_k_build_clip(struct finf_k_build *b);
+int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Or, Xor */
 int finf_k_build_concat(struct finf_k_build *b);
 int finf_k_build_conv(struct finf_k_build *b);
+int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
+int finf_k_build_expand(struct finf_k_build *b);
+int finf_k_build_fold(struct finf_k_build *b); /* Max, Min, Sum */
 int finf_k_build_gather(struct finf_k_build *b);
 int finf_k_build_gemm(struct finf_k_build *b);
 int finf_k_build_global_pool(struct finf_k_build *b);
+int finf_k_build_map(struct finf_k_build *b); /* functions of one float */
 int finf_k_build_matmul(struct finf_k_build *b);
+int finf_k_build_normalize(struct finf_k_build *b); /* of layers, instances, groups */
 int finf_k_build_pad(struct finf_k_build *b);
 int finf_k_build_pool(struct finf_k_build *b);
-int finf_k_build_reduce_mean(struct finf_k_build *b);
-int finf_k_build_shape(struct finf_k_build *b);
-int finf_k_build_softmax(struct finf_k_build *b);
+int finf_k_build_pow(struct finf_k_build *b);
+int finf_k_build_reduce(struct finf_k_build *b); /* ReduceMean, ReduceSum, ... */
+int finf_k_build_shape(struct finf_k_build *b);	 /* Shape, Size */
+int finf_k_build_slice(struct finf_k_build *b);
+int finf_k_build_softmax(struct finf_k_build *b); /* LogSoftmax too */
+int finf_k_build_split(struct finf_k_build *b);
+int finf_k_build_tile(struct finf_k_build *b);
 int finf_k_build_transpose(struct finf_k_build *b);
+int finf_k_build_where(struct finf_k_build *b);
 
-/* ---- call.c: what builders are written with ------------------------------------- */
+/* ---- builders.c ------------------------------------------------------------------ */
 
 /** finf_k_find - the builder of an operator; NULL: none. */
 finf_k_builder finf_k_find(const char *op);
@@ -91,6 +101,8 @@ finf_k_builder finf_k_find(const char *op);
  */
 int finf_k_build_node(struct finf_k_build *b);
 void finf_k_build_fini(struct finf_k_build *b);
+
+/* ---- call.c: what builders are written with ------------------------------------- */
 
 /** finf_k_kernel_new - the calls as a kernel; @b keeps its own. 0; -ENOMEM. (kernels.c) */
 int finf_k_kernel_new(const struct finf_k_build *b, struct finf_kernel **ret_kernel);
@@ -103,12 +115,25 @@ unsigned finf_k_count(const struct finf_value *value);
 /** Product of the dimensions [from, to). */
 unsigned finf_k_product(const struct finf_shape *shape, uint32_t from, uint32_t to);
 
+/* Integers that older opsets have as attribute and newer ones as int64 input; v is borrowed. */
+struct finf_k_ints {
+	const int64_t *v; /* NULL: neither is there, or there are none */
+	uint32_t n;
+};
+
+/** finf_k_ints - 0; -EOPNOTSUPP for an input whose bytes only the run knows. */
+int finf_k_ints(const struct finf_k_build *b, const char *attr, uint32_t input,
+		struct finf_k_ints *ret);
+
 /** finf_k_call_add - one more launch of @blocks blocks, zeroed; NULL out of memory. */
 struct finf_k_call *finf_k_call_add(struct finf_k_build *b, enum finf_k_function function,
 				    unsigned blocks, unsigned threads);
 /** finf_k_each_add - a launch whose threads share @n elements. */
 struct finf_k_call *finf_k_each_add(struct finf_k_build *b, enum finf_k_function function,
 				    unsigned n);
+/** finf_k_fours_add - the same, threads take four elements at a time. */
+struct finf_k_call *finf_k_fours_add(struct finf_k_build *b, enum finf_k_function function,
+				     unsigned n);
 /** finf_k_point - @field of call->args comes from there. */
 void finf_k_point(struct finf_k_call *call, const void *field, enum finf_k_source source,
 		  uint32_t index, uint64_t offset_bytes);
@@ -134,9 +159,15 @@ void finf_k_strides(const struct finf_shape *shape, int64_t stride[FINF_RANK_MAX
 /** Strides of @from seen as @to, to which it broadcasts: 0 where it is repeated. */
 void finf_k_broadcast(const struct finf_shape *from, const struct finf_shape *to,
 		      int64_t stride[FINF_RANK_MAX]);
+/** Element of output 0 -> element of an input, which broadcasts to it. */
+struct finf_k_walk finf_k_walk_in(const struct finf_k_build *b, uint32_t input);
+/** The number of @name in a table of names, in the order of an enum of args.h. */
+unsigned finf_k_number(const char *name, const char *const *names, unsigned n);
 
-/** finf_k_window - finf_window_init() over input 0, in numbers that 32 bits hold. */
-int finf_k_window(const struct finf_k_build *b, const int64_t kernel[2], struct finf_window *ret);
+/** finf_k_planes - a shape with one spatial dimension as planes of one row; others as they are. */
+struct finf_shape finf_k_planes(const struct finf_shape *shape);
+/** finf_k_window - of input 0, over rows and columns, in numbers that 32 bits hold. */
+int finf_k_window(const struct finf_k_build *b, const int64_t *kernel, struct finf_window *ret);
 /** finf_k_reduce_threads - of a block that reduces @n elements. */
 unsigned finf_k_reduce_threads(unsigned n);
 

@@ -98,6 +98,14 @@ static inline void finf_walk_next(struct finf_walk *walk)
 	}
 }
 
+/**
+ * finf_slice_walk - the elements of input 0 that a Slice node takes, in the order of @out.
+ * @in  all inputs with shapes, and all but the first with data
+ * Return: 0; -EINVAL where @out is not what comes out.
+ */
+int finf_slice_walk(const struct finf_node *node, const struct finf_tensor *const *in,
+		    const struct finf_shape *out, struct finf_walk *ret);
+
 /** finf_move - one element of 1, 4 or 8 bytes. */
 static inline void finf_move(void *to, int64_t to_at, const void *from, int64_t from_at,
 			     size_t each)

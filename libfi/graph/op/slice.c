@@ -138,26 +138,37 @@ static int eval_bounds(const struct finf_node *node, const struct finf_tensor *c
 	return err ? err : finf_eval_list(node, in, NULL, STEPS, &b->steps);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+int finf_slice_walk(const struct finf_node *node, const struct finf_tensor *const *in,
+		    const struct finf_shape *out, struct finf_walk *ret)
 {
 	const struct finf_shape *shape = &in[DATA]->shape;
 	struct finf_walk walk = {.rank = shape->rank};
-	size_t n, each = finf_dtype_bytes(in[DATA]->dtype);
 	struct cut cuts[FINF_RANK_MAX];
 	struct bounds b;
 
-	if (eval_bounds(node, in, &b) || cut_all(shape, &b, cuts, NULL) ||
-	    finf_shape_count(&out[0]->shape, &n))
+	if (eval_bounds(node, in, &b) || cut_all(shape, &b, cuts, NULL))
 		return -EINVAL;
 	finf_strides(shape, walk.stride);
 	for (uint32_t i = 0; i < shape->rank; i++) {
 		walk.dim[i] = cuts[i].count;
-		if (walk.dim[i] != out[0]->shape.dim[i])
+		if (walk.dim[i] != out->dim[i])
 			return -EINVAL; /* the bounds are not those that infer() saw */
 		walk.offset += cuts[i].start * walk.stride[i];
 		walk.stride[i] *= cuts[i].count > 1 ? cuts[i].step : 1;
 	}
+	*ret = walk;
+	return 0;
+}
+
+static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		struct finf_tensor *const *out)
+{
+	size_t n, each = finf_dtype_bytes(in[DATA]->dtype);
+	struct finf_walk walk;
+
+	if (finf_shape_count(&out[0]->shape, &n) ||
+	    finf_slice_walk(node, in, &out[0]->shape, &walk))
+		return -EINVAL;
 	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
 		finf_move(out[0]->data, (int64_t)i, in[DATA]->data, walk.offset, each);
 	return 0;

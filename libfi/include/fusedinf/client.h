@@ -75,6 +75,14 @@ FINF_API int finf_client_control(struct finf_client *client, const char *request
 				 struct finf_diag *diag);
 
 /**
+ * finf_client_export - a model's portable pack, as fid keeps it. For who may also import.
+ * @param name    "NAME" or "NAME:VERSION"
+ * @param ret_fd  open for reading, yours to close()
+ */
+FINF_API int finf_client_export(struct finf_client *client, const char *name, int *ret_fd,
+				struct finf_diag *diag);
+
+/**
  * finf_client_event - the next event after a control command {"command": "events", "follow": true}.
  * @param timeout_ms  how long to wait. Return: 0; -ETIME; -ECONNRESET.
  */

@@ -11,6 +11,7 @@
  *   FAKECUDA_CONCURRENT=0|1    concurrentManagedAccess (1)
  *   FAKECUDA_SEED=N            of delays and of the order inside graphs (1)
  *   FAKECUDA_DELAY_US=N        longest delay before an operation (200)
+ *   FAKECUDA_VIOLATIONS=FILE   a line is added for each, as it happens
  *   FAKECUDA_FAIL=NAME:NTH:CODE[,...]   as fakecuda_fail()
  */
 #ifndef FI_TESTS_FAKECUDA_H

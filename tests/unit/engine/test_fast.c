@@ -176,7 +176,7 @@ static int plan_told(unsigned how, int runs, bool *ret_fat)
 	ops.kernel_new = told_new;
 	dev->ops = &ops;
 	runs_left = runs;
-	err = finf_engine_plan(dev, graph, NULL, 1, how, NULL, &bound, &plan, &diag);
+	err = finf_engine_plan(dev, graph, NULL, 1, 0, how, NULL, &bound, &plan, &diag);
 	if (!err)
 		*ret_fat = has_fat(plan);
 	finf_plan_free(plan);

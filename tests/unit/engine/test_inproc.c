@@ -196,7 +196,7 @@ static const char *write_tuned(const char *portable, const char *name, uint32_t 
 
 	ck_assert_int_eq(finf_device_open("host", &dev, &diag), 0);
 	ck_assert_msg(!finf_pack_open(fd, portable, &pack, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_engine_tune(dev, pack, threads, dir, name, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_engine_tune(dev, pack, threads, 0, dir, name, &diag), "%s", diag.text);
 	finf_pack_close(pack);
 	finf_device_close(dev);
 	close(fd);
@@ -512,8 +512,9 @@ static uint64_t arena_bytes(const char *onnx, int64_t batch)
 	ck_assert_int_eq(finf_device_open("host", &dev, &diag), 0);
 	ck_assert_int_eq(finf_import_file(onnx, &graph, &diag), 0);
 	ck_assert_int_eq(finf_fuse_run(graph, &report, &diag), 0);
-	ck_assert_msg(!finf_engine_plan(dev, graph, &shape, 1, false, NULL, &bound, &plan, &diag),
-		      "%s", diag.text);
+	ck_assert_msg(
+		!finf_engine_plan(dev, graph, &shape, 1, 0, 0, NULL, &bound, &plan, &diag),
+		"%s", diag.text);
 	bytes = plan->arena_bytes;
 	finf_plan_free(plan);
 	finf_graph_free(bound);

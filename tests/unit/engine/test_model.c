@@ -53,7 +53,8 @@ static void write_packs(uint32_t threads)
 	ck_assert_msg(!finf_pack_write_portable(dir, "m.fim", graph, &diag), "%s", diag.text);
 	finf_graph_free(graph);
 	pack = open_pack(scratch_path("m.fim"));
-	ck_assert_msg(!finf_engine_tune(dev, pack, threads, dir, "t.fim", &diag), "%s", diag.text);
+	ck_assert_msg(!finf_engine_tune(dev, pack, threads, 0, dir, "t.fim", &diag), "%s",
+		      diag.text);
 	finf_pack_close(pack);
 	close(dir);
 }
@@ -82,7 +83,8 @@ static struct finf_model *two_by_two(void)
 	}
 	ck_assert_int_eq(finf_graph_sort(graph, &diag), 0);
 	ck_assert_msg(!finf_graph_infer(graph, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, false, &model, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_model_open_graph(dev, graph, 1, 0, 0, &model, &diag), "%s",
+		      diag.text);
 	return model;
 }
 
@@ -210,12 +212,12 @@ START_TEST(pack_for_another_target)
 
 	write_packs(2);
 	pack = open_pack(scratch_path("t.fim"));
-	ck_assert_int_eq(finf_model_open(dev, pack, 1, &model, &diag), -EKEYREJECTED);
+	ck_assert_int_eq(finf_model_open(dev, pack, 1, 0, &model, &diag), -EKEYREJECTED);
 	ck_assert_ptr_null(model);
 	ck_assert_msg(strstr(diag.text, pack->target), "%s", diag.text);
 	finf_pack_close(pack); /* was not taken over */
 	pack = open_pack(scratch_path("m.fim"));
-	ck_assert_int_eq(finf_model_open(dev, pack, 1, &model, &diag), -EKEYREJECTED);
+	ck_assert_int_eq(finf_model_open(dev, pack, 1, 0, &model, &diag), -EKEYREJECTED);
 	ck_assert_msg(strstr(diag.text, "the pack is for 'portable'"), "%s", diag.text);
 	finf_pack_close(pack);
 }
@@ -230,7 +232,7 @@ START_TEST(plan_that_does_not_fit_the_graph)
 	write_packs(1);
 	pack = open_pack(scratch_path("t.fim"));
 	pack->plan->buffers[pack->plan->outputs[0]].offset = pack->plan->arena_bytes;
-	ck_assert_int_eq(finf_model_open(dev, pack, 1, &model, &diag), -EBADMSG);
+	ck_assert_int_eq(finf_model_open(dev, pack, 1, 0, &model, &diag), -EBADMSG);
 	ck_assert_msg(strstr(diag.text, "the pack's plan does not fit its graph"), "%s", diag.text);
 	ck_assert_ptr_null(model);
 	finf_pack_close(pack);
@@ -267,8 +269,8 @@ START_TEST(tuned_extent_is_the_placed_extent)
 
 	write_packs(1);
 	tuned = open_pack(scratch_path("t.fim"));
-	ck_assert_int_eq(finf_model_open_portable(dev, open_pack(scratch_path("m.fim")), 1, false,
-						  &model, &diag),
+	ck_assert_int_eq(finf_model_open_portable(dev, open_pack(scratch_path("m.fim")), 1, 0,
+						  0, &model, &diag),
 			 0);
 	ck_assert_uint_eq(finf_model_weight_bytes(model), tuned->weight_bytes);
 	ck_assert_uint_eq(finf_model_arena_bytes(model), tuned->plan->arena_bytes);
@@ -276,7 +278,7 @@ START_TEST(tuned_extent_is_the_placed_extent)
 	placed = calloc(1, tuned->weight_bytes);
 	ck_assert(streamed && placed);
 	read_segments(tuned, streamed);
-	ck_assert_int_eq(finf_model_load(model, NULL, placed, count_done, &n_done, &load), 0);
+	ck_assert_int_eq(finf_model_load(model, NULL, placed, NULL, count_done, &n_done, &load), 0);
 	ck_assert_uint_eq(n_done, 1);
 	ck_assert_ptr_null(load);
 	ck_assert_uint_gt(tuned->plan->n_weights, 0);

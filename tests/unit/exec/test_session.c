@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * exec: a chain of additions planned by hand over a device that counts and can
- * fail on command. Shows results, refusals, undo, deadlines, and that a run
- * starts before its last segment has arrived.
+ * fail on command. Shows results, refusals, undo, deadlines, that a run starts
+ * before its last segment has arrived, and when runs are captured.
  *
  *   x -> [reorder] -> +w0 -> (alias) -> +w1 -> +w2 -> +w3 -> y     one 4 KiB segment per w
  */
@@ -32,6 +32,13 @@ static struct {
 	int new_left;	       /* kernels that may still be made */
 	int run_left;	       /* launches that may still succeed */
 	const void *workspace; /* of the last launch */
+
+	/* a device that captures and whose faults show late */
+	struct finf_captured *noting; /* between begin and end */
+	int begin_err, end_err, launch_err;
+	bool late_fault, faulted;
+	int begins, launches, syncs, given_up, live_captured;
+	uint32_t resets;
 } fake;
 
 struct finf_kernel {
@@ -89,6 +96,119 @@ static int fake_run(struct finf_device *dev, struct finf_kernel *kernel,
 	return 0;
 }
 
+/* A captured run: the launches with the addresses they had. */
+struct finf_captured {
+	struct {
+		struct finf_kernel *kernel;
+		const void *in[2];
+		void *out;
+	} note[N_STEPS];
+	uint32_t n, resets;
+};
+
+static int fake_note(struct finf_device *dev, struct finf_kernel *kernel,
+		     const struct finf_launch *launch)
+{
+	struct finf_captured *c = fake.noting;
+
+	if (!c)
+		return fake_run(dev, kernel, launch);
+	if (fake.run_left-- <= 0)
+		return -EREMOTEIO;
+	ck_assert_uint_lt(c->n, N_STEPS);
+	c->note[c->n].kernel = kernel;
+	c->note[c->n].in[0] = launch->in[0];
+	c->note[c->n].in[1] = kernel->node == FINF_NONE ? NULL : launch->in[1];
+	c->note[c->n++].out = launch->out[0];
+	return 0;
+}
+
+static int fake_capture_begin(struct finf_device *dev, struct finf_diag *diag)
+{
+	(void)dev;
+	ck_assert_ptr_null(fake.noting);
+	fake.begins++;
+	if (fake.begin_err)
+		return finf_diag_set(diag, fake.begin_err, "no capture today");
+	fake.noting = calloc(1, sizeof(*fake.noting));
+	ck_assert_ptr_nonnull(fake.noting);
+	fake.noting->resets = fake.resets;
+	return 0;
+}
+
+static int fake_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
+			    struct finf_diag *diag)
+{
+	struct finf_captured *noted = fake.noting;
+
+	(void)dev;
+	ck_assert_ptr_nonnull(noted);
+	fake.noting = NULL;
+	if (!io_captured || fake.end_err) {
+		fake.given_up += !io_captured;
+		free(noted);
+		return io_captured ? finf_diag_set(diag, fake.end_err, "no memory for it") : 0;
+	}
+	if (*io_captured) {
+		**io_captured = *noted;
+		free(noted);
+	} else {
+		*io_captured = noted;
+		fake.live_captured++;
+	}
+	return 0;
+}
+
+static int fake_captured_run(struct finf_device *dev, struct finf_captured *captured)
+{
+	if (captured->resets != fake.resets)
+		return -ESTALE;
+	if (fake.launch_err)
+		return fake.launch_err;
+	fake.launches++;
+	for (uint32_t i = 0; i < captured->n; i++) {
+		struct finf_launch launch = {
+			.in = captured->note[i].in, .out = &captured->note[i].out};
+		int err = fake_run(dev, captured->note[i].kernel, &launch);
+
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void fake_captured_free(struct finf_device *dev, struct finf_captured *captured)
+{
+	(void)dev;
+	fake.live_captured--;
+	free(captured);
+}
+
+static int fake_sync(struct finf_device *dev)
+{
+	bool late = fake.late_fault;
+
+	(void)dev;
+	ck_assert_ptr_null(fake.noting);
+	fake.syncs++;
+	fake.late_fault = false;
+	return late ? -EREMOTEIO : 0;
+}
+
+static bool fake_faulted(struct finf_device *dev)
+{
+	(void)dev;
+	return fake.faulted;
+}
+
+static int fake_reset(struct finf_device *dev, struct finf_pool_memory *pool,
+		      struct finf_diag *diag)
+{
+	(void)dev, (void)pool, (void)diag;
+	fake.resets++;
+	return 0;
+}
+
 static void fake_kernel_free(struct finf_device *dev, struct finf_kernel *kernel)
 {
 	(void)dev;
@@ -137,6 +257,27 @@ static const struct finf_device_ops fake_ops = {
 };
 
 static struct finf_device fake_device = {&fake_ops};
+
+/* The same, capturing and asynchronous. */
+static const struct finf_device_ops late_ops = {
+	.abi = FINF_DEVICE_ABI,
+	.name = "late",
+	.read = fake_read,
+	.write = fake_write,
+	.move = fake_write,
+	.layout_bytes = fake_layout_bytes,
+	.kernel_new = fake_kernel_new,
+	.reorder_new = fake_reorder_new,
+	.kernel_run = fake_note,
+	.kernel_free = fake_kernel_free,
+	.sync = fake_sync,
+	.capture_begin = fake_capture_begin,
+	.capture_end = fake_capture_end,
+	.captured_run = fake_captured_run,
+	.captured_free = fake_captured_free,
+	.faulted = fake_faulted,
+	.reset = fake_reset,
+};
 
 /* ---- the model ------------------------------------------------------------ */
 
@@ -234,6 +375,9 @@ static void make_graph(void)
 		buffers[i].offset = (i + 1) % 2 * BYTES;
 }
 
+static struct finf_plan_branch branch = {.workspace_offset = 2 * BYTES,
+					 .workspace_bytes = WORKSPACE};
+
 static void make_plan(void)
 {
 	add_step(0, FINF_NONE, FINF_NONE);
@@ -264,8 +408,8 @@ static void make_plan(void)
 		.n_outputs = 1,
 		.weight_bytes = sizeof(extent),
 		.arena_bytes = sizeof(activations),
-		.workspace_offset = 2 * BYTES,
-		.workspace_bytes = WORKSPACE,
+		.branches = &branch,
+		.n_branches = 1,
 		.threads = 1,
 	};
 }
@@ -290,6 +434,9 @@ static void teardown(void)
 {
 	finf_graph_free(graph);
 	ck_assert_int_eq(fake.live_kernels, 0);
+	ck_assert_int_eq(fake.live_captured, 0);
+	ck_assert_ptr_null(fake.noting);
+	fake_device.ops = &fake_ops;
 }
 
 static struct finf_session *new_session(void)
@@ -333,7 +480,7 @@ START_TEST(runs_and_fills_the_output)
 	ck_assert_uint_eq(wanted.bytes, BYTES);
 	ck_assert_uint_eq(wanted.shape.rank, 2);
 	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
-	ck_assert_ptr_eq(fake.workspace, activations + plan.workspace_offset);
+	ck_assert_ptr_eq(fake.workspace, activations + branch.workspace_offset);
 	finf_session_free(session);
 }
 END_TEST
@@ -679,7 +826,7 @@ static void stream_start(struct stream *stream, uint32_t damaged)
 		};
 	ck_assert_int_eq(
 		finf_loader_new(&fake_device, &stream->pool, &opts, &stream->loader, &diag), 0);
-	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS,
+	ck_assert_int_eq(finf_load_start(stream->loader, stream->fd, "extent", parts, N_ADDS, 0,
 					 load_done, &stream->gate, &stream->gate.load),
 			 0);
 }
@@ -765,6 +912,249 @@ START_TEST(deadline_passes_while_weights_are_loading)
 }
 END_TEST
 
+/* ---- captured runs ------------------------------------------------------------ */
+
+static char said[512];
+static int lines;
+
+static void hear(void *ctx, const char *line)
+{
+	(void)ctx;
+	lines++;
+	snprintf(said, sizeof(said), "%s", line);
+}
+
+static void late_setup(void)
+{
+	setup();
+	fake_device.ops = &late_ops;
+	lines = 0;
+	finf_set_log(hear, NULL);
+}
+
+static void late_teardown(void)
+{
+	finf_set_log(NULL, NULL);
+	teardown();
+}
+
+static int run_now(struct finf_session *session, struct finf_diag *diag)
+{
+	struct finf_run run = a_run();
+
+	memset(y, 0, sizeof(y));
+	diag->text[0] = 0;
+	return finf_session_run(session, &run, diag);
+}
+
+START_TEST(resident_runs_are_captured_once)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag;
+
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(run_now(session, &diag), 0);
+		ck_assert_mem_eq(y, want, sizeof(y));
+	}
+	ck_assert_int_eq(fake.begins, 1);
+	ck_assert_int_eq(fake.launches, 3);
+	ck_assert_int_ge(fake.syncs, 3);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(moved_weights_or_arena_are_captured_again)
+{
+	static float moved[N_ADDS][COUNT];
+	static char other[sizeof(activations)] __attribute__((aligned(64)));
+	struct finf_session *session = new_session();
+	struct finf_diag diag;
+	struct finf_run run;
+
+	ck_assert_int_eq(run_now(session, &diag), 0);
+	memcpy(moved, extent, sizeof(extent));
+	memset(extent, 0xff, sizeof(extent));
+	for (int i = 0; i < 4; i++) { /* weights move, and stay; the arena moves, and stays */
+		run = a_run();
+		run.weights = moved;
+		run.arena = i < 2 ? activations : other;
+		memset(y, 0, sizeof(y));
+		ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+		ck_assert_mem_eq(y, want, sizeof(y));
+	}
+	ck_assert_int_eq(fake.begins, 3);
+	ck_assert_int_eq(fake.live_captured, 1); /* brought up to date, not made again */
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(reset_device_is_captured_again)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag;
+
+	ck_assert_int_eq(run_now(session, &diag), 0);
+	ck_assert_int_eq(finf_device_reset(&fake_device, NULL, &diag), 0);
+	ck_assert_int_eq(run_now(session, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_int_eq(fake.begins, 2);
+	ck_assert_int_eq(fake.live_captured, 1);
+	finf_session_free(session);
+}
+END_TEST
+
+/* Where a capture fails: at its begin, at a launch, at its end; and at a later one. */
+static const struct {
+	int begin_err, run_left, end_err;
+	bool later;
+} uncapturable[] = {
+	{.begin_err = -EOPNOTSUPP, .run_left = INT32_MAX},
+	{.run_left = 1},
+	{.run_left = INT32_MAX, .end_err = -ENOMEM},
+	{.run_left = INT32_MAX, .end_err = -ENOMEM, .later = true},
+};
+
+START_TEST(what_cannot_be_captured_is_launched_step_by_step)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag;
+
+	if (uncapturable[_i].later) {
+		ck_assert_int_eq(run_now(session, &diag), 0);
+		fake.resets++;
+	}
+	fake.begin_err = uncapturable[_i].begin_err;
+	fake.end_err = uncapturable[_i].end_err;
+	fake.run_left = uncapturable[_i].run_left;
+	if (fake.run_left == 1) {
+		/* the launch that failed in the capture fails again, and is named */
+		ck_assert_int_eq(run_now(session, &diag), -EREMOTEIO);
+		ck_assert_ptr_nonnull(strstr(diag.text, "failed on the device"));
+		ck_assert_int_eq(fake.given_up, 1);
+		fake.run_left = INT32_MAX;
+	}
+	fake.begins = 0;
+	for (int i = 0; i < 3; i++) {
+		ck_assert_int_eq(run_now(session, &diag), 0);
+		ck_assert_mem_eq(y, want, sizeof(y));
+	}
+	ck_assert_int_le(fake.begins, 1); /* tried once, not at every run */
+	ck_assert_int_eq(lines, 1);
+	ck_assert_msg(strstr(said, "step by step"), "%s", said);
+	ck_assert_int_eq(fake.live_captured, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(faulted_device_is_no_reason_to_stop_capturing)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag;
+
+	fake.begin_err = -EREMOTEIO;
+	fake.faulted = true;
+	ck_assert_int_eq(run_now(session, &diag), -EREMOTEIO);
+	ck_assert_msg(strstr(diag.text, "no capture today"), "%s", diag.text);
+	fake.begin_err = 0;
+	fake.faulted = false;
+	ck_assert_int_eq(run_now(session, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_int_eq(fake.launches, 1);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(late_faults_fail_the_run_they_belong_to)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+
+	fake.late_fault = true;
+	ck_assert_int_eq(run_now(session, &diag), -EREMOTEIO);
+	ck_assert_msg(strstr(diag.text, "a kernel of this run"), "%s", diag.text);
+	ck_assert_uint_eq(wanted.shape.rank, 0);
+	ck_assert_int_eq(run_now(session, &diag), 0);
+
+	/* with a profile each step is waited for: the node is known */
+	fake.late_fault = true;
+	steps_seen = 0;
+	run.on_step = until_deadline;
+	run.on_step_ctx = &run.deadline_ns; /* none: returns at once */
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -EREMOTEIO);
+	ck_assert_msg(strstr(diag.text, "'v1' failed"), "%s", diag.text);
+
+	fake.launch_err = -EREMOTEIO;
+	ck_assert_int_eq(run_now(session, &diag), -EREMOTEIO);
+	ck_assert_msg(strstr(diag.text, "could not be launched"), "%s", diag.text);
+	fake.launch_err = 0;
+	ck_assert_int_eq(run_now(session, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(run_ends_finished_also_without_outputs)
+{
+	struct finf_session *session = new_session();
+	struct finf_run run = a_run();
+	struct finf_diag diag = {""};
+	int before;
+
+	wanted.data = NULL;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_int_ge(fake.syncs, 1);
+	before = fake.syncs;
+	run.deadline_ns = 1;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), -ETIME);
+	ck_assert_int_gt(fake.syncs, before);
+	ck_assert_int_eq(fake.launches, 1);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(streaming_run_is_not_captured)
+{
+	struct finf_session *session = new_session();
+	struct finf_diag diag = {""};
+	struct stream stream;
+	struct finf_run run;
+
+	stream_start(&stream, FINF_NONE);
+	gate_open(&stream.gate);
+	run = a_streamed_run(&stream);
+	run.on_step = NULL;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_int_eq(fake.begins, 0);
+	run.load = NULL; /* warm now */
+	memset(y, 0, sizeof(y));
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_int_eq(fake.begins, 1);
+	stream_end(&stream);
+	finf_session_free(session);
+}
+END_TEST
+
+static TCase *captured_case(void)
+{
+	TCase *tc = tcase_create("captured");
+
+	tcase_set_timeout(tc, 120);
+	tcase_add_checked_fixture(tc, late_setup, late_teardown);
+	tcase_add_test(tc, resident_runs_are_captured_once);
+	tcase_add_test(tc, moved_weights_or_arena_are_captured_again);
+	tcase_add_test(tc, reset_device_is_captured_again);
+	tcase_add_loop_test(tc, what_cannot_be_captured_is_launched_step_by_step, 0,
+			    FINF_ARRAY_LEN(uncapturable));
+	tcase_add_test(tc, faulted_device_is_no_reason_to_stop_capturing);
+	tcase_add_test(tc, late_faults_fail_the_run_they_belong_to);
+	tcase_add_test(tc, run_ends_finished_also_without_outputs);
+	tcase_add_test(tc, streaming_run_is_not_captured);
+	return tc;
+}
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("exec/session");
@@ -785,5 +1175,6 @@ Suite *test_suite(void)
 	tcase_add_test(tc, load_that_fails_midway_fails_the_run);
 	tcase_add_test(tc, deadline_passes_while_weights_are_loading);
 	suite_add_tcase(suite, tc);
+	suite_add_tcase(suite, captured_case());
 	return suite;
 }

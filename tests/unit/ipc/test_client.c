@@ -118,7 +118,7 @@ static int on_import(struct server *s, struct finf_frame *frame)
 	ck_assert_int_gt(n, 0);
 	snprintf(json, sizeof(json), "{\"name\":\"%.*s\",\"data\":\"%.*s\"}",
 		 (int)frame->head.payload_bytes, (const char *)frame->payload, (int)n, text);
-	return finf_wire_send_reply(s->conn, frame->head.id, 0, json);
+	return finf_wire_send_reply(s->conn, frame->head.id, 0, json, -1);
 }
 
 static int on_control(struct server *s, struct finf_frame *frame)
@@ -129,11 +129,11 @@ static int on_control(struct server *s, struct finf_frame *frame)
 	ck_assert_int_eq(finf_wire_parse_text(frame, &text), 0);
 	if (!strcmp(text, "refuse"))
 		err = finf_wire_send_reply(s->conn, frame->head.id, -EPERM,
-					   "{\"error\":\"not for \\\"you\\\"\"}");
+					   "{\"error\":\"not for \\\"you\\\"\"}", -1);
 	else if (!strcmp(text, "plain"))
-		err = finf_wire_send_reply(s->conn, frame->head.id, -EBUSY, NULL);
+		err = finf_wire_send_reply(s->conn, frame->head.id, -EBUSY, NULL, -1);
 	else
-		err = finf_wire_send_reply(s->conn, frame->head.id, 0, text);
+		err = finf_wire_send_reply(s->conn, frame->head.id, 0, text, -1);
 	for (int i = 0; i < 3 && !err && !strcmp(text, "events"); i++)
 		err = finf_wire_send_event(s->conn, i ? "{\"more\":1}" : "{\"seq\":0}");
 	free(text);
@@ -148,7 +148,7 @@ static int on_arena(struct server *s, struct finf_frame *frame)
 	ck_assert_int_eq(finf_wire_parse_arena(frame, &bytes), 0);
 	finf_shared_detach(&s->arena);
 	ck_assert_int_eq(finf_arena_attach(frame->fd, bytes, &s->arena), 0);
-	return finf_wire_send_reply(s->conn, frame->head.id, 0, "{}");
+	return finf_wire_send_reply(s->conn, frame->head.id, 0, "{}", -1);
 }
 
 static int on_frame(struct server *s, struct finf_frame *frame)

@@ -216,8 +216,9 @@ static inline struct finf_load *start_load(struct fixture *f, struct outcome *o)
 {
 	struct finf_load *load;
 
-	ck_assert_int_eq(finf_load_start(f->loader, f->fd, "model", f->segments, f->n, on_done, o,
-					 &load), 0);
+	ck_assert_int_eq(
+		finf_load_start(f->loader, f->fd, "model", f->segments, f->n, 0, on_done, o, &load),
+		0);
 	return load;
 }
 

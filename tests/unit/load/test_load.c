@@ -242,10 +242,10 @@ START_TEST(refuses_segments_that_do_not_fit)
 		struct finf_load_segment s = rows[i]; /* its address is an offset in the pool */
 
 		s.to = (void *)((uintptr_t)f.pool.base + (uintptr_t)s.to);
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, NULL, NULL, &load),
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, 0, NULL, NULL, &load),
 				 -EINVAL);
 	}
-	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, NULL, NULL, &load),
+	ck_assert_int_eq(finf_load_start(f.loader, -1, "m", f.segments, 1, 0, NULL, NULL, &load),
 			 -EBADF);
 	ck_assert_ptr_null(load);
 	ck_assert_int_eq(open_descriptors(), before);
@@ -260,7 +260,8 @@ START_TEST(a_load_of_nothing_is_done)
 	struct fixture f = {0};
 
 	set_up(&f, 0, _i);
-	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, on_done, &o, &load), 0);
+	ck_assert_int_eq(finf_load_start(f.loader, f.fd, "empty", NULL, 0, 0, on_done, &o, &load),
+			 0);
 	ck_assert_int_eq(finf_load_wait(load, 5, 0), 0);
 	finf_loader_free(f.loader);
 	finf_load_unref(load);
@@ -458,14 +459,62 @@ START_TEST(runs_loads_in_order)
 	set_up(&f, 2, 0);
 	for (unsigned i = 0; i < 32; i++) {
 		tickets[i] = (struct ticket){&order, i};
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
-						 on_done_in_order, &tickets[i], &loads[i]), 0);
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n, 0,
+						 on_done_in_order, &tickets[i], &loads[i]),
+				 0);
 	}
 	for (unsigned i = 32; i-- > 0;)
 		ck_assert_int_eq(finf_load_wait(loads[i], f.n, 0), 0);
 	finf_loader_free(f.loader);
 	for (unsigned i = 0; i < 32; i++) {
 		ck_assert_uint_eq(order.at[i], i);
+		finf_load_unref(loads[i]);
+	}
+	drop_file(&f);
+}
+END_TEST
+
+/* The loader's thread stands before its first read until all loads are queued. */
+static void wait_for_go(void *ctx, uint64_t file_offset)
+{
+	const atomic_bool *go = ctx;
+
+	(void)file_offset;
+	while (!atomic_load(go))
+		sched_yield();
+}
+
+/* What is not urgent comes behind the loads that wait, but behind no more than so many. */
+START_TEST(rest_comes_later)
+{
+	enum { OTHERS = FINF_LOAD_OVERTAKE + 2 };
+	atomic_bool go = false;
+	struct finf_loader_opts opts = {.size = sizeof(opts), .slow = wait_for_go, .slow_ctx = &go};
+	struct order order = {0};
+	struct ticket tickets[OTHERS + 1];
+	struct finf_load *loads[OTHERS + 1];
+	struct fixture f = {0};
+
+	set_up(&f, 3, 0);
+	finf_loader_free(f.loader);
+	make_loader(&f, &opts);
+	wipe_pool(&f);
+	for (unsigned i = 0; i <= OTHERS; i++) {
+		tickets[i] = (struct ticket){&order, i};
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "model", f.segments, f.n,
+						 i ? 0 : 1, on_done_in_order, &tickets[i],
+						 &loads[i]),
+				 0);
+	}
+	atomic_store(&go, true);
+	for (unsigned i = 0; i <= OTHERS; i++)
+		ck_assert_int_eq(finf_load_wait(loads[i], f.n, 0), 0);
+	check_pool(&f, f.n);
+	finf_loader_free(f.loader);
+	for (unsigned i = 0; i <= OTHERS; i++) {
+		unsigned want = i < FINF_LOAD_OVERTAKE ? i + 1 : i == FINF_LOAD_OVERTAKE ? 0 : i;
+
+		ck_assert_uint_eq(order.at[i], want);
 		finf_load_unref(loads[i]);
 	}
 	drop_file(&f);
@@ -601,6 +650,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, frees_a_busy_loader, 0, n_ways);
 	tc = add_case(suite, "queue");
 	tcase_add_test(tc, runs_loads_in_order);
+	tcase_add_test(tc, rest_comes_later);
 	tcase_add_loop_test(tc, several_threads_follow_a_load, 0, n_ways);
 	tc = add_case(suite, "leaks");
 	tcase_add_test(tc, registers_memory_and_lets_it_go);

@@ -180,7 +180,7 @@ START_TEST(a_thousand_cycles_return_all_memory)
 		ck_assert_int_eq(finf_mem_extent_take(mem, 1 + test_random(&seed) % (8 * MIB), i,
 						      UINT64_MAX, &extent), 0);
 		s.to = finf_mem_address(mem, extent);
-		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, on_done, &o, &load), 0);
+		ck_assert_int_eq(finf_load_start(f.loader, f.fd, "m", &s, 1, 0, on_done, &o, &load), 0);
 		ck_assert_int_eq(finf_load_wait(load, 1, 0), 0);
 		while (!atomic_load(&o.calls))
 			sched_yield();

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Packs of every released format stay readable. tests/golden/packs/ holds one
- * portable and one tuned pack per format, written by this program when the
- * format was new: FI_WRITE_GOLDEN=1 build/tests/unit/pack/test_golden.
+ * portable and one tuned pack per format and one of a group, written by this program
+ * when the format was new: FI_WRITE_GOLDEN=1 build/tests/unit/pack/test_golden.
  */
+#include "graph/member.h"
 #include "tests/unit/pack/packs.h"
 
 #define NEWEST 1 /* formats 1 to this one have their files */
@@ -105,6 +106,59 @@ START_TEST(test_tuned)
 }
 END_TEST
 
+/* The sample as a group of two that answer alike. */
+static struct finf_graph *group_graph(void)
+{
+	struct finf_graph *graph = sample_graph();
+
+	for (uint32_t i = 0; i < 2; i++) {
+		struct finf_member_port in = {0, i ? "data" : "image"}, out = {0, "scores"};
+		struct finf_member member = {i ? "b" : "a", 1, 1, &in, &out};
+
+		ck_assert_int_eq(finf_graph_add_member(graph, &member), 0);
+	}
+	graph->schedule = FINF_ONE_BY_ONE;
+	return graph;
+}
+
+static void write_group(int dir, const char *name)
+{
+	struct finf_graph *graph = group_graph();
+	struct finf_plan *plan = sample_plan(graph);
+
+	ck_assert_int_eq(finf_pack_write_tuned(dir, name, graph, plan, SAMPLE_TARGET, 1,
+					       &tuned_source, NULL),
+			 0);
+	finf_plan_free(plan);
+	finf_graph_free(graph);
+}
+
+/* Graph and plan of version 2. */
+START_TEST(test_group)
+{
+	struct finf_pack *pack = open_golden("group", 1);
+	struct finf_graph *graph = group_graph();
+	struct finf_diag diag = {""};
+
+	check_graph(pack->graph, graph);
+	ck_assert_uint_eq(pack->graph->n_members, 2);
+	ck_assert_int_eq(pack->graph->schedule, FINF_ONE_BY_ONE);
+	for (uint32_t i = 0; i < 2; i++) {
+		const struct finf_member *member = &pack->graph->members[i];
+
+		ck_assert_str_eq(member->name, i ? "b" : "a");
+		ck_assert_uint_eq(member->n_inputs, 1);
+		ck_assert_str_eq(member->inputs[0].name, i ? "data" : "image");
+		ck_assert_uint_eq(member->outputs[0].index, 0);
+		ck_assert_str_eq(member->outputs[0].name, "scores");
+	}
+	ck_assert_msg(!finf_plan_check(graph, pack->plan, &diag), "%s", diag.text);
+	ck_assert_uint_eq(pack->plan->n_branches, 1);
+	finf_pack_close(pack);
+	finf_graph_free(graph);
+}
+END_TEST
+
 START_TEST(test_write_golden)
 {
 	int dir = golden_dir();
@@ -114,6 +168,8 @@ START_TEST(test_write_golden)
 	ck_assert_int_eq(write_sample_portable(dir, name), 0);
 	snprintf(name, sizeof(name), "tuned-%d.fim", FINF_PACK_FORMAT);
 	ck_assert_int_eq(write_sample_tuned(dir, name), 0);
+	snprintf(name, sizeof(name), "group-%d.fim", FINF_PACK_FORMAT);
+	write_group(dir, name);
 	close(dir);
 }
 END_TEST
@@ -135,6 +191,7 @@ Suite *test_suite(void)
 		tcase_add_test(tc, test_write_golden);
 	tcase_add_loop_test(tc, test_portable, 1, NEWEST + 1);
 	tcase_add_loop_test(tc, test_tuned, 1, NEWEST + 1);
+	tcase_add_test(tc, test_group);
 	tcase_add_test(tc, test_newest);
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -72,7 +72,8 @@ static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 	}
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
-			live[s] += finf_align_up(plan->workspace_bytes, FINF_BUFFER_ALIGN);
+			live[s] +=
+				finf_align_up(plan->branches->workspace_bytes, FINF_BUFFER_ALIGN);
 	for (uint32_t s = 0; s <= plan->n_steps; s++)
 		most = FINF_MAX(most, live[s]);
 	return most;
@@ -381,14 +382,14 @@ static bool other_out_layout(struct finf_plan *plan, uint64_t *seed)
 static bool small_workspace(struct finf_plan *plan, uint64_t *seed)
 {
 	(void)seed;
-	plan->workspace_bytes--;
-	return plan->workspace_bytes != UINT64_MAX;
+	plan->branches->workspace_bytes--;
+	return plan->branches->workspace_bytes != UINT64_MAX;
 }
 
 static bool workspace_outside(struct finf_plan *plan, uint64_t *seed)
 {
 	(void)seed;
-	plan->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
+	plan->branches->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
 	return true;
 }
 
@@ -401,7 +402,7 @@ static bool workspace_on_a_buffer(struct finf_plan *plan, uint64_t *seed)
 		if (!plan->steps[s].form.workspace_bytes || !plan->steps[s].n_out)
 			continue;
 		out = plan->steps[s].out[0];
-		plan->workspace_offset = plan->buffers[out.index].offset;
+		plan->branches->workspace_offset = plan->buffers[out.index].offset;
 		return out.kind == FINF_OPERAND_BUFFER;
 	}
 	return false;

@@ -87,7 +87,7 @@ START_TEST(test_workspace_is_shared)
 	table.nodes[1].forms[0].workspace_bytes = 1000;
 	table.nodes[2].forms[0].workspace_bytes = 3000;
 	plan = fake_plan(graph, &table, NULL);
-	ck_assert_uint_eq(plan->workspace_bytes, 3000);
+	ck_assert_uint_eq(plan->branches->workspace_bytes, 3000);
 	ck_assert_uint_eq(plan->arena_bytes, 4096 + 64); /* the input's place, and one result */
 	done(graph, &table, plan);
 }

@@ -49,7 +49,7 @@ struct sim {
 	enum place place[MODELS];
 	uint64_t weights[MODELS], last_run[MODELS], zone;
 	uint32_t running[MODELS];
-	bool pinned[MODELS], unpinned[MODELS], quiet;
+	bool pinned[MODELS], unpinned[MODELS], quiet, lost;
 	enum life life[IDS];
 	uint32_t model[IDS], overtaken[IDS], overtaken_max;
 	uint64_t oldest; /* no id below it is SENT */
@@ -88,7 +88,7 @@ static void do_load(struct sim *s, const struct finf_action *a)
 
 	ck_assert_int_eq(s->place[m], COLD);
 	ck_assert_uint_eq(s->running[m], 0);
-	ck_assert(!s->quiet);
+	ck_assert(!s->quiet && !s->lost);
 	s->place[m] = LOADING;
 	s->zone = a->a;
 	check_pool(s);
@@ -110,7 +110,7 @@ static void do_run(struct sim *s, const struct finf_action *a)
 	ck_assert_int_eq(s->life[a->id], SENT);
 	ck_assert_uint_eq(s->model[a->id], m);
 	ck_assert_uint_gt(a->id, s->last_run[m]);
-	ck_assert(!s->quiet);
+	ck_assert(!s->quiet && !s->lost);
 	s->last_run[m] = a->id;
 	s->life[a->id] = RUNNING;
 	s->running[m]++;
@@ -132,8 +132,8 @@ static void do_run(struct sim *s, const struct finf_action *a)
 static void do_evict(struct sim *s, const struct finf_action *a)
 {
 	ck_assert_int_eq(s->place[a->model], RESIDENT);
-	ck_assert_uint_eq(s->running[a->model], 0);
-	ck_assert(!s->pinned[a->model]);
+	ck_assert(s->lost == (a->reason == FINF_WHY_DEVICE));
+	ck_assert(s->lost || (!s->running[a->model] && !s->pinned[a->model]));
 	s->place[a->model] = EVICTING;
 	later(s, dice(s, 10), (struct finf_event){.kind = FINF_EV_EVICTED, .model = a->model});
 }
@@ -170,6 +170,7 @@ static void carry_out(struct sim *s, const struct finf_action *a)
 	case FINF_DO_CANCEL_LOAD:
 		return do_cancel_load(s, a);
 	case FINF_DO_COMPACT:
+		ck_assert(!s->lost);
 		for (int i = 0; i < MODELS; i++)
 			ck_assert(!s->running[i] && s->place[i] != LOADING);
 		s->quiet = true;
@@ -208,6 +209,11 @@ static void before_event(struct sim *s, const struct finf_event *e)
 		s->overtaken[e->id] = 0;
 	} else if (e->kind == FINF_EV_COMPACTED) {
 		s->quiet = false;
+	} else if (e->kind == FINF_EV_DEVICE_LOST) {
+		s->lost = true;
+		memset(s->pinned, 0, sizeof(s->pinned)); /* kept if they can be loaded again */
+	} else if (e->kind == FINF_EV_DEVICE_BACK) {
+		s->lost = false;
 	}
 }
 
@@ -322,6 +328,20 @@ static bool core_event(struct sim *s)
 	return true;
 }
 
+/* The device fails, clients go on asking, and when all that was begun has ended it is back. */
+static void device_fault(struct sim *s, uint32_t clients, uint64_t err)
+{
+	feed(s, (struct finf_event){.kind = FINF_EV_DEVICE_LOST, .model = FINF_MODEL_NONE});
+	while (clients--)
+		client_event(s);
+	while (s->n_pending)
+		core_event(s);
+	for (int i = 0; i < MODELS; i++)
+		ck_assert(s->place[i] == COLD && !s->running[i]);
+	feed(s, (struct finf_event){.kind = FINF_EV_DEVICE_BACK, .model = FINF_MODEL_NONE,
+				    .a = err});
+}
+
 /* ---- tests ---------------------------------------------------------------- */
 
 static void sim_start(struct sim *s, int seed)
@@ -378,9 +398,14 @@ START_TEST(simulate)
 	ck_assert_ptr_nonnull(s);
 	sim_start(s, _i);
 	heap = mallinfo2().uordblks;
-	for (int i = 0; i < EVENTS; i++)
+	for (int i = 0; i < EVENTS; i++) {
+		if (!dice(s, 400))
+			device_fault(s, dice(s, 8), 0);
 		if (dice(s, 5) < 2 || !core_event(s))
 			client_event(s);
+	}
+	if (_i % 4 == 3) /* the last one for good: everybody hears it */
+		device_fault(s, 20, EIO);
 	feed(s, (struct finf_event){.kind = FINF_EV_DRAIN});
 	while (core_event(s))
 		;

@@ -23,6 +23,9 @@ struct zoo {
 	Onnx__ModelProto model;
 	Onnx__GraphProto graph;
 	uint64_t seed;
+	/* Tests on slow devices; both 0 = as the network is. */
+	uint32_t narrow; /* channels of each convolution are divided by it; not with groups */
+	uint32_t side;	 /* of the input */
 };
 
 struct zoo_conv {

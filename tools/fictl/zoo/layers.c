@@ -42,9 +42,10 @@ static void around(struct zoo *z, Onnx__NodeProto *n, const char *name, const ch
 
 struct zoo_map zoo_input(struct zoo *z, uint32_t channels, uint32_t size)
 {
-	const uint32_t dims[] = {1, channels, size, size};
+	const uint32_t side = z->side ? z->side : size;
+	const uint32_t dims[] = {1, channels, side, side};
 
-	return (struct zoo_map){zoo_input_port(z, "input", FINF_F32, 4, dims), channels, size};
+	return (struct zoo_map){zoo_input_port(z, "input", FINF_F32, 4, dims), channels, side};
 }
 
 void zoo_output(struct zoo *z, struct zoo_map x)
@@ -57,18 +58,19 @@ void zoo_output(struct zoo *z, struct zoo_map x)
 struct zoo_map zoo_conv(struct zoo *z, struct zoo_map x, const char *name, struct zoo_conv conv)
 {
 	uint32_t groups = conv.groups ? conv.groups : 1;
-	const uint32_t dims[] = {conv.channels, x.channels / groups, conv.kernel, conv.kernel};
+	const uint32_t channels = z->narrow ? conv.channels / z->narrow : conv.channels;
+	const uint32_t dims[] = {channels, x.channels / groups, conv.kernel, conv.kernel};
 	Onnx__NodeProto *n = layer(z, "Conv", &x);
 
 	filters(z, n, name, 4, dims, conv.gain);
 	if (conv.bias)
-		normal(z, n, name, "bias", conv.channels);
+		normal(z, n, name, "bias", channels);
 	zoo_attr_ints(z, n, "dilations", 2, 1);
 	zoo_attr_int(z, n, "group", groups);
 	zoo_attr_ints(z, n, "kernel_shape", 2, conv.kernel);
 	zoo_attr_ints(z, n, "pads", 4, conv.pad);
 	zoo_attr_ints(z, n, "strides", 2, conv.stride);
-	x.channels = conv.channels;
+	x.channels = channels;
 	x.size = (x.size + 2 * conv.pad - conv.kernel) / conv.stride + 1;
 	return x;
 }

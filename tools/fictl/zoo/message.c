@@ -272,6 +272,7 @@ void zoo_begin(struct zoo *z, const char *name, uint32_t opset, uint64_t seed)
 	onnx__model_proto__init(&z->model);
 	onnx__graph_proto__init(&z->graph);
 	z->seed = seed;
+	z->narrow = z->side = 0;
 	z->model.has_ir_version = 1;
 	z->model.ir_version = 7;
 	z->model.producer_name = zoo_str(z, "fictl zoo");

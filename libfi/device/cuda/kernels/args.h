@@ -37,7 +37,15 @@ struct finf_batchnorm_args {
 	struct finf_k_act act;
 };
 
-enum finf_k_arith { FINF_K_ADD, FINF_K_SUB, FINF_K_MUL, FINF_K_DIV };
+enum finf_k_arith {
+	FINF_K_ADD,
+	FINF_K_SUB,
+	FINF_K_MUL,
+	FINF_K_DIV,
+	FINF_K_MAX, /* from here on float32 only */
+	FINF_K_MIN,
+	FINF_K_PRELU
+};
 
 /* y = a op b; the walks are over y, with stride 0 where an operand is repeated. */
 struct finf_binary_args {
@@ -57,6 +65,25 @@ struct finf_flat_args {
 	unsigned n, op;
 	unsigned b_is_one; /* b has one element */
 	struct finf_k_act act;
+};
+
+enum finf_k_compare {
+	FINF_K_EQUAL,
+	FINF_K_LESS,
+	FINF_K_GREATER,
+	FINF_K_UP_TO,
+	FINF_K_FROM,
+	FINF_K_AND,
+	FINF_K_OR,
+	FINF_K_XOR
+};
+
+/* y = a op b as bool; dtype is that of both. */
+struct finf_compare_args {
+	const void *a, *b;
+	void *y;
+	unsigned n, op, dtype;
+	struct finf_k_walk at_a, at_b;
 };
 
 /* from and to are enum finf_dtype. */
@@ -149,16 +176,49 @@ struct finf_gather_args {
 	struct finf_k_act act;
 };
 
-/* y[i] = mean of count elements, which inner walks from where outer puts i. A block per i. */
-struct finf_mean_args {
+enum finf_k_map {
+	FINF_K_ABS,
+	FINF_K_CEIL,
+	FINF_K_ELU,
+	FINF_K_ERF,
+	FINF_K_EXP,
+	FINF_K_FLOOR,
+	FINF_K_GELU,
+	FINF_K_GELU_TANH,
+	FINF_K_HARD_SIGMOID,
+	FINF_K_HARD_SWISH,
+	FINF_K_LOG,
+	FINF_K_MISH,
+	FINF_K_NEG,
+	FINF_K_RECIPROCAL,
+	FINF_K_SOFTPLUS,
+	FINF_K_SOFTSIGN,
+	FINF_K_SQRT,
+	FINF_K_TANH
+};
+
+struct finf_map_args {
 	const float *x;
 	float *y;
-	unsigned count;
-	struct finf_k_walk outer, inner;
+	unsigned n, function;
+	float alpha, beta; /* of those that have them */
 	struct finf_k_act act;
 };
 
-enum finf_k_pad { FINF_K_CONSTANT, FINF_K_REFLECT, FINF_K_EDGE };
+/*
+ * Rows of count elements to mean 0 and variance 1, then scale and shift. A block
+ * per row. Row r takes scale[r % weight_rows.by * row_weights + i / run.by] for element i.
+ */
+struct finf_normalize_args {
+	const float *x, *scale, *shift; /* shift may be NULL */
+	float *y;
+	unsigned count, row_weights;
+	float epsilon;
+	struct finf_k_div weight_rows, run;
+	struct finf_k_act act;
+};
+
+enum finf_k_pad { FINF_K_CONSTANT, FINF_K_REFLECT, FINF_K_EDGE, FINF_K_WRAP };
 
 struct finf_pad_args {
 	const void *x;
@@ -180,6 +240,38 @@ struct finf_pool_args {
 	struct finf_k_act act;
 };
 
+/* y = a to the power of b; dtype is b's, an enum finf_dtype. */
+struct finf_power_args {
+	const float *a;
+	const void *b;
+	float *y;
+	unsigned n, dtype;
+	struct finf_k_walk at_a, at_b;
+	struct finf_k_act act;
+};
+
+enum finf_k_reduce {
+	FINF_K_REDUCE_L1,
+	FINF_K_REDUCE_L2,
+	FINF_K_REDUCE_LOG_SUM,
+	FINF_K_REDUCE_LOG_SUM_EXP,
+	FINF_K_REDUCE_MAX,
+	FINF_K_REDUCE_MEAN,
+	FINF_K_REDUCE_MIN,
+	FINF_K_REDUCE_PROD,
+	FINF_K_REDUCE_SUM,
+	FINF_K_REDUCE_SUM_SQUARE
+};
+
+/* y[i] from count elements, which inner walks from where outer puts i. A block per i. */
+struct finf_reduce_args {
+	const float *x;
+	float *y;
+	unsigned count, how;
+	struct finf_k_walk outer, inner;
+	struct finf_k_act act;
+};
+
 /* Rows of elements to rows of another pitch; x and y are aligned to an element only. */
 struct finf_rows_args {
 	const void *x;
@@ -193,7 +285,7 @@ struct finf_rows_args {
 struct finf_softmax_args {
 	const float *x;
 	float *y;
-	unsigned count;
+	unsigned count, logarithm; /* logarithm: LogSoftmax */
 	struct finf_k_div step;
 	struct finf_k_act act;
 };
@@ -202,7 +294,8 @@ struct finf_transpose_args {
 	const void *x;
 	void *y;
 	unsigned n, each;
-	struct finf_k_walk at; /* dims of y, strides of x */
+	unsigned from;	       /* where the first element is */
+	struct finf_k_walk at; /* dims of y, strides of x, which may be negative */
 	struct finf_k_act act;
 };
 
@@ -212,6 +305,15 @@ struct finf_unary_args {
 	float *y;
 	unsigned n;
 	struct finf_k_act first, act;
+};
+
+/* y = a where holds, else b. */
+struct finf_where_args {
+	const void *holds, *a, *b;
+	void *y;
+	unsigned n, each;
+	struct finf_k_walk at_holds, at_a, at_b;
+	struct finf_k_act act;
 };
 
 /* Edge of a tile of the products, depth of one step, threads of their blocks. */

@@ -57,8 +57,14 @@ FINF_K_FN float arith(float a, float b, unsigned op)
 		return a - b;
 	case FINF_K_MUL:
 		return a * b;
-	default:
+	case FINF_K_DIV:
 		return a / b;
+	case FINF_K_MAX:
+		return a > b || !(a == a) ? a : b;
+	case FINF_K_MIN:
+		return a < b || !(a == a) ? a : b;
+	default: /* FINF_K_PRELU */
+		return a < 0 ? a * b : a;
 	}
 }
 
@@ -127,88 +133,5 @@ FINF_K(batchnorm)
 		c = split(&c, p.channels);
 		factor = p.scale[c] / finf_k_sqrt(p.var[c] + p.epsilon);
 		p.y[i] = activate(finf_k_fma(p.x[i] - p.mean[c], factor, p.bias[c]), p.act);
-	}
-}
-
-/* ---- conversion ------------------------------------------------------------------------------ */
-
-/* The numbers are those of enum finf_dtype. */
-enum { F32 = 1, U8 = 2, I8 = 3, I32 = 6, I64 = 7, BOOL = 9, F64 = 11 };
-
-FINF_K_FN double load_float(const void *x, unsigned dtype, unsigned i)
-{
-	return dtype == F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
-}
-
-FINF_K_FN long long load_int(const void *x, unsigned dtype, unsigned i)
-{
-	switch (dtype) {
-	case I64:
-		return ((const long long *)x)[i];
-	case I32:
-		return ((const int *)x)[i];
-	case I8:
-		return ((const signed char *)x)[i];
-	default:
-		return ((const unsigned char *)x)[i];
-	}
-}
-
-FINF_K_FN void store_int(void *y, unsigned dtype, unsigned i, long long v)
-{
-	switch (dtype) {
-	case I64:
-		((long long *)y)[i] = v;
-		break;
-	case I32:
-		((int *)y)[i] = (int)v;
-		break;
-	case I8:
-		((signed char *)y)[i] = (signed char)v;
-		break;
-	case BOOL:
-		((unsigned char *)y)[i] = v != 0;
-		break;
-	default:
-		((unsigned char *)y)[i] = (unsigned char)v;
-	}
-}
-
-/* Towards zero, NaN is 0, out of range stops at the ends. The bounds are exact as doubles. */
-FINF_K_FN long long to_int(double x, unsigned dtype)
-{
-	const double high = dtype == I64   ? 9223372036854775808.0
-			    : dtype == I32 ? 2147483647.0
-			    : dtype == I8  ? 127.0
-					   : 255.0;
-	const double low = dtype == I64	  ? -9223372036854775808.0
-			   : dtype == I32 ? -2147483648.0
-			   : dtype == I8  ? -128.0
-					  : 0.0;
-
-	if (dtype == BOOL)
-		return x != 0;
-	if (!(x == x))
-		return 0;
-	if (x >= high)
-		return dtype == I64 ? 0x7fffffffffffffffLL : (long long)high;
-	return x <= low ? (long long)low : (long long)x;
-}
-
-FINF_K(cast)
-{
-	bool from_float = p.from == F32 || p.from == F64;
-
-	FINF_K_EACH (i, p.n) {
-		if (p.to == F32) /* not through double: one rounding */
-			((float *)p.y)[i] = from_float ? (float)load_float(p.x, p.from, i)
-						       : (float)load_int(p.x, p.from, i);
-		else if (p.to == F64)
-			((double *)p.y)[i] = from_float ? load_float(p.x, p.from, i)
-							: (double)load_int(p.x, p.from, i);
-		else
-			store_int(p.y, p.to, i,
-				  from_float ? to_int(load_float(p.x, p.from, i), p.to)
-					     : load_int(p.x, p.from, i));
 	}
 }

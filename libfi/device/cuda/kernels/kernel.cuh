@@ -40,6 +40,8 @@
 #define finf_k_sqrt(x)	    __builtin_sqrtf(x)
 #endif
 
+#include "device/cuda/kernels/number.cuh"
+
 /* Four floats, loaded and stored as one. */
 struct finf_k_four {
 	float v[4];
@@ -50,7 +52,7 @@ struct finf_k_four {
 	for (unsigned i = FINF_K_GROUP * FINF_K_BLOCK_N + FINF_K_THREAD; i < (count);              \
 	     i += FINF_K_GROUP_N * FINF_K_BLOCK_N)
 
-/* ---- numbers ------------------------------------------------------------------ */
+/* ---- indices ------------------------------------------------------------------ */
 
 FINF_K_FN unsigned quotient(unsigned n, struct finf_k_div d)
 {
@@ -77,47 +79,7 @@ FINF_K_FN int walk_at(const struct finf_k_walk *walk, unsigned i)
 	return at + (int)i * walk->stride[0];
 }
 
-FINF_K_FN float from_bits(unsigned bits)
-{
-	union {
-		unsigned u;
-		float f;
-	} x;
-
-	x.u = bits;
-	return x.f;
-}
-
-/*
- * e^x within 2 units in the last place: x = n ln 2 + r with |r| <= ln 2 / 2, ln 2
- * in two parts (Cody and Waite), and e^r by its series to r^7. Results below the
- * normal numbers are 0. NaN stays NaN.
- */
-FINF_K_FN float exponential(float x)
-{
-	const float round = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
-	float n, r, y;
-
-	if (x > 88.72f)
-		return from_bits(0x7f800000u);
-	if (x < -87.33f)
-		return 0.0f;
-	n = finf_k_fma(x, 1.442695041f, round) - round;
-	r = finf_k_fma(n, -0.693359375f, x);
-	r = finf_k_fma(n, 2.12194440e-4f, r);
-	y = finf_k_fma(1.0f / 5040, r, 1.0f / 720);
-	y = finf_k_fma(y, r, 1.0f / 120);
-	y = finf_k_fma(y, r, 1.0f / 24);
-	y = finf_k_fma(y, r, 1.0f / 6);
-	y = finf_k_fma(y, r, 0.5f);
-	y = finf_k_fma(y, r, 1.0f);
-	y = finf_k_fma(y, r, 1.0f);
-	if (!(x == x))
-		return x;
-	/* In two steps: 2^128 is no float, but y * 2^128 / 2 may be. */
-	return y * from_bits((unsigned)((int)n / 2 + 127) << 23) *
-	       from_bits((unsigned)((int)n - (int)n / 2 + 127) << 23);
-}
+/* ---- elements ---------------------------------------------------------------- */
 
 /* The kinds are those of enum finf_act; a NaN stays one. */
 FINF_K_FN float activate(float x, struct finf_k_act act)
@@ -131,7 +93,7 @@ FINF_K_FN float activate(float x, struct finf_k_act act)
 		x = x < act.a ? act.a : x;
 		return x > act.b ? act.b : x;
 	case 4: /* FINF_ACT_SIGMOID */
-		return 1.0f / (1.0f + exponential(-x));
+		return sigmoid(x);
 	default:
 		return x;
 	}
@@ -153,57 +115,60 @@ FINF_K_FN void move(void *to, unsigned to_at, const void *from, unsigned from_at
 
 /* ---- threads together ----------------------------------------------------------- */
 
-/* All 32 threads of a warp must call; all get the sum, in the same order. */
-FINF_K_FN float warp_sum(float v)
+/* Associative, so that threads may share the work; a NaN among the largest stays. */
+enum fold { FOLD_SUM, FOLD_PRODUCT, FOLD_LARGEST };
+
+FINF_K_FN float fold(float a, float b, enum fold how)
+{
+	switch (how) {
+	case FOLD_SUM:
+		return a + b;
+	case FOLD_PRODUCT:
+		return a * b;
+	default:
+		return a > b || !(a == a) ? a : b;
+	}
+}
+
+FINF_K_FN float fold_start(enum fold how)
+{
+	return how == FOLD_SUM ? 0 : how == FOLD_PRODUCT ? 1 : -INFINITE;
+}
+
+/* All 32 threads of a warp must call; all get the result, in the same order. */
+FINF_K_FN float warp_fold(float v, enum fold how)
 {
 #pragma unroll
 	for (unsigned mask = 16; mask; mask >>= 1)
-		v += FINF_K_SWAP(v, mask);
+		v = fold(v, FINF_K_SWAP(v, mask), how);
 	return v;
 }
 
-FINF_K_FN float warp_max(float v)
+FINF_K_FN float warp_sum(float v)
 {
-#pragma unroll
-	for (unsigned mask = 16; mask; mask >>= 1) {
-		float other = FINF_K_SWAP(v, mask);
-
-		v = v > other ? v : other;
-	}
-	return v;
+	return warp_fold(v, FOLD_SUM);
 }
 
 /* All threads of a block, a multiple of 32, must call; all get the result. */
-FINF_K_FN float block_sum(float v)
+FINF_K_FN float block_fold(float v, enum fold how)
 {
 	FINF_K_SHARED float part[32];
 	unsigned lane = FINF_K_THREAD & 31, warp = FINF_K_THREAD >> 5;
 
-	v = warp_sum(v);
+	v = warp_fold(v, how);
 	if (FINF_K_BLOCK_N == 32)
 		return v;
 	FINF_K_SYNC(); /* part may still be read from the last time */
 	if (!lane)
 		part[warp] = v;
 	FINF_K_SYNC();
-	v = lane < FINF_K_BLOCK_N >> 5 ? part[lane] : 0;
-	return warp_sum(v);
+	v = lane < FINF_K_BLOCK_N >> 5 ? part[lane] : fold_start(how);
+	return warp_fold(v, how);
 }
 
-FINF_K_FN float block_max(float v)
+FINF_K_FN float block_sum(float v)
 {
-	FINF_K_SHARED float part[32];
-	unsigned lane = FINF_K_THREAD & 31, warp = FINF_K_THREAD >> 5;
-
-	v = warp_max(v);
-	if (FINF_K_BLOCK_N == 32)
-		return v;
-	FINF_K_SYNC();
-	if (!lane)
-		part[warp] = v;
-	FINF_K_SYNC();
-	v = lane < FINF_K_BLOCK_N >> 5 ? part[lane] : part[0];
-	return warp_max(v);
+	return block_fold(v, FOLD_SUM);
 }
 
 #endif

@@ -5,7 +5,7 @@
 FINF_K(transpose)
 {
 	FINF_K_EACH (i, p.n)
-		move(p.y, i, p.x, (unsigned)walk_at(&p.at, i), p.each, p.act);
+		move(p.y, i, p.x, p.from + (unsigned)walk_at(&p.at, i), p.each, p.act);
 }
 
 FINF_K(rows)
@@ -26,6 +26,8 @@ FINF_K_FN bool padded_from(int *from, int extent, unsigned mode)
 		return false;
 	if (mode == FINF_K_EDGE)
 		*from = *from < 0 ? 0 : extent - 1;
+	else if (mode == FINF_K_WRAP)
+		*from = (*from % extent + extent) % extent;
 	else
 		*from = *from < 0 ? -*from : 2 * (extent - 1) - *from;
 	return true;

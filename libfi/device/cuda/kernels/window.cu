@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* kernels: an output depends on some elements - pools, means, rows that sum to one. */
+/* kernels: an output depends on some elements - windows. */
 #include "device/cuda/kernels/kernel.cuh"
 
 /* ---- pools ------------------------------------------------------------------------------ */
@@ -21,15 +21,24 @@ FINF_K_FN float window_max(const struct finf_pool_args *p, const float *x, int r
 	return best;
 }
 
-/* Taps on the input are [*lo, *hi); returns how many the mean counts on this axis. */
+/* Of @n positions from @start, one every @step: how many lie before @limit. */
+FINF_K_FN int before(int start, int n, int step, int limit)
+{
+	int fit = limit <= start ? 0 : (limit - start + step - 1) / step;
+
+	return fit < n ? fit : n;
+}
+
+/* Taps on the input are [*lo, *hi), a dilation apart; returns how many the mean counts. */
 FINF_K_FN int axis_taps(const struct finf_pool_args *p, int axis, int start, int *lo, int *hi)
 {
-	int end = start + p->taps[axis], last = p->in[axis] + p->pad_end[axis];
+	int n = p->taps[axis], step = p->dilation[axis];
+	int in_front = before(start, n, step, 0);
+	int inside = before(start, n, step, p->in[axis]) - in_front;
 
-	end = end < last ? end : last;
-	*lo = start > 0 ? start : 0;
-	*hi = end < p->in[axis] ? end : p->in[axis];
-	return p->with_pad ? end - start : *hi - *lo;
+	*lo = start + in_front * step;
+	*hi = *lo + inside * step;
+	return p->with_pad ? before(start, n, step, p->in[axis] + p->pad_end[axis]) : inside;
 }
 
 FINF_K_FN float window_mean(const struct finf_pool_args *p, const float *x, int row, int col)
@@ -38,8 +47,8 @@ FINF_K_FN float window_mean(const struct finf_pool_args *p, const float *x, int 
 	int rows = axis_taps(p, 0, row, &r0, &r1), cols = axis_taps(p, 1, col, &c0, &c1);
 	float sum = 0;
 
-	for (int r = r0; r < r1; r++)
-		for (int c = c0; c < c1; c++)
+	for (int r = r0; r < r1; r += p->dilation[0])
+		for (int c = c0; c < c1; c += p->dilation[1])
 			sum += x[r * p->in[1] + c];
 	return sum / ((float)rows * (float)cols);
 }
@@ -54,46 +63,5 @@ FINF_K(pool)
 		float v = p.average ? window_mean(&p, x, row, col) : window_max(&p, x, row, col);
 
 		p.y[i] = activate(v, p.act);
-	}
-}
-
-/* ---- means ---------------------------------------------------------------------------------- */
-
-FINF_K_BLOCK(mean)
-{
-	const float *x = p.x + walk_at(&p.outer, FINF_K_GROUP);
-	float sum = 0;
-
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N)
-		sum += x[walk_at(&p.inner, i)];
-	sum = block_sum(sum);
-	if (!FINF_K_THREAD)
-		p.y[FINF_K_GROUP] = activate(sum / (float)p.count, p.act);
-}
-
-/* ---- softmax ----------------------------------------------------------------------- */
-
-/* The largest element is taken off first, so that no exponential overflows. */
-FINF_K_BLOCK(softmax)
-{
-	unsigned outer = FINF_K_GROUP, in = split(&outer, p.step);
-	unsigned long long from = (unsigned long long)outer * p.count * p.step.by + in;
-	const float *x = p.x + from;
-	float *y = p.y + from;
-	float largest = -from_bits(0x7f800000u), sum = 0;
-
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N) {
-		float v = x[(unsigned long long)i * p.step.by];
-
-		largest = largest > v ? largest : v;
-	}
-	largest = block_max(largest);
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N)
-		sum += exponential(x[(unsigned long long)i * p.step.by] - largest);
-	sum = block_sum(sum);
-	for (unsigned i = FINF_K_THREAD; i < p.count; i += FINF_K_BLOCK_N) {
-		unsigned long long at = (unsigned long long)i * p.step.by;
-
-		y[at] = activate(exponential(x[at] - largest) / sum, p.act);
 	}
 }

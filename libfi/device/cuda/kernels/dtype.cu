@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* kernels: elements of any dtype - conversion, comparison, choice. */
+#include "device/cuda/kernels/kernel.cuh"
+
+/* The numbers are those of enum finf_dtype. */
+enum { F32 = 1, U8 = 2, I8 = 3, I32 = 6, I64 = 7, BOOL = 9, F64 = 11 };
+
+FINF_K_FN double load_float(const void *x, unsigned dtype, unsigned i)
+{
+	return dtype == F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
+}
+
+FINF_K_FN long long load_int(const void *x, unsigned dtype, unsigned i)
+{
+	switch (dtype) {
+	case I64:
+		return ((const long long *)x)[i];
+	case I32:
+		return ((const int *)x)[i];
+	case I8:
+		return ((const signed char *)x)[i];
+	default:
+		return ((const unsigned char *)x)[i];
+	}
+}
+
+FINF_K_FN void store_int(void *y, unsigned dtype, unsigned i, long long v)
+{
+	switch (dtype) {
+	case I64:
+		((long long *)y)[i] = v;
+		break;
+	case I32:
+		((int *)y)[i] = (int)v;
+		break;
+	case I8:
+		((signed char *)y)[i] = (signed char)v;
+		break;
+	case BOOL:
+		((unsigned char *)y)[i] = v != 0;
+		break;
+	default:
+		((unsigned char *)y)[i] = (unsigned char)v;
+	}
+}
+
+/* Towards zero, NaN is 0, out of range stops at the ends. The bounds are exact as doubles. */
+FINF_K_FN long long to_int(double x, unsigned dtype)
+{
+	const double high = dtype == I64   ? 9223372036854775808.0
+			    : dtype == I32 ? 2147483647.0
+			    : dtype == I8  ? 127.0
+					   : 255.0;
+	const double low = dtype == I64	  ? -9223372036854775808.0
+			   : dtype == I32 ? -2147483648.0
+			   : dtype == I8  ? -128.0
+					  : 0.0;
+
+	if (dtype == BOOL)
+		return x != 0;
+	if (!(x == x))
+		return 0;
+	if (x >= high)
+		return dtype == I64 ? 0x7fffffffffffffffLL : (long long)high;
+	return x <= low ? (long long)low : (long long)x;
+}
+
+FINF_K(cast)
+{
+	bool from_float = p.from == F32 || p.from == F64;
+
+	FINF_K_EACH (i, p.n) {
+		if (p.to == F32) /* not through double: one rounding */
+			((float *)p.y)[i] = from_float ? (float)load_float(p.x, p.from, i)
+						       : (float)load_int(p.x, p.from, i);
+		else if (p.to == F64)
+			((double *)p.y)[i] = from_float ? load_float(p.x, p.from, i)
+							: (double)load_int(p.x, p.from, i);
+		else
+			store_int(p.y, p.to, i,
+				  from_float ? to_int(load_float(p.x, p.from, i), p.to)
+					     : load_int(p.x, p.from, i));
+	}
+}
+
+/* ---- comparison ------------------------------------------------------------------------- */
+
+#define COMPARE(a, b, op)                                                                          \
+	((op) == FINF_K_EQUAL	  ? (a) == (b)                                                     \
+	 : (op) == FINF_K_LESS	  ? (a) < (b)                                                      \
+	 : (op) == FINF_K_GREATER ? (a) > (b)                                                      \
+	 : (op) == FINF_K_UP_TO	  ? (a) <= (b)                                                     \
+	 : (op) == FINF_K_FROM	  ? (a) >= (b)                                                     \
+	 : (op) == FINF_K_AND	  ? (a) && (b)                                                     \
+	 : (op) == FINF_K_OR	  ? (a) || (b)                                                     \
+				  : !(a) != !(b))
+
+FINF_K(compare)
+{
+	unsigned char *y = (unsigned char *)p.y;
+
+	FINF_K_EACH (i, p.n) {
+		unsigned at_a = (unsigned)walk_at(&p.at_a, i), at_b = (unsigned)walk_at(&p.at_b, i);
+
+		if (p.dtype == F32 || p.dtype == F64) {
+			double a = load_float(p.a, p.dtype, at_a),
+			       b = load_float(p.b, p.dtype, at_b);
+
+			y[i] = (unsigned char)COMPARE(a, b, p.op);
+		} else {
+			long long a = load_int(p.a, p.dtype, at_a),
+				  b = load_int(p.b, p.dtype, at_b);
+
+			if (p.dtype == BOOL) { /* which may be any byte */
+				a = a != 0;
+				b = b != 0;
+			}
+			y[i] = (unsigned char)COMPARE(a, b, p.op);
+		}
+	}
+}
+
+FINF_K(where)
+{
+	const unsigned char *holds = (const unsigned char *)p.holds;
+
+	FINF_K_EACH (i, p.n) {
+		bool first = holds[walk_at(&p.at_holds, i)] != 0;
+
+		move(p.y, i, first ? p.a : p.b,
+		     (unsigned)(first ? walk_at(&p.at_a, i) : walk_at(&p.at_b, i)), p.each, p.act);
+	}
+}

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fictl: is the group better than its members one by one? All of them are
+ * tuned into a temporary folder and run by one engine, fused and separate in
+ * turn, so that what disturbs the machine disturbs both.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "engine/engine.h"
+#include "tools/fictl/verdict.h"
+
+#define ROUNDS_MIN  5u
+#define ROUNDS_MAX  101u
+#define ROUNDS_NS   2000000000u
+#define LOADS	    5u
+#define PORTS_MAX   64
+#define SLACK_BYTES (64u << 20) /* of the pool: alignment of what lies in it */
+/* Below this a difference is noise. */
+#define MATTERS 1.02
+
+/* One thing that is run: a member, or at last the group. */
+struct subject {
+	char file[32], name[32];
+	uint64_t weight_bytes, arena_bytes;
+	struct tensor_file inputs;
+	struct finf_tensor outputs[PORTS_MAX]; /* data owned */
+	uint32_t n_outputs;
+};
+
+struct trial {
+	const struct group *group;
+	struct finf_device *dev;
+	struct finf_engine *engine;
+	char dir[PATH_MAX];
+	int dirfd;
+	uint32_t threads, n;	  /* n members; subjects[n] is the group */
+	struct subject *subjects; /* owned: n + 1 */
+	uint64_t fused_ns[ROUNDS_MAX], separate_ns[ROUNDS_MAX];
+	uint64_t fused_load_ns[LOADS], separate_load_ns[LOADS];
+	uint32_t rounds;
+};
+
+/* ---- files -------------------------------------------------------------------------- */
+
+static int tune(struct trial *t, uint32_t k, struct finf_pack *portable, struct finf_diag *diag)
+{
+	struct subject *s = &t->subjects[k];
+	struct finf_pack *tuned;
+	int fd, err;
+
+	snprintf(s->name, sizeof(s->name), "m%u", k);
+	snprintf(s->file, sizeof(s->file), "m%u.fim", k);
+	err = finf_engine_tune(t->dev, portable, t->threads, 0, t->dirfd, s->file, diag);
+	if (err)
+		return err;
+	fd = openat(t->dirfd, s->file, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return finf_diag_set(diag, -errno, "%s/%s: %s", t->dir, s->file, strerror(errno));
+	err = finf_pack_open(fd, s->file, &tuned, diag);
+	close(fd);
+	if (err)
+		return err;
+	s->weight_bytes = tuned->plan->weight_bytes;
+	s->arena_bytes = tuned->plan->arena_bytes;
+	finf_pack_close(tuned);
+	return 0;
+}
+
+static int tune_group(struct trial *t, struct finf_diag *diag)
+{
+	struct finf_pack *pack;
+	int fd, err = pack_graph(t->group->graph, &fd, diag);
+
+	if (err)
+		return err;
+	err = finf_pack_open(fd, "the group", &pack, diag);
+	close(fd);
+	if (err)
+		return err;
+	err = tune(t, t->n, pack, diag);
+	finf_pack_close(pack);
+	return err;
+}
+
+static int make_files(struct trial *t, struct finf_diag *diag)
+{
+	const char *base = getenv("TMPDIR");
+	int err = 0;
+
+	snprintf(t->dir, sizeof(t->dir), "%s/fictl-XXXXXX", base ? base : "/tmp");
+	if (!mkdtemp(t->dir)) {
+		err = finf_diag_set(diag, -errno, "%s: %s", t->dir, strerror(errno));
+		t->dir[0] = 0;
+		return err;
+	}
+	t->dirfd = open(t->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (t->dirfd < 0)
+		return finf_diag_set(diag, -errno, "%s: %s", t->dir, strerror(errno));
+	for (uint32_t i = 0; !err && i < t->n; i++)
+		err = tune(t, i, t->group->members[i].pack, diag);
+	return err ? err : tune_group(t, diag);
+}
+
+/* ---- an engine that has them all ----------------------------------------------------- */
+
+static int add(struct trial *t, struct subject *s, struct finf_diag *diag)
+{
+	struct finf_port in[PORTS_MAX], out[PORTS_MAX];
+	uint32_t n_in = PORTS_MAX, n_out = PORTS_MAX;
+	char path[PATH_MAX + 40];
+	int err;
+
+	snprintf(path, sizeof(path), "%s/%s", t->dir, s->file);
+	err = finf_engine_add(t->engine, path, s->name, diag);
+	if (!err)
+		err = finf_engine_ports(t->engine, s->name, in, &n_in, out, &n_out);
+	if (!err && (n_in > PORTS_MAX || n_out > PORTS_MAX))
+		err = finf_diag_set(diag, -EOPNOTSUPP, "more than %d inputs or outputs", PORTS_MAX);
+	if (!err)
+		err = tensors_make_up(in, n_in, 1, &s->inputs);
+	s->n_outputs = err ? 0 : n_out;
+	return err;
+}
+
+static int start(struct trial *t, struct finf_diag *diag)
+{
+	struct finf_engine_opts opts = {
+		.size = sizeof(opts), .threads = t->threads, .pool_bytes = SLACK_BYTES};
+	int err;
+
+	for (uint32_t i = 0; i <= t->n; i++)
+		opts.pool_bytes += t->subjects[i].weight_bytes + t->subjects[i].arena_bytes;
+	err = finf_engine_open(&opts, &t->engine, diag);
+	for (uint32_t i = 0; !err && i <= t->n; i++)
+		err = add(t, &t->subjects[i], diag);
+	return err;
+}
+
+static void finish(struct trial *t)
+{
+	finf_engine_close(t->engine);
+	finf_device_close(t->dev);
+	for (uint32_t i = 0; t->subjects && i <= t->n; i++) {
+		struct subject *s = &t->subjects[i];
+
+		tensors_free(&s->inputs);
+		for (uint32_t k = 0; k < s->n_outputs; k++)
+			free(s->outputs[k].data);
+		if (t->dirfd >= 0 && s->file[0])
+			unlinkat(t->dirfd, s->file, 0);
+	}
+	if (t->dirfd >= 0)
+		close(t->dirfd);
+	if (t->dir[0])
+		rmdir(t->dir);
+	free(t->subjects);
+}
+
+/* ---- measuring --------------------------------------------------------------------------- */
+
+static int run(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
+	       struct finf_diag *diag)
+{
+	uint64_t start_ns = finf_now_ns();
+
+	for (uint32_t i = from; i < to; i++) {
+		struct subject *s = &t->subjects[i];
+		int err = finf_engine_infer(t->engine, s->name, s->inputs.tensors, s->inputs.n,
+					    s->outputs, s->n_outputs, diag);
+
+		if (err)
+			return err;
+	}
+	*ret_ns = finf_now_ns() - start_ns;
+	return 0;
+}
+
+static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
+		struct finf_diag *diag)
+{
+	*ret_ns = 0;
+	for (uint32_t i = from; i < to; i++) {
+		struct finf_model_stats stats = {.size = sizeof(stats)};
+		const char *name = t->subjects[i].name;
+		int err = finf_engine_unload(t->engine, name);
+
+		if (!err)
+			err = finf_engine_load(t->engine, name, diag);
+		if (!err)
+			err = finf_engine_stats(t->engine, name, &stats);
+		if (err)
+			return err;
+		*ret_ns += stats.load_ns;
+	}
+	return 0;
+}
+
+static int measure(struct trial *t, struct finf_diag *diag)
+{
+	uint64_t begin_ns;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < LOADS; i++) {
+		err = load(t, t->n, t->n + 1, &t->fused_load_ns[i], diag);
+		if (!err)
+			err = load(t, 0, t->n, &t->separate_load_ns[i], diag);
+	}
+	begin_ns = finf_now_ns();
+	while (!err && t->rounds < ROUNDS_MAX &&
+	       (t->rounds < ROUNDS_MIN || finf_now_ns() - begin_ns < ROUNDS_NS)) {
+		err = run(t, t->n, t->n + 1, &t->fused_ns[t->rounds], diag);
+		if (!err)
+			err = run(t, 0, t->n, &t->separate_ns[t->rounds], diag);
+		t->rounds++;
+	}
+	return err;
+}
+
+static int by_value(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+
+	return (x > y) - (x < y);
+}
+
+static uint64_t median(uint64_t *ns, uint32_t n)
+{
+	qsort(ns, n, sizeof(*ns), by_value);
+	return ns[n / 2];
+}
+
+/* ---- what it means -------------------------------------------------------------------------- */
+
+static void FINF_PRINTF(2, 3) say(json_t *lines, const char *fmt, ...)
+{
+	char text[512];
+	va_list args;
+
+	va_start(args, fmt);
+	vsnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	json_array_append_new(lines, json_string(text));
+}
+
+static const char *judge(double faster, double lighter)
+{
+	if (faster < 1 / MATTERS)
+		return "do not fuse: a request for the whole group is slower than its members one "
+		       "after the other";
+	if (faster >= MATTERS && lighter >= 1 / MATTERS)
+		return "fuse: it is faster";
+	if (lighter >= MATTERS)
+		return "fuse: it takes fewer bytes and is not slower";
+	if (faster >= MATTERS)
+		return "fuse where time matters more than bytes: it is faster and takes more of "
+		       "them";
+	if (lighter < 1 / MATTERS)
+		return "do not fuse: it is not faster and takes more bytes";
+	return "do not fuse: the members share too little, neither time nor bytes are saved";
+}
+
+static void add_verdict(struct trial *t, json_t *doc)
+{
+	const struct subject *whole = &t->subjects[t->n];
+	uint64_t fused = median(t->fused_ns, t->rounds), apart = median(t->separate_ns, t->rounds);
+	uint64_t fused_load = median(t->fused_load_ns, LOADS);
+	uint64_t apart_load = median(t->separate_load_ns, LOADS);
+	uint64_t fused_bytes = whole->weight_bytes + whole->arena_bytes, weights = 0, arena = 0;
+	double faster = (double)apart / (double)FINF_MAX(fused, 1u), lighter;
+	json_t *lines = json_array();
+	const char *words;
+
+	for (uint32_t i = 0; i < t->n; i++) {
+		weights += t->subjects[i].weight_bytes;
+		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
+	}
+	lighter = (double)(weights + arena) / (double)FINF_MAX(fused_bytes, 1u);
+	words = judge(faster, lighter);
+	say(lines, "time       fused %s, one after the other %s: %.2f x (median of %u)",
+	    ns_text(fused), ns_text(apart), faster, t->rounds);
+	say(lines, "peak bytes fused %s, separate %s: %+.1f %%", bytes_text(fused_bytes),
+	    bytes_text(weights + arena), 100 * (1 / lighter - 1));
+	say(lines, "load       fused %s, separate %s", ns_text(fused_load), ns_text(apart_load));
+	say(lines, "%s", words);
+	json_object_set_new(
+		doc, "verdict",
+		json_pack("{s:b, s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
+			  !strncmp(words, "fuse", 4), "words", words, "fused_ns", (json_int_t)fused,
+			  "separate_ns", (json_int_t)apart, "fused_bytes", (json_int_t)fused_bytes,
+			  "separate_bytes", (json_int_t)(weights + arena), "fused_load_ns",
+			  (json_int_t)fused_load, "separate_load_ns", (json_int_t)apart_load,
+			  "rounds", (int)t->rounds, "text", lines));
+}
+
+int verdict_add(const struct group *group, uint32_t threads, json_t *doc, struct finf_diag *diag)
+{
+	struct trial *t = calloc(1, sizeof(*t));
+	int err;
+
+	if (!t)
+		return finf_diag_set(diag, -ENOMEM, "no memory for measuring");
+	t->group = group;
+	t->threads = threads;
+	t->n = group->n;
+	t->dirfd = -1;
+	t->subjects = calloc(t->n + 1, sizeof(*t->subjects));
+	err = t->subjects ? finf_device_open("host", &t->dev, diag) : -ENOMEM;
+	if (!err)
+		err = make_files(t, diag);
+	if (!err)
+		err = start(t, diag);
+	if (!err)
+		err = measure(t, diag);
+	if (!err)
+		add_verdict(t, doc);
+	finish(t);
+	free(t);
+	return err;
+}
