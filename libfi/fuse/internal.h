@@ -35,8 +35,23 @@ void finf_rewrite_absorb(struct finf_rewrite *rw, uint32_t into, uint32_t gone);
  */
 uint32_t finf_rewrite_sole_producer(const struct finf_rewrite *rw, uint32_t value);
 
+/**
+ * finf_rewrite_sole - the same, when that node is of operator @op without an
+ * activation.
+ */
+uint32_t finf_rewrite_sole(const struct finf_rewrite *rw, uint32_t value, const char *op);
+
+/** finf_rewrite_drop - a node whose only output nobody reads any more. */
+void finf_rewrite_drop(struct finf_rewrite *rw, uint32_t node);
+
 /** finf_fuse_floats - elements of a float32 constant whose bytes are here; else NULL. */
 const float *finf_fuse_floats(const struct finf_graph *graph, uint32_t value, size_t *ret_n);
+
+/**
+ * finf_fuse_scalar - the only element of a float32 constant.
+ * @like  a value: combined with it, the constant adds no dimension
+ */
+bool finf_fuse_scalar(const struct finf_graph *graph, uint32_t value, uint32_t like, float *ret);
 
 /** finf_fuse_input - input @i of a node, FINF_NONE when left out. */
 static inline uint32_t finf_fuse_input(const struct finf_node *node, uint32_t i)
@@ -59,6 +74,8 @@ extern const struct finf_fuse_pass finf_fuse_dead;
 extern const struct finf_fuse_pass finf_fuse_constants;
 extern const struct finf_fuse_pass finf_fuse_identity;
 extern const struct finf_fuse_pass finf_fuse_convbn;
+extern const struct finf_fuse_pass finf_fuse_layernorm;
+extern const struct finf_fuse_pass finf_fuse_gelu;
 extern const struct finf_fuse_pass finf_fuse_bias;
 extern const struct finf_fuse_pass finf_fuse_activation;
 

@@ -65,6 +65,27 @@ uint32_t finf_rewrite_sole_producer(const struct finf_rewrite *rw, uint32_t valu
 	return producer;
 }
 
+uint32_t finf_rewrite_sole(const struct finf_rewrite *rw, uint32_t value, const char *op)
+{
+	uint32_t producer = finf_rewrite_sole_producer(rw, value);
+	const struct finf_node *node;
+
+	if (producer == FINF_NONE)
+		return FINF_NONE;
+	node = &rw->graph->nodes[producer];
+	return finf_fuse_is(node, op) && node->act == FINF_ACT_NONE ? producer : FINF_NONE;
+}
+
+void finf_rewrite_drop(struct finf_rewrite *rw, uint32_t node)
+{
+	struct finf_node *gone = &rw->graph->nodes[node];
+
+	rw->graph->values[gone->out[0]].producer = FINF_NONE;
+	gone->out[0] = FINF_NONE;
+	rw->keep[node] = false;
+	rw->changes++;
+}
+
 const float *finf_fuse_floats(const struct finf_graph *graph, uint32_t value, size_t *ret_n)
 {
 	const struct finf_value *v;
@@ -76,6 +97,22 @@ const float *finf_fuse_floats(const struct finf_graph *graph, uint32_t value, si
 		return NULL;
 	*ret_n = v->bytes / sizeof(float);
 	return v->data;
+}
+
+bool finf_fuse_scalar(const struct finf_graph *graph, uint32_t value, uint32_t like, float *ret)
+{
+	const struct finf_value *v = &graph->values[like];
+	size_t n;
+	const float *x = finf_fuse_floats(graph, value, &n);
+	uint32_t rank;
+
+	if (!x || n != 1)
+		return false;
+	rank = graph->values[value].shape.rank;
+	if (rank && (!v->has_shape || rank > v->shape.rank))
+		return false;
+	*ret = *x;
+	return true;
 }
 
 bool finf_fuse_is(const struct finf_node *node, const char *name)

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host: BatchNormalization, Softmax, Concat and Transpose as oneDNN primitives. */
+/* host: normalizations, Softmax, Concat and Transpose as oneDNN primitives. */
 #include <errno.h>
 #include <string.h>
 
@@ -23,6 +23,37 @@ int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b)
 	for (uint32_t i = 0; i < FINF_ARRAY_LEN(args); i++)
 		finf_build_in(b, args[i], i, &md[i]);
 	finf_build_out(b, DNNL_ARG_DST, &md[0]);
+	b->inplace = true;
+	return 0;
+}
+
+/* What is normalised is a row, however many dimensions it has. */
+int finf_build_layernorm(const struct finf_site *site, struct finf_build *b)
+{
+	float epsilon = finf_node_float(site->node, "epsilon", 1e-5f);
+	bool shift = finf_site_in(site, 2) != NULL;
+	struct finf_shape rows = {.rank = 2, .dim = {1, 1}};
+	const struct finf_value *x = finf_site_in(site, 0);
+	struct finf_dnn_md md, row = {.rank = 1, .tag = dnnl_a};
+	uint32_t axis;
+	int err = finf_site_in_md(site, 0, &md);
+
+	if (err || site->in_layout || site->out_layout ||
+	    !finf_axis(finf_node_int(site->node, "axis", -1), x->shape.rank, &axis))
+		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < x->shape.rank; i++)
+		rows.dim[i >= axis] *= x->shape.dim[i];
+	row.dim[0] = rows.dim[1];
+	err = finf_dnn_plain(&rows, &md);
+	if (!err)
+		err = finf_dnn_layernorm(site->dnn, &md, epsilon, shift, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_in(b, DNNL_ARG_SCALE, 1, &row);
+	if (shift)
+		finf_build_in(b, DNNL_ARG_SHIFT, 2, &row);
+	finf_build_out(b, DNNL_ARG_DST, &md);
 	b->inplace = true;
 	return 0;
 }

@@ -136,6 +136,7 @@ int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b);
 int finf_build_eltwise(const struct finf_site *site, struct finf_build *b);
 int finf_build_binary(const struct finf_site *site, struct finf_build *b);
 int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b);
+int finf_build_layernorm(const struct finf_site *site, struct finf_build *b);
 int finf_build_softmax(const struct finf_site *site, struct finf_build *b);
 int finf_build_concat(const struct finf_site *site, struct finf_build *b);
 int finf_build_transpose(const struct finf_site *site, struct finf_build *b);

@@ -464,6 +464,14 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift, p->attr);
 }
 
+/* Statistics are computed, not kept: @md[1] only says in which order rows are. */
+static void create_layernorm(struct finf_dnn *dnn, struct prep *p, float epsilon, bool shift)
+{
+	p->status = dnnl_layer_normalization_forward_primitive_desc_create(
+		&p->pd, dnn->engine, dnnl_forward_inference, p->md[0], p->md[0], p->md[1], epsilon,
+		dnnl_use_scale | (shift ? dnnl_use_shift : 0u), p->attr);
+}
+
 static void create_softmax(struct finf_dnn *dnn, struct prep *p, int axis, bool log)
 {
 	p->status = dnnl_softmax_forward_primitive_desc_create(
@@ -556,6 +564,16 @@ static void create_batchnorm(struct finf_dnn *dnn, struct prep *p, float epsilon
 	p->status = dnnl_batch_normalization_forward_desc_init(
 		&op, dnnl_forward_inference, &p->md[0], epsilon,
 		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift);
+	create(dnn, p, &op);
+}
+
+static void create_layernorm(struct finf_dnn *dnn, struct prep *p, float epsilon, bool shift)
+{
+	dnnl_layer_normalization_desc_t op;
+
+	p->status = dnnl_layer_normalization_forward_desc_init(
+		&op, dnnl_forward_inference, &p->md[0], &p->md[1], epsilon,
+		dnnl_use_scale | (shift ? dnnl_use_shift : 0u));
 	create(dnn, p, &op);
 }
 
@@ -737,6 +755,20 @@ int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float
 	prep_md(&p, md);
 	if (p.status == dnnl_success)
 		create_batchnorm(dnn, &p, epsilon);
+	return prep_end(&p, false, ret_pd);
+}
+
+int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, float epsilon,
+		       bool shift, struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_md stat = {.rank = 1, .tag = dnnl_a, .dim = {rows->dim[0]}};
+	struct prep p;
+
+	prep_start(&p, NULL);
+	prep_md(&p, rows);
+	prep_md(&p, &stat);
+	if (p.status == dnnl_success)
+		create_layernorm(dnn, &p, epsilon, shift);
 	return prep_end(&p, false, ret_pd);
 }
 

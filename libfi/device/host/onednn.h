@@ -117,6 +117,9 @@ int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf
 /** Inference: mean, variance, scale and shift are given. */
 int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
 		       struct finf_dnn_pd **ret_pd);
+/** Each row of a matrix; scale is given, shift when there is one. */
+int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, float epsilon,
+		       bool shift, struct finf_dnn_pd **ret_pd);
 int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd);
 int finf_dnn_concat(struct finf_dnn *dnn, const struct finf_dnn_md *src, uint32_t n, uint32_t axis,

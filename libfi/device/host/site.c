@@ -172,6 +172,7 @@ static const struct {
 	{"GlobalAveragePool", finf_build_global_pool},
 	{"GlobalMaxPool", finf_build_global_pool},
 	{"HardSwish", finf_build_eltwise},
+	{"LayerNormalization", finf_build_layernorm},
 	{"LeakyRelu", finf_build_eltwise},
 	{"Log", finf_build_eltwise},
 	{"LogSoftmax", finf_build_softmax},
