@@ -18,14 +18,14 @@ bundle_libs = $(foreach l,$(1),$(or $(if $(filter $(bundle_STATIC:%=-l%),$(l)),$
 .PHONY: gpu-bundle
 gpu-bundle: $(GPU_BUNDLE)/run.sh
 $(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)/fictl $(BUILD)/libfi.a \
-		$(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
+		$(BUILD)/libfi-preload.so $(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
 	$(call say,BUNDLE,$(@D))
 	$(Q)rm -rf $(@D); mkdir -p $(@D)/lib
 	$(Q)$(CC) -o $(@D)/fid $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
 		$(call bundle_libs,$(LIB_LIBS) $(fid_LIBS))
 	$(Q)$(CC) -o $(@D)/fictl $(FICTL_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
 		$(call bundle_libs,$(LIB_LIBS) $(fictl_LIBS))
-	$(Q)cp $(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx $(@D)
+	$(Q)cp $(BUILD)/tests/gpu/probe $(BUILD)/libfi-preload.so tests/golden/digits/digits.onnx $(@D)
 	$(Q)tests/gpu/bundle.sh $(@D)
 	$(Q)cp tests/gpu/run.sh $@
 

@@ -20,3 +20,19 @@ $(cuda_PTX): libfi/device/cuda/kernels/kernels.cu libfi/device/build.mk
 		-Ilibfi -MMD -MP -MF $@.d -MT $@ -S -o $@ $<
 $(BUILD)/libfi/device/cuda/kernels.o: $(cuda_PTX)
 CFLAGS_libfi_device_cuda_kernels := -DFINF_CUDA_PTX='"$(cuda_PTX)"'
+
+# Where nvcc is installed, also compiled for these cards, so that no driver has to.
+NVCC ?= $(firstword $(wildcard $(shell command -v nvcc 2>/dev/null) /usr/local/cuda/bin/nvcc))
+CUDA_ARCHS ?= 80 86 87 89 90
+ifneq ($(NVCC),)
+comma := ,
+cuda_FATBIN := $(BUILD)/gen/kernels.fatbin
+$(cuda_FATBIN): $(cuda_PTX)
+	$(call say,CUBIN,$(CUDA_ARCHS))
+	$(Q)$(NVCC) -fatbin -O3 -Ilibfi -Xfatbin -compress-all \
+		$(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a)$(comma)code=sm_$(a)) \
+		-o $@ libfi/device/cuda/kernels/kernels.cu
+$(BUILD)/libfi/device/cuda/kernels.o: $(cuda_FATBIN)
+CFLAGS_libfi_device_cuda_kernels += -DFINF_CUDA_FATBIN='"$(cuda_FATBIN)"' \
+	-DFINF_CUDA_ARCHS='$(foreach a,$(CUDA_ARCHS),$(a)$(comma))'
+endif

@@ -41,6 +41,7 @@ int finf_cuda_told(const char *what, enum finf_cu_result result)
 /* What lies in the context; again after each reset. */
 static int context_fill(struct finf_cuda_device *cd, struct finf_diag *diag)
 {
+	const struct finf_cuda_info *info = finf_cuda_info(cd->cuda);
 	const struct finf_cuda_api *api = cd->api;
 	const char *step = "cuStreamCreateWithPriority";
 	enum finf_cu_result result;
@@ -57,7 +58,8 @@ static int context_fill(struct finf_cuda_device *cd, struct finf_diag *diag)
 		result = api->cuMemHostAlloc(&cd->bounce, BOUNCE_BYTES, 0);
 	}
 	if (result == FINF_CU_SUCCESS)
-		err = finf_cuda_kernels_load(api, &cd->kernels, diag);
+		err = finf_cuda_kernels_load(api, 10 * info->compute_major + info->compute_minor,
+					     &cd->kernels, diag);
 	else
 		err = finf_cuda_fail(diag, step, result);
 	finf_cuda_end(cd);
@@ -316,10 +318,11 @@ static int cuda_describe_self(struct finf_device *dev, char *text, size_t len)
 	finf_cuda_pool_modes(cd, modes, sizeof(modes));
 	n = snprintf(text, len,
 		     "device=%s\ndriver=%u.%u\ncompute=%u.%u\ntotal_bytes=%" PRIu64
-		     "\nfree_bytes=%" PRIu64 "\nshares_host_memory=%s\npool_modes=%s\nkernels=ptx\n",
+		     "\nfree_bytes=%" PRIu64 "\nshares_host_memory=%s\npool_modes=%s\nkernels=%s\n",
 		     info->name, info->driver_version / 1000, info->driver_version % 1000 / 10,
 		     info->compute_major, info->compute_minor, info->total_bytes, free_bytes,
-		     info->integrated ? "yes" : "no", modes);
+		     info->integrated ? "yes" : "no", modes,
+		     finf_cuda_kernels_kind(cd->kernels));
 	return n < 0 || (size_t)n >= len ? -ENOSPC : 0;
 }
 

@@ -11,6 +11,7 @@
 
 struct finf_cuda_kernels {
 	struct finf_cu_module *module; /* owned */
+	bool compiled;		       /* from the fat binary */
 	struct finf_cu_function *functions[FINF_K_FUNCTIONS];
 };
 
@@ -36,6 +37,39 @@ const char *finf_cuda_kernels_image(void)
 	return finf_cuda_ptx;
 }
 
+#ifdef FINF_CUDA_FATBIN
+__asm__(".pushsection .rodata, \"a\"\n"
+	".balign 16\n"
+	".type finf_cuda_fatbin, @object\n"
+	"finf_cuda_fatbin:\n"
+	".incbin \"" FINF_CUDA_FATBIN "\"\n"
+	".size finf_cuda_fatbin, . - finf_cuda_fatbin\n"
+	".popsection\n");
+extern const char finf_cuda_fatbin[] __attribute__((visibility("hidden")));
+
+/* Code for a card runs on later ones of the same generation. */
+static const char *fatbin_for(uint32_t arch)
+{
+	static const uint8_t archs[] = {FINF_CUDA_ARCHS};
+
+	for (size_t i = 0; i < sizeof(archs); i++)
+		if (archs[i] / 10 == arch / 10 && archs[i] <= arch)
+			return finf_cuda_fatbin;
+	return NULL;
+}
+#else
+static const char *fatbin_for(uint32_t arch)
+{
+	(void)arch;
+	return NULL;
+}
+#endif
+
+const char *finf_cuda_kernels_kind(const struct finf_cuda_kernels *kernels)
+{
+	return kernels->compiled ? "cubin" : "ptx";
+}
+
 const char *finf_cuda_kernel_name(uint32_t number)
 {
 	static const char *const names[] = {
@@ -45,6 +79,16 @@ const char *finf_cuda_kernel_name(uint32_t number)
 	};
 
 	return number < FINF_ARRAY_LEN(names) ? names[number] : NULL;
+}
+
+/* An older driver may not know the toolkit's format: then it compiles. */
+static bool compiled_load(const struct finf_cuda_api *api, uint32_t arch,
+			  struct finf_cuda_kernels *kernels)
+{
+	const char *fatbin = fatbin_for(arch);
+
+	kernels->compiled = fatbin && !api->cuModuleLoadDataEx(&kernels->module, fatbin, 0, NULL, NULL);
+	return kernels->compiled;
 }
 
 static int module_load(const struct finf_cuda_api *api, struct finf_cuda_kernels *kernels,
@@ -66,15 +110,16 @@ static int module_load(const struct finf_cuda_api *api, struct finf_cuda_kernels
 	return finf_cuda_errno(result);
 }
 
-int finf_cuda_kernels_load(const struct finf_cuda_api *api, struct finf_cuda_kernels **ret,
-			   struct finf_diag *diag)
+int finf_cuda_kernels_load(const struct finf_cuda_api *api, uint32_t arch,
+			   struct finf_cuda_kernels **ret, struct finf_diag *diag)
 {
 	struct finf_cuda_kernels *kernels = calloc(1, sizeof(*kernels));
-	int err;
+	int err = 0;
 
 	if (!kernels)
 		return finf_diag_set(diag, -ENOMEM, "out of memory");
-	err = module_load(api, kernels, diag);
+	if (!compiled_load(api, arch, kernels))
+		err = module_load(api, kernels, diag);
 	for (uint32_t i = 0; i < FINF_K_FUNCTIONS && !err; i++) {
 		enum finf_cu_result result = api->cuModuleGetFunction(
 			&kernels->functions[i], kernels->module, finf_cuda_kernel_name(i));

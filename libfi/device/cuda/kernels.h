@@ -14,13 +14,17 @@
 struct finf_cuda_kernels;
 
 /**
- * finf_cuda_kernels_load - compile and load the module. Call it again after a reset of
- * the context: kernels made before stay usable, they name their functions by number.
+ * finf_cuda_kernels_load - load the module: compiled code where this build has some for
+ * the card and the driver takes it, else PTX, which the driver compiles. Call it again after a reset
+ * of the context: kernels made before stay usable, they name their functions by number.
+ * @param arch  of the card, 10 * major + minor
  * Context: the device's context is current. Blocks, some 100 ms where the driver compiles.
  * Return: 0; -ENOMEM; what finf_cuda_errno() makes of a refusal, with the compiler's words.
  */
-int finf_cuda_kernels_load(const struct finf_cuda_api *api, struct finf_cuda_kernels **ret,
-			   struct finf_diag *diag);
+int finf_cuda_kernels_load(const struct finf_cuda_api *api, uint32_t arch,
+			   struct finf_cuda_kernels **ret, struct finf_diag *diag);
+/** finf_cuda_kernels_kind - what was loaded: "cubin" or "ptx". */
+const char *finf_cuda_kernels_kind(const struct finf_cuda_kernels *kernels);
 /**
  * finf_cuda_kernels_unload - NULL is fine. Nothing of it may run any more.
  * @param lost  the context was reset: its module is gone already, only free our memory

@@ -76,7 +76,7 @@ static void bench_init(struct bench *bench)
 	bench->driver = fakedriver_start();
 	CU(bench->driver.api->cuStreamCreateWithPriority(&bench->stream,
 							 FINF_CU_STREAM_NON_BLOCKING, 0));
-	ck_assert_msg(!finf_cuda_kernels_load(bench->driver.api, &bench->kernels, &diag), "%s",
+	ck_assert_msg(!finf_cuda_kernels_load(bench->driver.api, 75, &bench->kernels, &diag), "%s",
 		      diag.text);
 }
 
@@ -847,7 +847,7 @@ START_TEST(a_kernel_outlives_its_module)
 		ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), 0);
 		ck_assert_mem_eq(x, y, sizeof(x));
 		finf_cuda_kernels_unload(bench.driver.api, bench.kernels, false);
-		ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, &bench.kernels, &diag),
+		ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, 75, &bench.kernels, &diag),
 				 0);
 	}
 	finf_cuda_kernel_free(kernel);
@@ -867,10 +867,10 @@ START_TEST(failures_are_told)
 
 	bench_init(&bench);
 	bench.driver.inject("cuModuleLoadDataEx", 1, FINF_CU_ERROR_INVALID_IMAGE);
-	ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, &kernels, &diag), -EOPNOTSUPP);
+	ck_assert_int_eq(finf_cuda_kernels_load(bench.driver.api, 75, &kernels, &diag), -EOPNOTSUPP);
 	ck_assert_ptr_nonnull(strstr(diag.text, "compiling the kernels"));
 	bench.driver.inject("cuModuleGetFunction", 2, FINF_CU_ERROR_NOT_FOUND);
-	ck_assert_int_ne(finf_cuda_kernels_load(bench.driver.api, &kernels, &diag), 0);
+	ck_assert_int_ne(finf_cuda_kernels_load(bench.driver.api, 75, &kernels, &diag), 0);
 	ck_assert_ptr_nonnull(strstr(diag.text, finf_cuda_kernel_name(1)));
 	ck_assert_ptr_null(kernels);
 	ck_assert_int_eq(finf_cuda_reorder_new(FINF_F32, &shape, 0, 0, &kernel, &diag), 0);
@@ -878,6 +878,23 @@ START_TEST(failures_are_told)
 	ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), -ENOBUFS);
 	ck_assert_int_eq(finf_device_kernel_run(&bench.base, kernel, &launch), 0);
 	finf_cuda_kernel_free(kernel);
+	bench_fini(&bench);
+}
+END_TEST
+
+/* The fake knows no compiled code, as an old driver does not know a newer toolkit's. */
+START_TEST(what_is_not_taken_is_compiled)
+{
+	struct finf_cuda_kernels *kernels = NULL;
+	struct finf_diag diag = {""};
+	struct bench bench;
+
+	bench_init(&bench);
+	ck_assert_str_eq(finf_cuda_kernels_kind(bench.kernels), "ptx");
+	ck_assert_msg(!finf_cuda_kernels_load(bench.driver.api, 90, &kernels, &diag), "%s",
+		      diag.text);
+	ck_assert_str_eq(finf_cuda_kernels_kind(kernels), "ptx");
+	finf_cuda_kernels_unload(bench.driver.api, kernels, false);
 	bench_fini(&bench);
 }
 END_TEST
@@ -982,6 +999,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, integers_are_kept);
 	tcase_add_test(tc, a_kernel_outlives_its_module);
 	tcase_add_test(tc, failures_are_told);
+	tcase_add_test(tc, what_is_not_taken_is_compiled);
 	tcase_add_test(tc, image_is_for_old_drivers_and_cards);
 	tcase_add_loop_test(tc, assembler_accepts_the_image, 0, 3);
 	tcase_add_test(tc, the_fake_reads_ptx);
