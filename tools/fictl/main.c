@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include <fusedinf/version.h>
 
@@ -177,11 +178,24 @@ static int run_command(struct fictl *ctl, int argc, char **argv)
 	return ctl->command->run(ctl, argc, argv);
 }
 
+/*
+ * A team of OpenMP that spins for milliseconds after its work takes the core from
+ * branches that run side by side; fid starts itself over with the same setting.
+ */
+static void limit_spinning(char **argv)
+{
+	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+		return;
+	if (!setenv("GOMP_SPINCOUNT", "20000", 1))
+		execv("/proc/self/exe", argv); /* or go on: slower, and right */
+}
+
 int main(int argc, char **argv)
 {
 	struct fictl ctl = {0};
 	int at = 1, rc;
 
+	limit_spinning(argv);
 	for (; at < argc && argv[at][0] == '-'; at++) {
 		if (!strcmp(argv[at], "--json")) {
 			ctl.json = true;
