@@ -122,9 +122,12 @@ void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_c
 /**
  * fid_core_arrival - somebody saw a request coming for the newest version of a name.
  * @param name_hash  finf_hash64() of the name
+ * @param seen_ns    when; a call from before the model left the pool is counted and no more:
+ *                   its request has come to fid itself by then
  * Return: 0; 1: and it is being loaded for that reason now; -ENOENT.
  */
-int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source);
+int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source,
+		     uint64_t seen_ns);
 
 /**
  * fid_core_watch - called when a name becomes known or unknown, and when its

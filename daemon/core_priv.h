@@ -33,6 +33,7 @@ struct fid_model {
 
 	struct finf_extent *extent; /* of the pool; NULL when cold */
 	uint64_t last_offset;	    /* where it lay last */
+	uint64_t left_ns;	    /* when it left the pool; 0 = never */
 	struct finf_load *load;	    /* owned while loading */
 	struct fid_job loaded;	    /* from the loader's thread to the loop */
 	int load_result;

@@ -64,7 +64,8 @@ void fid_model_changed(struct fid_core *core, const char *name)
 	core->watch(core->watch_ctx, name, newest != NULL, newest && !newest->extent);
 }
 
-int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source)
+int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arrival source,
+		     uint64_t seen_ns)
 {
 	struct fid_model *newest = NULL, *m;
 	bool cold;
@@ -76,7 +77,8 @@ int fid_core_arrival(struct fid_core *core, uint64_t name_hash, enum finf_arriva
 	if (!newest)
 		return -ENOENT;
 	fid_metrics_arrival(core->metrics, source);
-	if (newest->state != FID_MODEL_READY)
+	if (newest->state != FID_MODEL_READY ||
+	    (source == FINF_ARRIVAL_USDT && seen_ns < newest->left_ns))
 		return 0;
 	cold = !newest->extent;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_ARRIVAL, .model = newest->index, .a = source});

@@ -141,7 +141,8 @@ static int on_arrival(void *ctx, void *data, size_t bytes)
 	if (bytes < sizeof(*seen) || seen->type != FI_ARRIVAL)
 		return 0;
 	call = seen->source == FI_SOURCE_CALL;
-	err = fid_core_arrival(o->core, seen->model, call ? FINF_ARRIVAL_USDT : FINF_ARRIVAL_TCP);
+	err = fid_core_arrival(o->core, seen->model, call ? FINF_ARRIVAL_USDT : FINF_ARRIVAL_TCP,
+			       seen->time_ns);
 	if (err < 0 && o->arrived && o->arrived(o->arrived_ctx, seen->model, seen->time_ns)) {
 		fid_metrics_arrival(fid_core_metrics(o->core), FINF_ARRIVAL_APP);
 		o->counts.apps++;

@@ -163,6 +163,7 @@ static void do_evict(struct fid_core *core, const struct finf_action *action)
 	fid_metrics_eviction(core->metrics, (enum finf_reason)action->reason, model->extent->bytes);
 	finf_mem_extent_give(core->mem, model->extent);
 	model->extent = NULL;
+	model->left_ns = finf_now_ns();
 	fid_model_changed(core, model->name);
 	fid_step(core, (struct finf_event){.kind = FINF_EV_EVICTED, .model = action->model});
 }

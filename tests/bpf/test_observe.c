@@ -324,6 +324,58 @@ START_TEST(a_paused_program_is_resumed_by_a_connection)
 }
 END_TEST
 
+static void check_never_seen_coming(const struct test_fid *fid, const char *model)
+{
+	char *text = strdup(fictl_ok(fid, "events", NULL)), *rest = text, *line;
+
+	while ((line = strsep(&rest, "\n")))
+		ck_assert_msg(!strstr(line, model) || !strstr(line, "seen coming"), "%s", line);
+	free(text);
+}
+
+/* A call that was served, read from the ring only after its model was unloaded. */
+START_TEST(an_old_call_brings_nothing_back)
+{
+	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, "--prefetch", "25%", NULL};
+	char socket_path[600], port_text[8], path[1100];
+	struct test_fid fid;
+	uint16_t port = free_port();
+	pid_t probe, server;
+
+	if (!dir)
+		return;
+	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("probe.sock"));
+	snprintf(port_text, sizeof(port_text), "%u", port);
+	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
+	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
+	probe = start_probe(dir, socket_path);
+	server = foreign_server(port);
+	extra[1] = socket_path;
+	fid_start_as(&fid, "fid", "64M", NOBODY, 8 << 20, extra);
+	import_digits(&fid);
+	fictl_ok(&fid, "import", path, "--name", "other", NULL);
+	fictl_ok(&fid, "probe", "add", "--model", "other", "--tcp", port_text, NULL);
+	for (int round = 0; round < 5; round++) {
+		int fd;
+
+		fictl_ok(&fid, "infer", "other", NULL);
+		fictl_ok(&fid, "load", "digits", NULL);
+		fictl_ok(&fid, "infer", "digits", NULL);
+		fictl_ok(&fid, "unload", "other", NULL);
+		fictl_ok(&fid, "unload", "digits", NULL);
+		fd = connect_tcp(port); /* the ring is read at once, from its beginning */
+		ck_assert_int_ge(fd, 0);
+		expect(&fid, "models", NULL, "resident");
+		close(fd);
+	}
+	expect(&fid, "events", NULL, "seen coming");
+	check_never_seen_coming(&fid, "digits:1");
+	fid_stop(&fid);
+	end(server);
+	end(probe);
+}
+END_TEST
+
 START_TEST(without_fid_probe_all_else_works)
 {
 	const char *extra[] = {"--probe", "/nonexistent/probe.sock", NULL};
@@ -383,6 +435,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 180);
 	tcase_add_test(tc, the_model_is_there_before_the_first_byte_of_the_request);
 	tcase_add_loop_test(tc, a_paused_program_is_resumed_by_a_connection, 0, 2);
+	tcase_add_test(tc, an_old_call_brings_nothing_back);
 	tcase_add_test(tc, without_fid_probe_all_else_works);
 	tcase_add_test(tc, a_dying_fid_probe_takes_nothing_along);
 	suite_add_tcase(suite, tc);
