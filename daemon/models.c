@@ -496,6 +496,7 @@ static const uint32_t command_events[] = {
 static void command_issue(struct fid_op *op)
 {
 	struct fid_core *core = op->core;
+	char label[144], text[176];
 
 	if (op->model->state == FID_MODEL_FAILED) {
 		fid_op_end(op, -EBADMSG, op->model->diag.text);
@@ -506,7 +507,9 @@ static void command_issue(struct fid_op *op)
 		return;
 	}
 	if (op->command == FID_REMOVE && op->model->binds) {
-		fid_op_end(op, -EBUSY, "in use");
+		fid_model_label(op->model, label, sizeof(label));
+		snprintf(text, sizeof(text), "%s is in use", label);
+		fid_op_end(op, -EBUSY, text);
 		return;
 	}
 	op->id = fid_slot_take(core, SLOT_OP, op);

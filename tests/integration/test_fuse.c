@@ -242,6 +242,8 @@ START_TEST(whole_and_members)
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "inspect", "g", "--json", NULL), "loads"), 1);
 	/* A group has what it needs: its members may go, also while it is pinned. */
 	fictl_ok(&fid, "pin", "g", NULL);
+	fictl_fails(&fid, 1, "g:1 is pinned: unpin it first", "remove", "g", NULL);
+	fictl_fails(&fid, 1, "g:1 is pinned: unpin it first", "unload", "g", NULL);
 	fictl_ok(&fid, "remove", "a", NULL);
 	fictl_ok(&fid, "remove", "b", NULL);
 	infer_into(&fid, "g/a", one);
@@ -316,6 +318,12 @@ START_TEST(bad_groups)
 	fictl_fails(&fid, 1, "does not match its checksum", "fuse", "a", broken, "--name", "h",
 		    NULL);
 	fictl_fails(&fid, 1, "No such file", "fuse", "a", "/nowhere/x.fim", "--name", "h", NULL);
+	ck_assert_int_eq(truncate(broken, 5000), 0);
+	fictl_fails(&fid, 1, "cut short", "fuse", "a", broken, "--name", "h", NULL);
+	fictl_fails(&fid, 1, "mixed batch sizes: a takes batches of 1, two of 2", "fuse", "a",
+		    member("two", "op_conv_1x7"), "--name", "h", NULL);
+	fictl_fails(&fid, 1, "cannot be fused with itself", "fuse", member("x", B),
+		    member("y", B), "--name", "h", NULL);
 	fictl_fails(&fid, 1, "g is a group: fuse its members instead", "fuse", "a", "g", "--name",
 		    "h", NULL);
 	fictl_fails(&fid, 2, "two members or more", "fuse", "a", "--name", "h", NULL);
@@ -331,17 +339,23 @@ START_TEST(bad_groups)
 }
 END_TEST
 
-/* By how much, and who would fit. */
+/* By how much, and who would fit; also when it was made for a larger pool. */
 START_TEST(larger_than_the_pool)
 {
 	struct test_fid fid;
-	const char *big = scratch_path("big.onnx");
+	const char *big = scratch_path("big.onnx"), *made = scratch_path("made.fim");
 
 	fictl_ok(NULL, "zoo", "squeezenet1_1", "-o", big, NULL);
+	fictl_ok(NULL, "fuse", member("a", A), big, "-o", made, "--no-verdict", NULL);
 	fid_start(&fid, "small", "8M", NULL);
 	import_both(&fid);
 	fictl_fails(&fid, 1, "bytes too much; these fit: a, b", "fuse", "a", big, "b", "--name",
 		    "g", NULL);
+	fictl_ok(&fid, "import", made, "--name", "g", NULL);
+	fictl_fails(&fid, 1, "the pool has 8388608: ", "infer", "g", NULL);
+	fictl_fails(&fid, 1, " bytes too much", "infer", "g/a", NULL);
+	fictl_fails(&fid, 1, " bytes too much", "infer", "b", "--batch", "5000", NULL);
+	fictl_ok(&fid, "infer", "b", NULL);
 	fid_stop(&fid);
 }
 END_TEST
