@@ -747,11 +747,11 @@ int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf
 }
 
 int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
-		       struct finf_dnn_pd **ret_pd)
+		       const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
 {
 	struct prep p;
 
-	prep_start(&p, NULL);
+	prep_start(&p, post);
 	prep_md(&p, md);
 	if (p.status == dnnl_success)
 		create_batchnorm(dnn, &p, epsilon);

@@ -114,9 +114,9 @@ int finf_dnn_eltwise(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct fin
 int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *a,
 		    const struct finf_dnn_md *b, const struct finf_dnn_md *dst,
 		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
-/** Inference: mean, variance, scale and shift are given. */
+/** Inference: mean, variance, scale and shift are given. oneDNN takes no post-op but ReLU. */
 int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
-		       struct finf_dnn_pd **ret_pd);
+		       const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 /** Each row of a matrix; scale is given, shift when there is one. */
 int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, float epsilon,
 		       bool shift, struct finf_dnn_pd **ret_pd);
