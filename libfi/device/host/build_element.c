@@ -9,9 +9,9 @@
 /* Channels of padding in the last block. */
 static int64_t padding(const struct finf_dnn_md *md)
 {
-	int64_t block = md->tag == dnnl_nChw16c ? 16 : 8;
+	int64_t block = finf_host_md_block(md);
 
-	return finf_dnn_is_plain(md) ? 0 : (block - md->dim[1] % block) % block;
+	return block ? (block - md->dim[1] % block) % block : 0;
 }
 
 /* Does an activation leave the zeros of padding zero? */
@@ -207,12 +207,13 @@ static int stretch(struct finf_dnn_md *md, uint32_t rank)
  */
 static int match_layout(struct finf_dnn_md *md, const struct finf_dnn_md *dst)
 {
-	uint32_t block = dst->tag == dnnl_nChw16c ? 16 : 8;
+	uint32_t block = finf_host_md_block(dst);
 
-	if (finf_dnn_is_plain(dst) || !finf_dnn_is_plain(md))
+	if (!block || !finf_dnn_is_plain(md))
 		return 0;
-	if (md->dim[0] != 1 || md->dim[2] != 1 || md->dim[3] != 1)
-		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < md->rank; i++)
+		if (i != 1 && md->dim[i] != 1)
+			return -EOPNOTSUPP;
 	if (md->dim[1] == 1)
 		return 0;
 	if (md->dim[1] % block)

@@ -12,7 +12,8 @@
 #include "device/host/onednn.h"
 #include "graph/op.h"
 
-/* Layouts of activations; 0 is FINF_LAYOUT_PLAIN. float32, 4-D, channels padded to the block. */
+/* Layouts of activations; 0 is FINF_LAYOUT_PLAIN. float32, one to three spatial dimensions,
+ * channels padded to the block. */
 enum { FINF_HOST_NCHW8C = 1, FINF_HOST_NCHW16C = 2 };
 
 /* Algorithms of forms. */
@@ -52,6 +53,8 @@ void finf_host_pool_free(struct finf_device *dev, struct finf_pool_memory *pool)
 
 /** finf_host_block - channels per block of a layout; 0 for plain and unknown ones. */
 uint32_t finf_host_block(uint16_t layout);
+/** finf_host_md_block - the same of a description. */
+uint32_t finf_host_md_block(const struct finf_dnn_md *md);
 /** finf_host_layout_md - an activation in a layout. 0; -EOPNOTSUPP when it cannot be in it. */
 int finf_host_layout_md(uint16_t layout, enum finf_dtype dtype, const struct finf_shape *shape,
 			struct finf_dnn_md *ret);
@@ -132,7 +135,7 @@ int finf_build_gemm(const struct finf_site *site, struct finf_build *b);
 int finf_build_matmul(const struct finf_site *site, struct finf_build *b);
 int finf_build_pool(const struct finf_site *site, struct finf_build *b);
 int finf_build_global_pool(const struct finf_site *site, struct finf_build *b);
-int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b);
+int finf_build_reduce(const struct finf_site *site, struct finf_build *b);
 int finf_build_eltwise(const struct finf_site *site, struct finf_build *b);
 int finf_build_binary(const struct finf_site *site, struct finf_build *b);
 int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b);
@@ -143,6 +146,9 @@ int finf_build_transpose(const struct finf_site *site, struct finf_build *b);
 
 void finf_build_in(struct finf_build *b, int arg, uint32_t index, const struct finf_dnn_md *md);
 void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md);
+/** One window over the whole plane of input 0, into @dst with extents of 1. */
+int finf_build_whole_plane(const struct finf_site *site, struct finf_build *b, dnnl_alg_kind_t alg,
+			   const struct finf_dnn_md *dst);
 /** A window as oneDNN takes it. */
 void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret);
 /** The node's folded activation as a post-op appended to @post. */

@@ -2,7 +2,7 @@
 /*
  * host/onednn - the only door to oneDNN: memory descriptions by value, one
  * function per primitive, and compiled primitives bound to memory objects.
- * onednn.c alone knows how 2.x and 3.x differ.
+ * The files behind it (onednn_priv.h) alone know how 2.x and 3.x differ.
  * Must not know: graphs, nodes, forms.
  */
 #ifndef FINF_HOST_ONEDNN_H
@@ -122,6 +122,9 @@ int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, flo
 		       bool shift, struct finf_dnn_pd **ret_pd);
 int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd);
+/** Dimensions that are 1 in @dst and not in @src are reduced. */
+int finf_dnn_reduction(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *src,
+		       const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);
 int finf_dnn_concat(struct finf_dnn *dnn, const struct finf_dnn_md *src, uint32_t n, uint32_t axis,
 		    const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);
 /** Any implementation is fine here, and it owns its scratchpad. */
