@@ -80,28 +80,33 @@ void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret)
 
 bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret)
 {
-	struct finf_dnn_post_op op = {.a = a, .b = b};
+	static const struct {
+		dnnl_alg_kind_t alg;
+		bool a, b; /* has parameters of the node's; else these */
+		float own_a, own_b;
+	} table[FINF_ACTS] = {
+		[FINF_ACT_RELU] = {.alg = dnnl_eltwise_relu},
+		[FINF_ACT_LEAKY] = {.alg = dnnl_eltwise_relu, .a = true},
+		[FINF_ACT_CLIP] = {.alg = dnnl_eltwise_clip, .a = true, .b = true},
+		[FINF_ACT_SIGMOID] = {.alg = dnnl_eltwise_logistic},
+		[FINF_ACT_ELU] = {.alg = dnnl_eltwise_elu, .a = true},
+		[FINF_ACT_GELU] = {.alg = dnnl_eltwise_gelu_erf},
+		[FINF_ACT_GELU_TANH] = {.alg = dnnl_eltwise_gelu_tanh},
+		[FINF_ACT_HARD_SWISH] = {.alg = dnnl_eltwise_hardswish,
+					 .own_a = 1.0f / 6,
+					 .own_b = 0.5f},
+		[FINF_ACT_MISH] = {.alg = dnnl_eltwise_mish},
+		[FINF_ACT_SWISH] = {.alg = dnnl_eltwise_swish, .own_a = 1},
+		[FINF_ACT_TANH] = {.alg = dnnl_eltwise_tanh},
+	};
 
-	switch (act) {
-	case FINF_ACT_RELU:
-		op.alg = dnnl_eltwise_relu;
-		op.a = op.b = 0;
-		break;
-	case FINF_ACT_LEAKY:
-		op.alg = dnnl_eltwise_relu;
-		op.b = 0;
-		break;
-	case FINF_ACT_CLIP:
-		op.alg = dnnl_eltwise_clip;
-		break;
-	case FINF_ACT_SIGMOID:
-		op.alg = dnnl_eltwise_logistic;
-		op.a = op.b = 0;
-		break;
-	default:
+	if (act == FINF_ACT_NONE)
 		return false;
-	}
-	*ret = op;
+	*ret = (struct finf_dnn_post_op){
+		.alg = table[act].alg,
+		.a = table[act].a ? a : table[act].own_a,
+		.b = table[act].b ? b : table[act].own_b,
+	};
 	return true;
 }
 
@@ -182,7 +187,9 @@ static const struct {
 	{"Min", finf_build_binary},
 	{"Mish", finf_build_eltwise},
 	{"Mul", finf_build_binary},
+	{"Neg", finf_build_eltwise},
 	{"Pow", finf_build_eltwise},
+	{"Reciprocal", finf_build_eltwise},
 	{"ReduceMax", finf_build_reduce},
 	{"ReduceMean", finf_build_reduce},
 	{"ReduceMin", finf_build_reduce},
@@ -191,6 +198,7 @@ static const struct {
 	{"Relu", finf_build_eltwise},
 	{"Sigmoid", finf_build_eltwise},
 	{"Softmax", finf_build_softmax},
+	{"Softplus", finf_build_eltwise},
 	{"Sqrt", finf_build_eltwise},
 	{"Sub", finf_build_binary},
 	{"Sum", finf_build_binary},
