@@ -10,7 +10,7 @@
 
 /* Operators whose kernels apply an activation as they write. */
 static const char *const producers[] = {
-	"Conv", "Gemm", "MatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div",
+	"Conv", "Gemm", "MatMul", "FusedMatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div",
 };
 
 struct act {

@@ -95,7 +95,7 @@ int finf_build_softmax(const struct finf_site *site, struct finf_build *b)
 int finf_build_concat(const struct finf_site *site, struct finf_build *b)
 {
 	uint32_t block = finf_host_block(site->in_layout), n = site->node->n_in, axis;
-	struct finf_dnn_md src[FINF_BUILD_ARGS - 1], dst;
+	struct finf_dnn_md src[FINF_BUILD_ARGS - 4], dst; /* and the tail's */
 	int err = site->in_layout == site->out_layout ? finf_site_out_md(site, &dst) : -EOPNOTSUPP;
 
 	if (err || n > FINF_ARRAY_LEN(src) ||

@@ -73,7 +73,7 @@ static double work_per_output(const struct finf_site *site)
 		return 2 * elements(w) / (double)w->shape.dim[0];
 	if (!strcmp(name, "Gemm") && x->shape.rank == 2)
 		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];
-	if (!strcmp(name, "MatMul") && x->shape.rank)
+	if ((!strcmp(name, "MatMul") || !strcmp(name, "FusedMatMul")) && x->shape.rank)
 		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
 	kernel = finf_node_ints(site->node, "kernel_shape", &n);
 	for (uint32_t i = 0; i < n; i++)

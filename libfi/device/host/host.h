@@ -111,19 +111,19 @@ const struct finf_weight_form *finf_site_given(const struct finf_site *site, uin
 
 /* ---- builders: node -> oneDNN primitive ----------------------------------------- */
 
-#define FINF_BUILD_ARGS 66
+#define FINF_BUILD_ARGS 69
 
 struct finf_build {
-	struct finf_dnn_pd *pd, *act; /* owned; act: the folded activation, in place on output 0 */
+	struct finf_dnn_pd *pd, *tail; /* owned; tail: what pd could not take in, on output 0 */
 	struct finf_dnn_arg args[FINF_BUILD_ARGS];
 	struct finf_build_arg {
 		uint32_t index; /* of the node's inputs or outputs */
 		bool out;
 		bool packed; /* a weight in a layout of its own: its md is the description */
 	} from[FINF_BUILD_ARGS];
-	uint32_t n_args;
-	bool inplace;  /* output 0 may lie on input 0 */
-	bool act_done; /* the folded activation is part of pd */
+	uint32_t n_args, n_tail; /* the last n_tail of them are the tail's */
+	bool inplace;		 /* output 0 may lie on input 0 */
+	bool act_done;		 /* the folded activation is part of pd or tail */
 };
 
 /* 0; -EOPNOTSUPP: not in this form; others are failures. @b is zeroed and freed by the caller. */
@@ -132,7 +132,7 @@ typedef int (*finf_builder)(const struct finf_site *site, struct finf_build *b);
 int finf_build_conv(const struct finf_site *site, struct finf_build *b);
 int finf_build_winograd(const struct finf_site *site, struct finf_build *b);
 int finf_build_gemm(const struct finf_site *site, struct finf_build *b);
-int finf_build_matmul(const struct finf_site *site, struct finf_build *b);
+int finf_build_matmul(const struct finf_site *site, struct finf_build *b); /* and fused */
 int finf_build_pool(const struct finf_site *site, struct finf_build *b);
 int finf_build_global_pool(const struct finf_site *site, struct finf_build *b);
 int finf_build_reduce(const struct finf_site *site, struct finf_build *b);

@@ -131,9 +131,14 @@ static int add_act(const struct finf_site *site, struct finf_build *b)
 	if (b->act_done || !finf_build_act_alg(node->act, node->act_a, node->act_b, &op))
 		return 0;
 	err = finf_site_out_md(site, &md);
+	if (!err)
+		err = finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->tail);
 	if (err)
 		return err;
-	return finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->act);
+	finf_build_out(b, DNNL_ARG_SRC, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->n_tail = 2;
+	return 0;
 }
 
 /* A layout that was given and not used as such is one this form cannot have. */
@@ -172,6 +177,7 @@ static const struct {
 	{"Div", finf_build_binary},
 	{"Elu", finf_build_eltwise},
 	{"Exp", finf_build_eltwise},
+	{"FusedMatMul", finf_build_matmul},
 	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
 	{"GlobalAveragePool", finf_build_global_pool},
@@ -230,8 +236,8 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 void finf_build_fini(struct finf_build *b)
 {
 	finf_dnn_pd_free(b->pd);
-	finf_dnn_pd_free(b->act);
-	b->pd = b->act = NULL;
+	finf_dnn_pd_free(b->tail);
+	b->pd = b->tail = NULL;
 }
 
 uint64_t finf_build_scratch_bytes(const struct finf_build *b)
@@ -239,5 +245,5 @@ uint64_t finf_build_scratch_bytes(const struct finf_build *b)
 	uint64_t main_bytes = finf_dnn_pd_scratch_bytes(b->pd);
 
 	/* One after the other: they may share. */
-	return b->act ? FINF_MAX(main_bytes, finf_dnn_pd_scratch_bytes(b->act)) : main_bytes;
+	return b->tail ? FINF_MAX(main_bytes, finf_dnn_pd_scratch_bytes(b->tail)) : main_bytes;
 }

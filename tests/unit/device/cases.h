@@ -99,6 +99,31 @@ static const struct node_case cases[] = {
 	{"matmul dot", "MatMul", 13, {ACT(20), ACT(20)}, 2, {{0}}, .want = WANT_ANY},
 	{"matmul row stack", "MatMul", 13, {ACT(20), ACT(3, 20, 4)}, 2, {{0}}, .want = WANT_ANY},
 
+	/* FusedMatMul. */
+#define OWN FINF_OPSET_OWN
+	{"linear layer", "FusedMatMul", OWN, {ACT(2, 5, 20), WEIGHT(20, 10), WEIGHT(10)}, 3, {{0}},
+	 .act = FINF_ACT_GELU, .want = WANT_PLAIN},
+	{"linear layer scaled", "FusedMatMul", OWN, {ACT(2, 5, 20), WEIGHT(20, 10), WEIGHT(10)}, 3,
+	 {ATTR_FLOAT("alpha", 0.25f)}, .want = WANT_PLAIN},
+	{"linear layer and residual", "FusedMatMul", OWN,
+	 {ACT(2, 5, 20), WEIGHT(20, 10), ACT(2, 5, 10)}, 3, {{0}}, .act = FINF_ACT_RELU,
+	 .want = WANT_PLAIN},
+	{"scaled", "FusedMatMul", OWN, {ACT(1, 4, 9, 8), ACT(1, 4, 8, 9)}, 2,
+	 {ATTR_FLOAT("alpha", 0.125f)}, .want = WANT_PLAIN},
+	{"attention mask", "FusedMatMul", OWN,
+	 {ACT(2, 4, 9, 8), ACT(2, 4, 8, 9), ACT(2, 1, 1, 9)}, 3, {ATTR_FLOAT("alpha", 0.125f)},
+	 .want = WANT_PLAIN},
+	{"attention mask of a square", "FusedMatMul", OWN,
+	 {ACT(2, 4, 9, 8), ACT(2, 4, 8, 9), ACT(9, 9)}, 3, {ATTR_FLOAT("alpha", 0.125f)},
+	 .want = WANT_PLAIN},
+	{"product and a column", "FusedMatMul", OWN, {ACT(3, 7), ACT(7, 6), ACT(3, 1)}, 3, {{0}},
+	 .act = FINF_ACT_SIGMOID, .want = WANT_PLAIN},
+	{"product and one number", "FusedMatMul", OWN, {ACT(3, 7), WEIGHT(7, 6), SCALAR(2.0f)}, 3,
+	 {ATTR_FLOAT("alpha", -2)}, .want = WANT_PLAIN},
+	{"product and a matrix each", "FusedMatMul", OWN,
+	 {ACT(3, 2, 7), ACT(7, 6), ACT(3, 2, 6)}, 3, {{0}}, .want = WANT_PLAIN},
+#undef OWN
+
 	/* Activations folded in. */
 	{"conv elu", "Conv", 11, {ACT(1, 16, 5, 5), WEIGHT(32, 16, 3, 3), WEIGHT(32)}, 3, {{0}},
 	 .act = FINF_ACT_ELU, .act_a = 0.5f, .want = WANT_BLOCKED},
