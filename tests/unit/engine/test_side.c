@@ -17,6 +17,7 @@
 #define LAYERS	 6
 #define VALUES	 (CHANNELS * SIZE * SIZE)
 #define MEMBERS	 3u
+#define LAST	 UINT32_MAX /* a branch's own last step */
 
 static struct finf_device *dev;
 static struct finf_graph *nets[MEMBERS]; /* whose constants the group borrows */
@@ -98,21 +99,34 @@ static void run(const struct finf_graph *bound, const struct finf_plan *plan, co
 	finf_session_free(session);
 }
 
+#define PIECES 3u
 static const struct {
 	unsigned how;
-	uint32_t least, head[MEMBERS];
+	uint32_t head[MEMBERS];
+	struct finf_plan_piece lanes[2][PIECES]; /* up to the first that is empty */
 } rows[] = {
-	{FINF_PLAN_EXACT, 1, {0, 0, 0}},
-	{FINF_PLAN_EXACT, 2, {2, 0, 0}},
-	{0, 1, {0, 0, 0}},
-	{0, 2, {0, 0, 0}},
-	{0, 2, {3, 1, 0}},
+	{FINF_PLAN_EXACT, {0, 0, 0}, {{{0, 0, 6}, {1, 0, 6}}, {{2, 0, 6}}}},
+	{FINF_PLAN_EXACT, {2, 0, 0}, {{{0, 2, 6}, {1, 3, 6}}, {{1, 0, 3}, {2, 0, 6}}}},
+	{0, {0, 0, 0}, {{{0, 0, LAST}, {1, 0, LAST}}, {{2, 0, LAST}}}},
+	{0, {0, 0, 0}, {{{0, 0, LAST}, {1, 4, LAST}}, {{1, 0, 4}, {2, 0, LAST}}}},
+	{0, {3, 1, 0}, {{{0, 3, LAST}}, {{1, 1, LAST}, {2, 0, LAST}}}},
 };
+
+static uint32_t steps_of(const struct finf_plan *plan, uint32_t branch)
+{
+	uint32_t n = 0;
+
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		n += plan->steps[s].branch == branch;
+	return n;
+}
 
 START_TEST(every_schedule_gives_what_the_list_gives)
 {
 	struct finf_graph *graph = merged(FINF_SIDE_BY_SIDE), *bound = NULL;
 	uint32_t head[MEMBERS];
+	struct finf_plan_piece pieces[2][PIECES];
+	struct finf_plan_lane lanes[2];
 	struct finf_plan *plan = NULL, other;
 	struct finf_diag diag = {""};
 	static float list[MEMBERS * VALUES], side[MEMBERS * VALUES];
@@ -133,10 +147,18 @@ START_TEST(every_schedule_gives_what_the_list_gives)
 					    extent, &diag),
 			 0);
 	other = *plan;
-	other.side.least = 0;
+	other.side.n_lanes = 0;
 	run(bound, &other, extent, arena, list);
 	memcpy(head, rows[_i].head, sizeof(head));
-	other.side.least = rows[_i].least;
+	memcpy(pieces, rows[_i].lanes, sizeof(pieces));
+	for (uint32_t k = 0; k < 2; k++) {
+		lanes[k] = (struct finf_plan_lane){.pieces = pieces[k]};
+		for (uint32_t n; (n = lanes[k].n) < PIECES && pieces[k][n].until; lanes[k].n++)
+			if (pieces[k][n].until == LAST)
+				pieces[k][n].until = steps_of(plan, pieces[k][n].branch);
+	}
+	other.side.n_lanes = 2;
+	other.side.lanes = lanes;
 	other.side.head = head;
 	ck_assert_msg(!finf_plan_check(bound, &other, &diag), "%s", diag.text);
 	run(bound, &other, extent, arena, side);
@@ -167,7 +189,7 @@ START_TEST(measured_only_where_it_matters)
 					  &plan, NULL),
 			 0);
 	ck_assert_ptr_null(plan->side.costs);
-	ck_assert_uint_eq(plan->side.least, 0);
+	ck_assert_uint_eq(plan->side.n_lanes, 0);
 	finf_plan_free(plan);
 	finf_graph_free(bound);
 	finf_graph_free(graph);
