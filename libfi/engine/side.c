@@ -16,7 +16,8 @@
 #include "engine/priv.h"
 
 #define ROUNDS	   4
-#define ROUNDS_MAX 16 /* while it is noisy */
+#define ROUNDS_MAX 16 /* while they are short, or it is noisy */
+#define ROUNDS_NS  300000000u
 #define NOISY_PCT  20
 #define DUELS	   15
 #define DUELS_LONG 3
@@ -217,15 +218,17 @@ static uint32_t noise_pct(const struct timing *timing, uint32_t n_steps, uint32_
 static int time_steps(struct trial *t, struct timing *all, struct timing *one,
 		      uint32_t *ret_noise_pct, struct finf_diag *diag)
 {
+	uint64_t until_ns = finf_now_ns() + ROUNDS_NS;
 	uint32_t round = 0, pct = 0;
 	int err = 0;
 
-	while (!err && (round < ROUNDS || (pct > NOISY_PCT && round < ROUNDS_MAX))) {
+	while (!err && (round < ROUNDS || (round < ROUNDS_MAX && (finf_now_ns() < until_ns || pct > NOISY_PCT)))) {
 		err = time_round(t, all, round, diag);
 		if (!err)
 			err = time_round(t, one, round, diag);
-		if (!err)
-			pct = noise_pct(one, t->n_steps, ++round);
+		if (!err && ++round)
+			pct = FINF_MAX(noise_pct(all, t->n_steps, round),
+				       noise_pct(one, t->n_steps, round));
 	}
 	*ret_noise_pct = pct;
 	return err;
@@ -318,7 +321,9 @@ static int decide(struct trial *t, struct finf_plan *plan, struct finf_diag *dia
 		 (unsigned long long)side->list_ns / 1000, (unsigned long long)times.side_ns / 1000,
 		 (unsigned long long)side->side_ns / 1000, (unsigned long long)times.bound_ns / 1000,
 		 side->noise_pct);
-	if (side->side_ns >= side->list_ns - side->list_ns / 100 * FINF_SIDE_GAIN_PCT)
+	/* What a busy machine says may be wrong: the lanes stay, to be tried again while it serves. */
+	side->off = side->side_ns >= side->list_ns - side->list_ns / 100 * FINF_SIDE_GAIN_PCT;
+	if (side->off && side->noise_pct <= NOISY_PCT)
 		side->n_lanes = 0;
 	return 0;
 }

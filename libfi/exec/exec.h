@@ -40,6 +40,7 @@ struct finf_run {
 	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
 	struct finf_tensor *outputs;
 	uint32_t n_inputs, n_outputs;
+	bool alone;	      /* one step at a time, also where there are lanes */
 	uint64_t deadline_ns; /* 0 = none; checked between steps */
 	finf_step_fn on_step;
 	void *on_step_ctx;

@@ -94,7 +94,8 @@ struct finf_plan_lane {
  *   A0 A1                | lane 1: B0 B1 B2 | C0 C1 C2 C3
  */
 struct finf_plan_side {
-	uint32_t n_lanes;	      /* 0 = the order of the list, on all threads */
+	uint32_t n_lanes;	      /* 0 = one step at a time, on all threads */
+	bool off;		      /* begin without them: they were not measured to be faster */
 	uint32_t *head;		      /* per branch: how many steps; NULL without lanes */
 	struct finf_plan_lane *lanes; /* together all steps that are in no head */
 	struct finf_step_cost *costs; /* per step; NULL = not measured */
@@ -120,6 +121,8 @@ struct finf_plan {
 	uint64_t arena_bytes;	  /* buffers and workspaces */
 	struct finf_plan_branch *branches; /* at least one */
 	uint32_t n_branches;
+	/* Of members side by side, where there were not the bytes for it; else 0. */
+	uint64_t side_arena_bytes;
 	struct finf_plan_side side;
 	uint64_t est_ns;
 	uint32_t threads;

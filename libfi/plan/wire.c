@@ -99,6 +99,8 @@ static void put_side(struct finf_buf *buf, const struct finf_plan *plan)
 	finf_buf_u64(buf, side->list_ns);
 	finf_buf_u64(buf, side->side_ns);
 	finf_buf_u32(buf, side->noise_pct);
+	finf_buf_u32(buf, side->off);
+	finf_buf_u64(buf, plan->side_arena_bytes);
 	finf_buf_u32(buf, n);
 	for (uint32_t i = 0; i < n; i++) {
 		finf_buf_u64(buf, side->costs[i].all_ns);
@@ -294,7 +296,7 @@ static void take_lane(struct finf_reader *r, struct finf_plan *plan, struct finf
 static void take_lanes(struct finf_reader *r, struct finf_plan *plan)
 {
 	struct finf_plan_side *side = &plan->side;
-	uint32_t n_heads;
+	uint32_t n_heads, off;
 
 	side->head = take_numbers(r, plan, &n_heads);
 	side->lanes = take_list(r, plan, 4, sizeof(*side->lanes), &side->n_lanes);
@@ -303,7 +305,10 @@ static void take_lanes(struct finf_reader *r, struct finf_plan *plan)
 	side->list_ns = finf_reader_u64(r);
 	side->side_ns = finf_reader_u64(r);
 	side->noise_pct = finf_reader_u32(r);
-	if (!r->err && n_heads != (side->n_lanes ? plan->n_branches : 0))
+	off = finf_reader_u32(r);
+	side->off = off;
+	plan->side_arena_bytes = finf_reader_u64(r);
+	if (!r->err && (off > 1 || n_heads != (side->n_lanes ? plan->n_branches : 0)))
 		r->err = -EBADMSG;
 }
 

@@ -3,9 +3,12 @@
  * engine: members of a group side by side on the host device. Measured when the
  * group is planned; and whatever was decided, each schedule gives what the list gives.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/priv.h"
 #include "fuse/fuse.h"
@@ -196,6 +199,95 @@ START_TEST(measured_only_where_it_matters)
 }
 END_TEST
 
+/* ---- bytes ------------------------------------------------------------------------------ */
+
+/* One after the other: the largest member's arena, what later ones are given, what earlier ones
+ * have made; here all of that is of one size. */
+START_TEST(memory_of_the_largest_member)
+{
+	struct finf_graph *graph = merged(FINF_ONE_BY_ONE), *bound = NULL;
+	uint64_t largest = 0;
+	struct finf_plan *plan = NULL;
+
+	ck_assert_int_eq(finf_engine_plan(dev, graph, NULL, 2, 0, 0, NULL, &bound, &plan, NULL), 0);
+	for (uint32_t m = 0; m < MEMBERS; m++) {
+		struct finf_graph *one = NULL;
+		struct finf_plan *alone = NULL;
+
+		ck_assert_int_eq(finf_engine_plan(dev, nets[m], NULL, 2, 0, 0, NULL, &one, &alone, NULL),
+				 0);
+		largest = FINF_MAX(largest, alone->arena_bytes);
+		finf_plan_free(alone);
+		finf_graph_free(one);
+	}
+	ck_assert_uint_eq(plan->n_branches, 1);
+	ck_assert_uint_eq(plan->arena_bytes,
+			  largest + (MEMBERS - 1) * VALUES * sizeof(float));
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	finf_graph_free(graph);
+}
+END_TEST
+
+static struct finf_pack *open_pack(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	struct finf_pack *pack = NULL;
+
+	ck_assert_int_eq(finf_pack_open(fd, name, &pack, NULL), 0);
+	close(fd);
+	return pack;
+}
+
+static int opens(int dir, uint64_t bytes)
+{
+	struct finf_pack *pack = open_pack(dir, "t.fim");
+	struct finf_model *model = NULL;
+	int err = finf_model_open(dev, pack, 2, bytes, &model, NULL);
+
+	if (err)
+		finf_pack_close(pack);
+	finf_model_close(model);
+	return err;
+}
+
+/* Tuned for a pool of so many bytes, and opened in others. 0 = no bound. */
+START_TEST(a_pool_of_another_size_plans_again)
+{
+	int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct finf_graph *graph = merged(FINF_SIDE_BY_SIDE);
+	struct finf_pack *pack;
+	uint64_t wide, narrow;
+
+	ck_assert_int_eq(finf_pack_write_portable(dir, "p.fim", graph, NULL), 0);
+	finf_graph_free(graph);
+	pack = open_pack(dir, "p.fim");
+	ck_assert_int_eq(finf_engine_tune(dev, pack, 2, 0, dir, "t.fim", NULL), 0);
+	finf_pack_close(pack);
+	pack = open_pack(dir, "t.fim");
+	wide = pack->plan->weight_bytes + pack->plan->arena_bytes;
+	finf_pack_close(pack);
+	ck_assert_int_eq(opens(dir, 0), 0);
+	ck_assert_int_eq(opens(dir, wide), 0);
+	ck_assert_int_eq(opens(dir, wide - 1), -EKEYREJECTED);
+
+	pack = open_pack(dir, "p.fim");
+	ck_assert_int_eq(finf_engine_tune(dev, pack, 2, wide - 1, dir, "t.fim", NULL), 0);
+	finf_pack_close(pack);
+	pack = open_pack(dir, "t.fim");
+	narrow = pack->plan->weight_bytes + pack->plan->arena_bytes;
+	ck_assert_uint_eq(pack->plan->n_branches, 1);
+	ck_assert_uint_eq(pack->plan->weight_bytes + pack->plan->side_arena_bytes, wide);
+	finf_pack_close(pack);
+	ck_assert_uint_lt(narrow, wide);
+	ck_assert_int_eq(opens(dir, narrow), 0);
+	ck_assert_int_eq(opens(dir, wide - 1), 0);
+	ck_assert_int_eq(opens(dir, wide), -EKEYREJECTED);
+	ck_assert_int_eq(opens(dir, 0), -EKEYREJECTED);
+	close(dir);
+}
+END_TEST
+
 static void setup(void)
 {
 	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
@@ -218,6 +310,8 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, every_schedule_gives_what_the_list_gives, 0, FINF_ARRAY_LEN(rows));
+	tcase_add_test(tc, memory_of_the_largest_member);
+	tcase_add_test(tc, a_pool_of_another_size_plans_again);
 	tcase_add_loop_test(tc, measured_only_where_it_matters, 0, FINF_ARRAY_LEN(idle));
 	suite_add_tcase(suite, tc);
 	return suite;
