@@ -433,6 +433,33 @@ static void explain_residency(json_t *lines, const struct fid_model_info *info, 
 					 "least recently used of those idle");
 }
 
+/* Of a group: side by side or not, what was measured, and what its own runs said since. */
+static void explain_way(json_t *lines, const struct fid_model_info *info)
+{
+	const struct finf_plan *plan = finf_model_plan(info->model);
+	const struct finf_plan_side *side = &plan->side;
+	struct finf_way way;
+
+	if (plan->side_arena_bytes)
+		say(lines, "its members run one after the other: side by side would take %" PRIu64
+			   " bytes of activations", plan->side_arena_bytes);
+	if (plan->n_branches < 2)
+		return;
+	if (!finf_model_way(info->model, &way)) {
+		say(lines, "its members run one step at a time on all cores: side by side was %s",
+		    side->list_ns ? "measured to be no faster" : "not predicted to be faster");
+		return;
+	}
+	say(lines, "its members run %s; when it was prepared side by side took %.3f ms and one step at a "
+		   "time %.3f ms, runs %" PRIu32 " %% longer than the fastest of their steps",
+	    way.side_by_side ? "side by side" : "one step at a time", (double)side->side_ns / 1e6,
+	    (double)side->list_ns / 1e6, side->noise_pct);
+	if (way.trials)
+		say(lines, "%" PRIu32 " trials of the other way since, the latest: side by side %.3f ms, "
+			   "one step at a time %.3f ms; changed %" PRIu32 " times",
+		    way.trials, (double)way.side_ns / 1e6, (double)way.alone_ns / 1e6, way.changes);
+}
+
 /* In seconds from now; past ones are negative. */
 static double from_now(uint64_t ns)
 {
@@ -487,8 +514,10 @@ static void cmd_why(struct fid_control *control, const json_t *request)
 	else
 		say(lines, "%s is %s%s%s", label,
 		    info.state == FID_MODEL_FAILED ? "not usable: " : "still being prepared", info.error, "");
-	if (info.state == FID_MODEL_READY)
+	if (info.state == FID_MODEL_READY) {
+		explain_way(lines, &info);
 		explain_prediction(lines, &info);
+	}
 	fid_core_decisions(control->core, label, 20, append_decision, events);
 	answer_json(control, 0, json_pack("{s:s, s:s, s:o, s:o}", "model", label, "residency",
 					  residencies[info.policy.residency], "text", lines, "events",

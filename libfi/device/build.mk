@@ -8,6 +8,7 @@ device_SRCS := device.c host/host.c host/pool.c host/layout.c host/site.c host/f
 	cuda/build_reduce.c
 device_DEPS := graph base
 device_LIBS := -ldnnl -lgomp
+CFLAGS_libfi_device_host_onednn := -fopenmp
 
 # The kernels as PTX for every card since sm_75 and every driver since CUDA 11.2;
 # clang needs no toolkit for that. kernels.c takes the text into the library.

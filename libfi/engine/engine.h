@@ -65,7 +65,7 @@ struct finf_model;
  * @param pack  taken over on success
  * @param bytes  of the pool: plans of a group keep to it when they can; 0 = no bound
  * Return: 0; -EKEYREJECTED the pack is for another target, or a group planned side by
- * side for a larger pool (retune); -EBADMSG; -ENOMEM.
+ * side for a larger pool, or not so for a smaller one (retune); -EBADMSG; -ENOMEM.
  */
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
 		    uint64_t bytes, struct finf_model **ret_model, struct finf_diag *diag);
@@ -122,9 +122,19 @@ uint64_t finf_binding_arena_bytes(const struct finf_binding *binding);
 /** Name, dtype and shape of output @k; every dimension is known. */
 void finf_binding_output(const struct finf_binding *binding, uint32_t k, struct finf_port *ret);
 
-/** finf_binding_run - see finf_session_run(). */
+/** finf_binding_run - see finf_session_run(). Where members can run side by side, now and then a
+ * run is not what was measured to be faster, to see whether it still is (watch.h). */
 int finf_binding_run(const struct finf_binding *binding, const struct finf_run *run,
 		     struct finf_diag *diag);
+
+/** finf_model_way - how the default shapes of a group run now, and what was seen of it: of the
+ * latest trial, 0 = none yet. False when there is one way only. On any thread. */
+struct finf_way {
+	bool side_by_side;
+	uint64_t side_ns, alone_ns;
+	uint32_t trials, changes;
+};
+bool finf_model_way(const struct finf_model *model, struct finf_way *ret);
 
 /**
  * finf_model_match - caller's tensors into the graph's order.

@@ -128,14 +128,19 @@ int finf_model_member(struct finf_model *group, uint32_t member, struct finf_mod
 	return err;
 }
 
-/* Side by side in a pool that has no room for that: it can be planned otherwise. */
+/* Side by side in a pool that has no room for that, or not in one that has: it can be planned
+ * otherwise. */
 static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
 {
-	if (plan->n_branches == 1 || !bytes || plan->weight_bytes + plan->arena_bytes <= bytes)
-		return 0;
-	return finf_diag_set(diag, -EKEYREJECTED,
-			     "the group is planned side by side for more than %llu bytes",
-			     (unsigned long long)bytes);
+	if (plan->n_branches > 1 && bytes && plan->weight_bytes + plan->arena_bytes > bytes)
+		return finf_diag_set(diag, -EKEYREJECTED,
+				     "the group is planned side by side for more than %llu bytes",
+				     (unsigned long long)bytes);
+	if (plan->side_arena_bytes && (!bytes || (plan->weight_bytes <= bytes && plan->side_arena_bytes <= bytes - plan->weight_bytes)))
+		return finf_diag_set(diag, -EKEYREJECTED,
+				     "%llu bytes have room for the group's members side by side",
+				     (unsigned long long)bytes);
+	return 0;
 }
 
 int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,

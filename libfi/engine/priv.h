@@ -7,6 +7,7 @@
 #define FINF_ENGINE_PRIV_H
 
 #include "engine/engine.h"
+#include "engine/watch.h"
 
 #define FINF_ENGINE_CHUNK_BYTES (4u << 20)
 
@@ -57,6 +58,7 @@ struct finf_binding {
 	const struct finf_plan *plan; /* owned unless it is the pack's */
 	struct finf_session *session; /* owned */
 	uint32_t *need;		      /* owned; per step, of a load in another order */
+	struct finf_watch *watch;     /* owned; with lanes, else NULL; second way: without them */
 	const struct finf_model *model; /* whose it is */
 	uint64_t used;		      /* the model's clock at the last bind */
 };

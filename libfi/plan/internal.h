@@ -120,6 +120,10 @@ struct finf_plan_parts {
 int finf_plan_parts(const struct finf_plan *plan, struct finf_arena *arena,
 		    struct finf_plan_parts *ret, struct finf_diag *diag);
 
+/** finf_plan_check_lanes - the part of finf_plan_check() about plan->side. The rest has been
+ * proven before. (lanes.c) */
+int finf_plan_check_lanes(const struct finf_plan *plan, struct finf_diag *diag);
+
 /** finf_plan_check_order - the part of finf_plan_check() about branches: whatever may run at
  * the same time keeps out of each other's bytes. The rest has been proven before. */
 int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,

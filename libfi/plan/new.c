@@ -238,8 +238,12 @@ int finf_plan_new(const struct finf_graph *graph, const struct finf_form_table *
 	if (plan->n_branches > 1 && opts->bytes &&
 	    (plan->weight_bytes > opts->bytes ||
 	     plan->arena_bytes > opts->bytes - plan->weight_bytes)) {
+		uint64_t side_bytes = plan->arena_bytes;
+
 		finf_plan_free(plan);
 		err = plan_way(graph, forms, opts, false, &plan, diag);
+		if (!err)
+			plan->side_arena_bytes = side_bytes;
 	}
 	if (!err)
 		*ret_plan = plan;

@@ -468,8 +468,11 @@ static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan 
 		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
-			 (json_int_t)plan->weight_bytes, "arena_bytes",
+	return json_pack("{s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
+			 "measured_alone_ns", (json_int_t)plan->side.list_ns, "measured_side_ns",
+			 (json_int_t)plan->side.side_ns, "noise_pct", (int)plan->side.noise_pct,
+			 "side_by_side", plan->side.n_lanes && !plan->side.off, "lanes",
+			 (int)plan->side.n_lanes, "weight_bytes", (json_int_t)plan->weight_bytes, "arena_bytes",
 			 (json_int_t)plan->arena_bytes, "workspace_bytes",
 			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
 			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
@@ -490,6 +493,23 @@ static void print_step(size_t i, const json_t *step)
 	putchar('\n');
 }
 
+/* What was measured about members side by side, and what follows from it. */
+static void print_side(const json_t *plan)
+{
+	bool on = json_is_true(json_object_get(plan, "side_by_side"));
+
+	if (!json_number(plan, "measured_alone_ns")) {
+		puts("one step at a time on all cores: side by side promised nothing");
+		return;
+	}
+	printf("%s: side by side %s, one step at a time %s, measured now; runs were %" PRIu64
+	       " %% longer than the fastest of their steps%s\n",
+	       on ? "side by side on the cores" : "one step at a time on all cores",
+	       ns_text(json_number(plan, "measured_side_ns")),
+	       ns_text(json_number(plan, "measured_alone_ns")), json_number(plan, "noise_pct"),
+	       !on && json_number(plan, "lanes") ? ": to be tried again" : "");
+}
+
 static void print_plan(const json_t *plan)
 {
 	const json_t *step;
@@ -505,6 +525,8 @@ static void print_plan(const json_t *plan)
 		       "activations\n",
 		       json_text(plan, "because"),
 		       bytes_text(json_number(plan, "arena_bytes_parallel")));
+	if (json_number(plan, "branches") > 1 && json_number(plan, "threads") > 1)
+		print_side(plan);
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
 	       " threads, about %s\n\n",
 	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),

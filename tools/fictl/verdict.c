@@ -56,7 +56,7 @@ static int note_plan(struct trial *t, const struct finf_plan *plan)
 	if (plan->side.costs)
 		err = finf_plan_side(&again, &times);
 	finf_arena_fini(&again.arena);
-	t->figures->side_by_side = plan->side.least;
+	t->figures->side_by_side = plan->side.n_lanes && !plan->side.off;
 	t->figures->bound_ns = times.bound_ns;
 	return err;
 }
