@@ -483,6 +483,7 @@ static void explain_prediction(json_t *lines, const struct fid_model_info *info)
 static void explain_fast(json_t *lines, const struct fid_model_info *info, bool possible)
 {
 	const struct finf_policy_fast *fast = &info->fast;
+	const char *late = from_now(fast->next_ns) > 0 ? "; it was given back or failed a moment ago" : "";
 
 	if (!possible || info->lean) {
 		say(lines, "its weights stay lean: %s", info->lean ? "so it was asked for"
@@ -498,15 +499,14 @@ static void explain_fast(json_t *lines, const struct fid_model_info *info, bool 
 		say(lines, "what a faster form of its weights takes and saves is being measured");
 	} else if (!fast->priced) {
 		say(lines, "whether there is a faster form is measured after %" PRIu64
-			   " runs; there were %" PRIu32 " lately", fast->runs_needed, fast->runs);
+			   " runs; there were %" PRIu32 " lately%s", fast->runs_needed, fast->runs, late);
 	} else if (!fast->bytes) {
 		say(lines, "there is no faster form of its weights");
 	} else {
 		say(lines, "a faster form takes %" PRIu64 " bytes and saves %.3f ms a run: made after "
 			   "%" PRIu64 " runs, of which there were %" PRIu32 " lately%s%s",
 		    fast->bytes, (double)fast->gain_ns / 1e6, fast->runs_needed, fast->runs,
-		    fast->fits ? "" : "; there is no room for it now",
-		    from_now(fast->next_ns) > 0 ? "; it was given back or failed a moment ago" : "");
+		    fast->fits ? "" : "; there is no room for it now", late);
 	}
 }
 
