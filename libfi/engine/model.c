@@ -7,8 +7,8 @@
 #include "engine/priv.h"
 #include "graph/member.h"
 
-static int check_target(struct finf_device *dev, const struct finf_pack *pack, uint32_t threads,
-			struct finf_diag *diag)
+int finf_model_check_target(struct finf_device *dev, const struct finf_pack *pack,
+			    uint32_t threads, struct finf_diag *diag)
 {
 	char target[128];
 	int err = finf_device_target(dev, threads, target, sizeof(target));
@@ -22,8 +22,8 @@ static int check_target(struct finf_device *dev, const struct finf_pack *pack, u
 }
 
 /* The tuned pack's own plan, proven against its graph before anything relies on it. */
-static int default_from_pack(struct finf_model *model, struct finf_graph **ret_bound,
-			     struct finf_diag *diag)
+int finf_model_bound(const struct finf_model *model, struct finf_graph **ret_bound,
+		     struct finf_diag *diag)
 {
 	const struct finf_plan *plan = model->pack->plan;
 	struct finf_graph *bound = NULL;
@@ -55,7 +55,7 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 	int err;
 
 	if (model->tuned)
-		err = default_from_pack(model, &bound, diag);
+		err = finf_model_bound(model, &bound, diag);
 	else
 		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
 				       model->how, NULL, &bound, &own, diag);
@@ -154,7 +154,7 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 		.threads = threads,
 		.bytes = bytes,
 	};
-	int err = check_target(dev, pack, threads, diag);
+	int err = finf_model_check_target(dev, pack, threads, diag);
 
 	if (!err)
 		err = check_bytes(pack->plan, bytes, diag);
