@@ -27,7 +27,7 @@ static int default_from_pack(struct finf_model *model, struct finf_graph **ret_b
 {
 	const struct finf_plan *plan = model->pack->plan;
 	struct finf_graph *bound = NULL;
-	int err = finf_engine_bind(model->graph, NULL, &bound, diag);
+	int err = finf_engine_bind(model->graph, NULL, model->graph->batched, &bound, diag);
 
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
@@ -61,6 +61,7 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 				       model->how, NULL, &bound, &own, diag);
 	if (err)
 		return err;
+	model->graph->batched = bound->batched; /* as its other shapes are to be planned, too */
 	plan = model->tuned ? model->pack->plan : own;
 	err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
 	if (err) {
@@ -128,13 +129,17 @@ int finf_model_member(struct finf_model *group, uint32_t member, struct finf_mod
 	return err;
 }
 
-/* Side by side in a pool that has no room for that: it can be planned otherwise. */
-static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
+/* Side by side or batched in a pool that has no room for that: it can be planned otherwise. */
+static int check_bytes(const struct finf_pack *pack, uint64_t bytes, struct finf_diag *diag)
 {
-	if (plan->n_branches == 1 || !bytes || plan->weight_bytes + plan->arena_bytes <= bytes)
+	const struct finf_plan *plan = pack->plan;
+
+	if (!bytes || plan->weight_bytes + plan->arena_bytes <= bytes ||
+	    (plan->n_branches == 1 && !pack->graph->batched))
 		return 0;
 	return finf_diag_set(diag, -EKEYREJECTED,
-			     "the group is planned side by side for more than %llu bytes",
+			     "the group is planned %s for more than %llu bytes",
+			     pack->graph->batched ? "batched" : "side by side",
 			     (unsigned long long)bytes);
 }
 
@@ -152,7 +157,7 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 	int err = check_target(dev, pack, threads, diag);
 
 	if (!err)
-		err = check_bytes(pack->plan, bytes, diag);
+		err = check_bytes(pack, bytes, diag);
 	return err ? err : model_new(&from, ret_model, diag);
 }
 
