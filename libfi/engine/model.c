@@ -27,7 +27,7 @@ int finf_model_bound(const struct finf_model *model, struct finf_graph **ret_bou
 {
 	const struct finf_plan *plan = model->pack->plan;
 	struct finf_graph *bound = NULL;
-	int err = finf_engine_bind(model->graph, NULL, &bound, diag);
+	int err = finf_engine_bind(model->graph, NULL, model->graph->batched, &bound, diag);
 
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
@@ -61,6 +61,7 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 				       model->how, NULL, &bound, &own, diag);
 	if (err)
 		return err;
+	model->graph->batched = bound->batched; /* as its other shapes are to be planned, too */
 	plan = model->tuned ? model->pack->plan : own;
 	err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
 	if (err) {
@@ -128,15 +129,19 @@ int finf_model_member(struct finf_model *group, uint32_t member, struct finf_mod
 	return err;
 }
 
-/* Side by side in a pool that has no room for that, or not in one that has: it can be planned
- * otherwise. */
-static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
+/* Side by side or batched in a pool that has no room for that, or one by one in a pool that has
+ * room for more: it can be planned otherwise. */
+static int check_bytes(const struct finf_pack *pack, uint64_t bytes, struct finf_diag *diag)
 {
-	if (plan->n_branches > 1 && bytes && plan->weight_bytes + plan->arena_bytes > bytes)
+	const struct finf_plan *plan = pack->plan;
+	uint64_t room = !bytes ? UINT64_MAX : bytes - FINF_MIN(bytes, plan->weight_bytes);
+
+	if ((plan->n_branches > 1 || pack->graph->batched) && plan->arena_bytes > room)
 		return finf_diag_set(diag, -EKEYREJECTED,
-				     "the group is planned side by side for more than %llu bytes",
+				     "the group is planned %s for more than %llu bytes",
+				     pack->graph->batched ? "batched" : "side by side",
 				     (unsigned long long)bytes);
-	if (plan->side_arena_bytes && (!bytes || (plan->weight_bytes <= bytes && plan->side_arena_bytes <= bytes - plan->weight_bytes)))
+	if (plan->side_arena_bytes && plan->side_arena_bytes <= room)
 		return finf_diag_set(diag, -EKEYREJECTED,
 				     "%llu bytes have room for the group's members side by side",
 				     (unsigned long long)bytes);
@@ -157,7 +162,7 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 	int err = finf_model_check_target(dev, pack, threads, diag);
 
 	if (!err)
-		err = check_bytes(pack->plan, bytes, diag);
+		err = check_bytes(pack, bytes, diag);
 	return err ? err : model_new(&from, ret_model, diag);
 }
 

@@ -11,8 +11,11 @@
 
 #define FINF_ENGINE_CHUNK_BYTES (4u << 20)
 
-/** finf_graph_bind() with shapes NULL = the model's, 1 for each FINF_DIM_ANY. (plan.c) */
-int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
+/**
+ * finf_graph_bind() with shapes NULL = the model's, 1 for each FINF_DIM_ANY; then
+ * finf_fuse_batch() when @batched. ret_bound->batched tells whether anything was. (plan.c)
+ */
+int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes, bool batched,
 		     struct finf_graph **ret_bound, struct finf_diag *diag);
 
 /** The device's prices of fat forms, as measured now. (measure.c) With one thread its processor

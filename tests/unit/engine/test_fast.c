@@ -158,7 +158,7 @@ static bool offers_fat(void)
 	bool found = false;
 
 	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
-	ck_assert_int_eq(finf_engine_bind(graph, NULL, &bound, NULL), 0);
+	ck_assert_int_eq(finf_engine_bind(graph, NULL, false, &bound, NULL), 0);
 	ck_assert_int_eq(finf_device_forms(dev, bound, 1, NULL, &table, NULL), 0);
 	for (uint32_t i = 0; i < table.n_nodes; i++)
 		for (uint32_t k = 0; k < table.nodes[i].n; k++)
