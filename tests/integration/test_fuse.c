@@ -206,6 +206,37 @@ START_TEST(several_files_run_as_one)
 }
 END_TEST
 
+/* A backbone with other heads: its bytes are there once, each head's beside them. */
+START_TEST(variants_share_their_backbone)
+{
+	enum { VARIANTS = 3, HEAD_BYTES = 1000 * 512 * 4 };
+	char files[VARIANTS][1200];
+	const char *group = scratch_path("variants.fim"), *out;
+	int64_t one, all;
+
+	for (int i = 0; i < VARIANTS; i++) {
+		char head[16];
+
+		snprintf(files[i], sizeof(files[i]), "%s", scratch_path("variant"));
+		snprintf(files[i] + strlen(files[i]), 16, "%d.onnx", i);
+		snprintf(head, sizeof(head), "%d", i);
+		fictl_ok(NULL, "zoo", "squeezenet1_1", "--head", head, "-o", files[i], NULL);
+	}
+	ck_assert(!same_files(files[1], files[2]));
+	fictl_ok(NULL, "fuse", files[0], files[1], files[2], "-o", group, "--no-verdict",
+		 "--optimize", "memory", NULL);
+	one = json_at(fictl_ok(NULL, "plan", files[0], "--json", NULL), "weight_bytes");
+	all = json_at(fictl_ok(NULL, "plan", group, "--json", NULL), "weight_bytes");
+	ck_assert_int_ge(all, one + (VARIANTS - 1) * HEAD_BYTES);
+	ck_assert_int_le(all, (one + (VARIANTS - 1) * HEAD_BYTES) * 101 / 100);
+	/* One image for all of them: the backbone is computed once, too. */
+	out = fictl_ok(NULL, "fuse", files[0], files[1], files[2], "-o", group, "--no-verdict",
+		       "--share-input", "--json", NULL);
+	ck_assert_int_eq(json_at(out, "inputs_shared"), VARIANTS - 1);
+	ck_assert_int_lt(json_at(out, "nodes"), json_at(out, "nodes_before") / 2);
+}
+END_TEST
+
 /* ---- through fid ------------------------------------------------------------------------ */
 
 static void infer_into(const struct test_fid *fid, const char *model, const char *file)
@@ -370,6 +401,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, planner_keeps_to_its_bytes);
 	tcase_add_test(tc, verdict_is_given);
 	tcase_add_test(tc, several_files_run_as_one);
+	tcase_add_test(tc, variants_share_their_backbone);
 	tcase_add_test(tc, whole_and_members);
 	tcase_add_test(tc, exported_packs);
 	tcase_add_test(tc, bad_groups);

@@ -15,6 +15,7 @@ struct trial_figures {
 	uint32_t rounds;
 	/* weights and arena; separate: all weights and the largest arena */
 	uint64_t fused_bytes, separate_bytes;
+	uint64_t fused_weight_bytes;
 	uint64_t bound_ns; /* plan.h; 0 = steps were not measured */
 	bool side_by_side;
 };
