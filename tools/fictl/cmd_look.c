@@ -468,8 +468,8 @@ static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan 
 		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
-			 (json_int_t)plan->weight_bytes, "arena_bytes",
+	return json_pack("{s:b, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "batched",
+			 bound->batched, "weight_bytes", (json_int_t)plan->weight_bytes, "arena_bytes",
 			 (json_int_t)plan->arena_bytes, "workspace_bytes",
 			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
 			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
@@ -505,6 +505,8 @@ static void print_plan(const json_t *plan)
 		       "activations\n",
 		       json_text(plan, "because"),
 		       bytes_text(json_number(plan, "arena_bytes_parallel")));
+	if (json_is_true(json_object_get(plan, "batched")))
+		puts("batched: what members do alike is done once, for the rows of all of them");
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
 	       " threads, about %s\n\n",
 	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),
