@@ -266,9 +266,14 @@ void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload
 		dev->ops->upload_free(dev, upload);
 }
 
-bool finf_device_concurrent(const struct finf_device *dev)
+bool finf_device_spreads(const struct finf_device *dev)
 {
-	return dev->ops->concurrent;
+	return dev->ops->spread;
+}
+
+int finf_device_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx)
+{
+	return dev->ops->spread(dev, n, fn, ctx);
 }
 
 bool finf_device_captures(const struct finf_device *dev)

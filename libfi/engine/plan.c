@@ -192,7 +192,7 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 	else if (!(how & FINF_PLAN_FAST))
 		drop_fat(&table);
 	else if (!fixed)
-		err = finf_engine_measure(dev, bound, threads, &table, diag);
+		err = finf_engine_measure(dev, bound, threads, NULL, &table, diag);
 	if (!err)
 		err = finf_plan_new(bound, &table, &opts, ret_plan, diag);
 	finf_form_table_fini(&table);

@@ -44,6 +44,14 @@ enum finf_act {
 	FINF_ACT_LEAKY, /* x < 0 ? a*x : x */
 	FINF_ACT_CLIP,	/* min(max(x, a), b) */
 	FINF_ACT_SIGMOID,
+	FINF_ACT_ELU, /* x < 0 ? a*(e^x - 1) : x */
+	FINF_ACT_GELU,
+	FINF_ACT_GELU_TANH,
+	FINF_ACT_HARD_SWISH,
+	FINF_ACT_MISH,
+	FINF_ACT_SWISH, /* x*sigmoid(x) */
+	FINF_ACT_TANH,
+	FINF_ACTS /* how many there are */
 };
 
 /*

@@ -343,7 +343,7 @@ static int read_act(struct source *s, uint32_t index)
 	struct finf_node *node = &s->graph->nodes[index];
 	uint8_t act = finf_reader_u8(&s->r);
 
-	if (act > FINF_ACT_SIGMOID)
+	if (act >= FINF_ACTS)
 		return damaged(s, "not an activation");
 	node->act = (enum finf_act)act;
 	node->act_a = finf_reader_f32(&s->r);

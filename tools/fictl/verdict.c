@@ -58,7 +58,7 @@ static int note_plan(struct subject *s, const struct finf_plan *plan)
 	if (plan->side.costs)
 		err = finf_plan_side(&again, &times);
 	finf_arena_fini(&again.arena);
-	s->side_by_side = plan->side.least;
+	s->side_by_side = plan->side.n_lanes && !plan->side.off;
 	s->bound_ns = times.bound_ns;
 	return err;
 }
@@ -250,6 +250,7 @@ static int measure(struct trial *t, struct finf_diag *diag)
 static void describe(const struct subject *s, bool batched, struct trial_way *way)
 {
 	way->bytes = s->weight_bytes + s->arena_bytes;
+	way->weight_bytes = s->weight_bytes;
 	way->bound_ns = s->bound_ns;
 	way->side_by_side = s->side_by_side;
 	way->batched = batched;
@@ -400,11 +401,12 @@ static void add_verdict(struct trial_figures *f, const struct finf_batch_report 
 	say(lines, "%s", words);
 	json_object_set_new(
 		doc, "verdict",
-		json_pack("{s:b, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}",
+		json_pack("{s:b, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}",
 			  "fuse", !strncmp(words, "fuse", 4), "words", words, "side_by_side",
 			  f->fused.side_by_side, "batched", f->fused.batched, "nodes_alike",
 			  (int)alike->nodes, "nodes_batched", (int)alike->batched, "fused_ns",
-			  (json_int_t)fused, "separate_ns", (json_int_t)apart, "fused_bytes",
+			  (json_int_t)fused, "separate_ns", (json_int_t)apart, "bound_ns",
+			  (json_int_t)f->fused.bound_ns, "fused_bytes",
 			  (json_int_t)f->fused.bytes, "separate_bytes",
 			  (json_int_t)f->separate.bytes, "fused_load_ns", (json_int_t)fused_load,
 			  "separate_load_ns", (json_int_t)apart_load, "rounds", (int)f->rounds,
