@@ -36,7 +36,7 @@ static struct fid_model *model_of_fast(struct fid_core *core)
 bool fid_fast_possible(const struct fid_core *core)
 {
 	/* Forms are written by this processor, and measured by its clock. */
-	return core->fast.on && core->pool.host_visible && finf_device_concurrent(core->dev);
+	return core->fast.on && core->pool.host_visible && finf_device_spreads(core->dev);
 }
 
 bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model)

@@ -105,7 +105,7 @@ int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint3
 	int err = finf_model_check_target(dev, pack, threads, diag);
 
 	/* Members side by side were measured as they are. */
-	if (!err && pack->plan->side.least)
+	if (!err && pack->plan->side.n_lanes)
 		err = -ENODATA;
 	if (err)
 		return err;

@@ -86,7 +86,7 @@ static uint64_t clock_ns(const struct bench *b)
 {
 	struct timespec ts;
 
-	if (b->threads > 1 || !finf_device_concurrent(b->dev))
+	if (b->threads > 1 || !finf_device_spreads(b->dev))
 		return finf_now_ns();
 	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
