@@ -45,6 +45,7 @@ struct finf_planner {
 	const struct finf_plan *fixed; /* NULL = weights may be laid out freely */
 	struct finf_plan *plan;
 	struct finf_diag *diag;
+	bool late_inputs;
 	struct finf_arena scratch; /* owned: everything below */
 	struct finf_planner_value *values;
 	uint32_t *consumers;   /* nodes, grouped by value */

@@ -96,6 +96,43 @@ static void fill(struct bench_samples *to, const uint64_t *ns, uint32_t n)
 		bench_sample(to, (double)ns[i] * 1e-6);
 }
 
+static void add_bytes(struct bench_report *report, const char *what, const char *baseline,
+		      uint64_t ours_bytes, uint64_t theirs_bytes, double goal)
+{
+	static struct bench_samples ours, theirs;
+
+	ours.n = theirs.n = 0;
+	bench_sample(&ours, (double)ours_bytes * 1e-6);
+	bench_sample(&theirs, (double)theirs_bytes * 1e-6);
+	bench_add(report, &(struct bench_row){.what = what,
+					      .unit = "MB",
+					      .ours = &ours,
+					      .quantile = 0.5,
+					      .baseline = baseline,
+					      .theirs = &theirs,
+					      .goal = goal});
+}
+
+/* Both cold: one file at a stretch, and one file per member. */
+static void add_load(struct bench_report *report, const struct trial_figures *f)
+{
+	static struct bench_samples ours, theirs;
+
+	ours.n = theirs.n = 0;
+	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
+		bench_sample(&ours, (double)f->fused_weights / (double)f->fused_load_ns[i]);
+		bench_sample(&theirs, (double)f->separate_weights / (double)f->separate_load_ns[i]);
+	}
+	bench_add(report, &(struct bench_row){.what = "  load, cold",
+					      .unit = "GB/s",
+					      .ours = &ours,
+					      .quantile = 0.5,
+					      .baseline = "members one after the other",
+					      .theirs = &theirs,
+					      .goal = 1,
+					      .rate = true});
+}
+
 static void add_rows(struct bench_report *report, const char *models, uint32_t threads, double goal,
 		     const struct trial_figures *f)
 {
@@ -121,20 +158,17 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 						      .unit = "ms",
 						      .ours = &ours,
 						      .quantile = 0.5,
-						      .baseline = "longest path or work / threads",
+						      .baseline = "longest path or one-thread work / threads",
 						      .theirs = &theirs,
 						      .goal = 0.95});
 	}
-	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused_bytes * 1e-6);
-	bench_sample(&theirs, (double)f->separate_bytes * 1e-6);
-	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena",
-					      .unit = "MB",
-					      .ours = &ours,
-					      .quantile = 0.5,
-					      .baseline = "weights of all, largest arena",
-					      .theirs = &theirs,
-					      .goal = 0.9});
+	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena", f->fused_bytes,
+		  f->separate_bytes, 0.9);
+	if (threads == 1)
+		return;
+	add_bytes(report, "  arena of --optimize memory", "the largest member's", f->serial_arena_bytes,
+		  f->largest_arena_bytes, 1 / 1.05);
+	add_load(report, f);
 }
 
 static int run_set(struct bench_report *report, const char *models, uint32_t threads, double goal,
