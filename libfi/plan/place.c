@@ -3,7 +3,8 @@
  * plan: which buffers share bytes, from when to when each is live, and where
  * it lies in the arena. Buffers that share bytes (join.c) form one block; blocks are
  * placed largest first, with and without those that stay to the end in front, into the
- * tightest gap among those that may be live at the same time. Source: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
+ * tightest gap among those that may be live at the same time. Source: greedy by size,
+ * Pisarchyk & Lee, arXiv 2001.03288.
  *
  * Of two blocks one is over before the other begins when each step that uses
  * the one is behind the step that writes the other first, whatever order the

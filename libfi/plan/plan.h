@@ -140,7 +140,7 @@ struct finf_plan_opts {
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
-	bool late_inputs; /* in one branch an input may come when it is first read, not before all */
+	bool late_inputs; /* in one branch an input may come when it is first read */
 };
 
 /**

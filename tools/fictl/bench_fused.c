@@ -158,16 +158,16 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 						      .unit = "ms",
 						      .ours = &ours,
 						      .quantile = 0.5,
-						      .baseline = "longest path or one-thread work / threads",
+						      .baseline = "longest path or one-thread work spread",
 						      .theirs = &theirs,
 						      .goal = 0.95});
 	}
-	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena", f->fused_bytes,
-		  f->separate_bytes, 0.9);
+	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena",
+		  f->fused_bytes, f->separate_bytes, 0.9);
 	if (threads == 1)
 		return;
-	add_bytes(report, "  arena of --optimize memory", "the largest member's", f->serial_arena_bytes,
-		  f->largest_arena_bytes, 1 / 1.05);
+	add_bytes(report, "  arena of --optimize memory", "the largest member's",
+		  f->serial_arena_bytes, f->largest_arena_bytes, 1 / 1.05);
 	add_load(report, f);
 }
 

@@ -195,7 +195,7 @@ static int run(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 	return 0;
 }
 
-/* Out of the page cache, where the file system lets go of it: what is loaded comes from the drive. */
+/* Out of the page cache, where the file system lets go of it: loads come from the drive. */
 static void make_cold(const struct trial *t, const struct subject *s)
 {
 	int fd = openat(t->dirfd, s->file, O_RDONLY | O_CLOEXEC);
