@@ -10,8 +10,8 @@
 
 bool finf_graph_usable(const struct finf_session *session, const struct finf_run *run)
 {
-	/* Segments that are to come and callbacks between steps cannot be captured. */
-	return !run->load && !run->on_step && !session->never_capture &&
+	/* Segments that are to come, callbacks and copies between steps cannot be captured. */
+	return !run->load && !run->on_step && !session->never_capture && !session->late_inputs &&
 	       finf_device_captures(session->dev);
 }
 

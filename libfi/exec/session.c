@@ -256,6 +256,10 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 	if (!err)
 		err = ports_init(graph, plan, graph->outputs, plan->outputs, plan->n_outputs,
 				 session->outputs);
+	for (uint32_t i = 0; i < plan->n_inputs && !err; i++) {
+		session->inputs[i].before = plan->buffers[plan->inputs[i]].first_step;
+		session->late_inputs |= session->inputs[i].before > 0;
+	}
 	if (!err)
 		err = finf_lane_init(session, plan, &session->lane);
 	for (uint32_t i = 0; i < plan->n_steps && !err; i++) {

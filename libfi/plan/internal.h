@@ -46,6 +46,7 @@ struct finf_planner {
 	bool grow; /* forms that take more room may add weights to what is fixed */
 	struct finf_plan *plan;
 	struct finf_diag *diag;
+	bool late_inputs;
 	struct finf_arena scratch; /* owned: everything below */
 	struct finf_planner_value *values;
 	uint32_t *consumers;   /* nodes, grouped by value */

@@ -269,9 +269,13 @@ int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_p
 	}
 	for (uint32_t s = 0; !err && s < plan->n_steps; s++)
 		err = check_step(&o, s);
-	/* What the caller writes is there before all; it is used by whoever reads it. */
-	for (uint32_t i = 0; !err && i < plan->n_inputs; i++)
-		part(&o, plan->inputs[i], 0)->first = BEFORE_ALL;
+	/* What the caller writes is there before all, or before a step; it is used by whoever
+	 * reads it. */
+	for (uint32_t i = 0; !err && i < plan->n_inputs; i++) {
+		uint32_t first = plan->buffers[plan->inputs[i]].first_step;
+
+		part(&o, plan->inputs[i], 0)->first = first ? first : BEFORE_ALL;
+	}
 	if (!err)
 		err = check_bytes(&o);
 	if (!err)

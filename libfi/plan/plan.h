@@ -55,7 +55,9 @@ struct finf_plan_buffer {
 	uint16_t pad;
 	uint32_t alias_of; /* earlier buffer whose bytes these are, or FINF_NONE */
 	uint64_t offset, bytes; /* in the arena */
-	uint32_t first_step, last_step; /* live from..to, both included; outputs live to n_steps */
+	/* Live from..to, both included; outputs live to n_steps. The caller writes an input before
+	 * its first step, which is 0 when there are branches: before all. */
+	uint32_t first_step, last_step;
 };
 
 struct finf_plan_weight {
@@ -140,6 +142,7 @@ struct finf_plan_opts {
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
+	bool late_inputs; /* in one branch an input may come when it is first read */
 };
 
 /**

@@ -98,22 +98,41 @@ static void fill(struct bench_samples *to, const uint64_t *ns, uint32_t n)
 		bench_sample(to, (double)ns[i] * 1e-6);
 }
 
-/* Equal weights are there once, in the group as among its members' bytes. */
-static void add_weights(struct bench_report *report, const struct group *group,
-			const struct trial_figures *f)
+static void add_bytes(struct bench_report *report, const char *what, const char *baseline,
+		      uint64_t ours_bytes, uint64_t theirs_bytes, double goal)
 {
 	static struct bench_samples ours, theirs;
 
 	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused.weight_bytes * 1e-6);
-	bench_sample(&theirs, (double)group->report.bytes_after * 1e-6);
-	bench_add(report, &(struct bench_row){.what = "  weights in the pool",
+	bench_sample(&ours, (double)ours_bytes * 1e-6);
+	bench_sample(&theirs, (double)theirs_bytes * 1e-6);
+	bench_add(report, &(struct bench_row){.what = what,
 					      .unit = "MB",
 					      .ours = &ours,
 					      .quantile = 0.5,
-					      .baseline = "unique bytes of the models",
+					      .baseline = baseline,
 					      .theirs = &theirs,
-					      .goal = 0.99});
+					      .goal = goal});
+}
+
+/* Both cold: one file at a stretch, and one file per member. */
+static void add_load(struct bench_report *report, const struct trial_figures *f)
+{
+	static struct bench_samples ours, theirs;
+
+	ours.n = theirs.n = 0;
+	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
+		bench_sample(&ours, (double)f->fused.weight_bytes / (double)f->fused.load_ns[i]);
+		bench_sample(&theirs, (double)f->separate.weight_bytes / (double)f->separate.load_ns[i]);
+	}
+	bench_add(report, &(struct bench_row){.what = "  load, cold",
+					      .unit = "GB/s",
+					      .ours = &ours,
+					      .quantile = 0.5,
+					      .baseline = "members one after the other",
+					      .theirs = &theirs,
+					      .goal = 1,
+					      .rate = true});
 }
 
 static void add_rows(struct bench_report *report, const char *models, uint32_t threads, double goal,
@@ -141,20 +160,17 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 						      .unit = "ms",
 						      .ours = &ours,
 						      .quantile = 0.5,
-						      .baseline = "longest path or work / threads",
+						      .baseline = "longest path or one-thread work spread",
 						      .theirs = &theirs,
 						      .goal = 0.95});
 	}
-	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused.bytes * 1e-6);
-	bench_sample(&theirs, (double)f->separate.bytes * 1e-6);
-	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena",
-					      .unit = "MB",
-					      .ours = &ours,
-					      .quantile = 0.5,
-					      .baseline = "weights of all, largest arena",
-					      .theirs = &theirs,
-					      .goal = 0.9});
+	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena",
+		  f->fused.bytes, f->separate.bytes, 0.9);
+	if (threads == 1)
+		return;
+	add_bytes(report, "  arena of --optimize memory", "the largest member's",
+		  f->serial_arena_bytes, f->largest_arena_bytes, 1 / 1.05);
+	add_load(report, f);
 }
 
 static int run_set(struct bench_report *report, const char *models, bool variants, uint32_t threads,
@@ -175,8 +191,9 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 		err = trial_run(&group, threads, alike.nodes, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
-	if (!err && variants)
-		add_weights(report, &group, &figures);
+	if (!err && variants) /* equal weights are there once, in the group as among these */
+		add_bytes(report, "  weights in the pool", "unique bytes of the models",
+			  figures.fused.weight_bytes, group.report.bytes_after, 0.99);
 	if (err == -EOPNOTSUPP) {
 		bench_skip(report, models, diag->text);
 		err = 0;

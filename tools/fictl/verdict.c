@@ -201,6 +201,27 @@ static int run(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 	return 0;
 }
 
+/* Out of the page cache, where the file system lets go of it: loads come from the drive. */
+static void make_cold(const struct trial *t, const struct subject *s)
+{
+	int fd = openat(t->dirfd, s->file, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	fdatasync(fd);
+	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	close(fd);
+}
+
+/* The second of two: the first finds the caches full of the other's weights. */
+static int settled(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
+		   struct finf_diag *diag)
+{
+	int err = run(t, from, to, ret_ns, diag);
+
+	return err ? err : run(t, from, to, ret_ns, diag);
+}
+
 static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 		struct finf_diag *diag)
 {
@@ -210,6 +231,7 @@ static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 		const char *name = t->subjects[i].name;
 		int err = finf_engine_unload(t->engine, name);
 
+		make_cold(t, &t->subjects[i]);
 		if (!err)
 			err = finf_engine_load(t->engine, name, diag);
 		if (!err)
@@ -237,11 +259,11 @@ static int measure(struct trial *t, struct finf_diag *diag)
 	begin_ns = finf_now_ns();
 	while (!err && f->rounds < TRIAL_ROUNDS_MAX &&
 	       (f->rounds < ROUNDS_MIN || finf_now_ns() - begin_ns < ROUNDS_NS)) {
-		err = run(t, t->n, t->n + 1, &f->fused.ns[f->rounds], diag);
+		err = settled(t, t->n, t->n + 1, &f->fused.ns[f->rounds], diag);
 		if (!err && f->tried)
-			err = run(t, t->n + 1, t->n + 2, &f->other.ns[f->rounds], diag);
+			err = settled(t, t->n + 1, t->n + 2, &f->other.ns[f->rounds], diag);
 		if (!err)
-			err = run(t, 0, t->n, &f->separate.ns[f->rounds], diag);
+			err = settled(t, 0, t->n, &f->separate.ns[f->rounds], diag);
 		f->rounds++;
 	}
 	return err;
@@ -267,9 +289,30 @@ static void describe_all(struct trial *t)
 		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
 	}
 	f->separate.bytes = weights + arena;
+	f->separate.weight_bytes = weights;
+	f->largest_arena_bytes = arena;
 	describe(&t->subjects[t->n], batched, &f->fused);
 	if (f->tried)
 		describe(&t->subjects[t->n + 1], !batched, &f->other);
+}
+
+/* What --optimize memory would take. */
+static int plan_serial(struct trial *t, struct finf_diag *diag)
+{
+	struct finf_graph *graph = t->group->graph, *bound;
+	enum finf_schedule schedule = graph->schedule;
+	struct finf_plan *plan;
+	int err;
+
+	graph->schedule = FINF_ONE_BY_ONE;
+	err = finf_engine_plan(t->dev, graph, NULL, t->threads, 0, 0, NULL, &bound, &plan, diag);
+	graph->schedule = schedule;
+	if (err)
+		return err;
+	t->figures->serial_arena_bytes = plan->arena_bytes;
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	return 0;
 }
 
 static int by_value(const void *a, const void *b)
@@ -318,6 +361,8 @@ int trial_run(const struct group *group, uint32_t threads, bool try, struct tria
 		err = start(&t, diag);
 	if (!err)
 		err = measure(&t, diag);
+	if (!err)
+		err = plan_serial(&t, diag);
 	if (!err) {
 		describe_all(&t);
 		choose(ret, group->graph);

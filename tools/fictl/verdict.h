@@ -23,6 +23,8 @@ struct trial_figures {
 	struct trial_way other; /* the group batched, or not, as @fused is not; when @tried */
 	bool tried;
 	uint32_t rounds;
+	/* of the group with members one after the other, and of the largest member */
+	uint64_t serial_arena_bytes, largest_arena_bytes;
 };
 
 /**

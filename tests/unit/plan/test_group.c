@@ -307,6 +307,59 @@ START_TEST(test_round_trip)
 }
 END_TEST
 
+/*
+ * Members of which each is given much and makes little: one after the other the group takes
+ * the arena of one and what the others made, when inputs may come late. That is proven, and not
+ * believed of an input that comes after its reader, or beside branches.
+ */
+static const struct {
+	bool late;
+	enum finf_schedule schedule;
+	uint32_t lines; /* of the arena */
+} late_rows[] = {
+	{true, FINF_ONE_BY_ONE, 16 + 1 + 2},
+	{false, FINF_ONE_BY_ONE, 3 * 16 + 1},
+	{true, FINF_SIDE_BY_SIDE, 3 * 16 + 3},
+};
+
+START_TEST(test_late_inputs)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_plan_opts opts = {.size = sizeof(opts),
+				      .threads = 2,
+				      .schedule = late_rows[_i].schedule,
+				      .late_inputs = late_rows[_i].late};
+	struct finf_plan_buffer *input;
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+	char name[16];
+
+	for (uint32_t c = 0; c < 3; c++) {
+		uint32_t v = fake_input(graph, 256);
+
+		v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+		ck_assert_int_eq(finf_graph_output(graph, v), 0);
+	}
+	for (uint32_t c = 0; c < 3; c++) {
+		snprintf(name, sizeof(name), "m%u", c);
+		add_member(graph, name, c);
+	}
+	fake_plain_table(&table, graph);
+	plan = fake_plan(graph, &table, &opts);
+	ck_assert_uint_eq(plan->arena_bytes, late_rows[_i].lines * LINE);
+	input = &plan->buffers[plan->inputs[1]];
+	ck_assert_uint_eq(input->first_step, plan->n_branches == 1 && late_rows[_i].late);
+	input->first_step = 1;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), plan->n_branches == 1 ? 0 : -EINVAL);
+	input->first_step = input->last_step = 2;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	fake_table_fini(&table);
+	finf_plan_free(plan);
+	finf_graph_free(graph);
+}
+END_TEST
+
 /* Whatever the costs are: the schedule is proven, and read as it was written. */
 START_TEST(test_side_by_side)
 {
@@ -554,6 +607,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_round_trip);
 	tcase_add_loop_test(tc, test_side_by_side, 0, SEEDS);
 	tcase_add_loop_test(tc, test_lanes_are_proven, 0, FINF_ARRAY_LEN(lanes_rows));
+	tcase_add_loop_test(tc, test_late_inputs, 0, FINF_ARRAY_LEN(late_rows));
 	tcase_add_loop_test(tc, test_spoilt, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;
