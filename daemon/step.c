@@ -249,7 +249,29 @@ static void do_run(struct fid_core *core, const struct finf_action *action)
 	fid_step(core, event);
 }
 
-static void explain(struct fid_core *core, const struct finf_action *action, struct finf_diag *diag)
+/* Weights and activations exceed the pool; of a larger batch, which one would do? */
+static void explain_too_large(struct fid_core *core, const struct fid_model *model,
+			      const struct fid_request *request, struct finf_diag *diag)
+{
+	uint64_t weights = finf_model_weight_bytes(model->model), pool = core->pool.bytes;
+	uint64_t arena = request ? request->arena_bytes : finf_model_arena_bytes(model->model);
+	uint64_t room = pool > weights ? pool - weights : 0;
+	char label[144], fits[96] = "";
+
+	fid_model_label(model, label, sizeof(label));
+	if (request && request->n_inputs && request->inputs[0].shape.rank &&
+	    arena > finf_model_arena_bytes(request->target))
+		snprintf(fits, sizeof(fits), "; of a batch of %" PRId64 " about %" PRIu64 " would fit",
+			 request->inputs[0].shape.dim[0],
+			 (uint64_t)((double)request->inputs[0].shape.dim[0] * (double)room / (double)arena));
+	finf_diag_set(diag, -ENOBUFS,
+		      "%s needs %" PRIu64 " bytes of weights and %" PRIu64
+		      " of activations, the pool has %" PRIu64 "%s",
+		      label, weights, arena, pool, fits);
+}
+
+static void explain(struct fid_core *core, const struct finf_action *action,
+		    const struct fid_request *request, struct finf_diag *diag)
 {
 	const struct fid_model *model = core->models[action->model];
 	int err = -(int)action->a;
@@ -260,11 +282,7 @@ static void explain(struct fid_core *core, const struct finf_action *action, str
 	fid_model_label(model, label, sizeof(label));
 	switch ((enum finf_reason)action->reason) {
 	case FINF_WHY_TOO_LARGE:
-		finf_diag_set(diag, err,
-			      "%s needs %" PRIu64 " bytes of weights and %" PRIu64
-			      " of activations, the pool has %" PRIu64,
-			      label, finf_model_weight_bytes(model->model),
-			      finf_model_arena_bytes(model->model), core->pool.bytes);
+		explain_too_large(core, model, request, diag);
 		break;
 	case FINF_WHY_LOAD_FAILED:
 		finf_diag_set(diag, err, "%s could not be loaded: %s", label, model->load_diag.text);
@@ -288,10 +306,10 @@ static void do_reply(struct fid_core *core, const struct finf_action *action)
 	if (!slot)
 		return; /* cancelled meanwhile */
 	if (slot->kind == SLOT_REQUEST) {
-		explain(core, action, &slot->request->diag);
+		explain(core, action, slot->request, &slot->request->diag);
 		fid_request_end(core, slot->request, result);
 	} else {
-		explain(core, action, &slot->op->diag);
+		explain(core, action, NULL, &slot->op->diag);
 		fid_op_end(slot->op, result, slot->op->diag.text);
 	}
 }
