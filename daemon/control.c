@@ -235,6 +235,8 @@ static void inspect(struct fid_control *control, const struct fid_model_info *in
 	const struct finf_plan *plan = finf_model_plan(info->model);
 	json_t *doc = model_json(info);
 	struct fid_core_stats *stats;
+	uint32_t shapes;
+	uint64_t bytes;
 
 	json_object_set_new(doc, "inputs", ports_json(graph, graph->inputs, graph->n_inputs));
 	json_object_set_new(doc, "outputs", ports_json(graph, graph->outputs, graph->n_outputs));
@@ -243,6 +245,9 @@ static void inspect(struct fid_control *control, const struct fid_model_info *in
 	json_object_set_new(doc, "weights", json_integer(plan->n_weights));
 	json_object_set_new(doc, "segments", json_integer(plan->n_segments));
 	json_object_set_new(doc, "threads", json_integer(plan->threads));
+	finf_model_kept(info->model, &shapes, &bytes);
+	json_object_set_new(doc, "kept", json_pack("{s:I, s:I}", "shapes", NUMBER(shapes), "bytes",
+						   NUMBER(bytes)));
 	stats = malloc(sizeof(*stats));
 	if (stats) {
 		fid_core_stats(control->core, stats);

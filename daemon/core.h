@@ -71,7 +71,8 @@ struct fid_request {
 	int result;
 	struct finf_diag diag;
 	struct fid_request *next_waiting; /* until the model is prepared */
-	const struct finf_binding *binding;
+	const struct finf_binding *binding; /* core's, on the exec thread */
+	uint64_t arena_bytes;		     /* core's: of these input shapes */
 	struct finf_load *load; /* owned while running */
 	const void *weights, *grown;
 	char *zone_end; /* of the arena zone */

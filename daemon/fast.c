@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * daemon/core: larger, faster forms of weights. One thread at the lowest priority finds out
+ * daemon/core: larger, faster forms of weights. One thread, when nobody else wants to run, finds out
  * what a form takes and saves, and makes it in a second extent beside the model's own;
  * the loop hands it to runs between two of them and takes it away at any time:
  *
@@ -12,14 +12,11 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <unistd.h>
 
 #include "daemon/core_priv.h"
 #include "daemon/log.h"
-
-#define LOWEST_PRIORITY 19
 
 static struct fid_core *core_of_fast(struct fid_job *job)
 {
@@ -49,13 +46,21 @@ bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model
 
 /* ---- on the spare thread --------------------------------------------------------- */
 
+/* Only what the processors have left over; whoever wakes up takes the core at once. */
+static void rest(void)
+{
+	const struct sched_param none = {0};
+
+	sched_setscheduler(0, SCHED_IDLE, &none);
+}
+
 static void price_work(struct fid_job *job)
 {
 	struct fid_core *core = core_of_fast(job);
 	struct fid_fast *fast = &core->fast;
 	struct finf_pack *tuned = NULL;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
+	rest();
 	fast->result = fid_catalogue_packs(core->cat, core->dev, core->threads, fast->name,
 					   fast->version, &tuned, NULL, &fast->diag);
 	if (fast->result)
@@ -87,7 +92,7 @@ static void grow_work(struct fid_job *job)
 	struct fid_fast *fast = &core->fast;
 	struct finf_pack *portable = NULL;
 
-	setpriority(PRIO_PROCESS, (id_t)gettid(), LOWEST_PRIORITY);
+	rest();
 	fast->result = fid_catalogue_packs(core->cat, core->dev, core->threads, fast->name,
 					   fast->version, NULL, &portable, &fast->diag);
 	if (!fast->result)

@@ -66,6 +66,8 @@ static void bind_work(struct fid_job *job)
 	struct fid_request *request = request_of_job(job);
 
 	request->result = bind_request(request, request->target);
+	if (!request->result)
+		request->arena_bytes = finf_binding_arena_bytes(request->binding);
 }
 
 /* What was allocated stays with the request, also when a later one fails. */
@@ -204,7 +206,7 @@ static struct fid_member *member_of(const struct fid_request *request)
 	return member;
 }
 
-static void queue_request(struct fid_core *core, struct fid_request *request, uint64_t arena_bytes)
+static void queue_request(struct fid_core *core, struct fid_request *request)
 {
 	struct finf_policy_model state;
 
@@ -225,7 +227,7 @@ static void queue_request(struct fid_core *core, struct fid_request *request, ui
 					   .id = request->id,
 					   .model = request->model->index,
 					   .a = request->deadline_ns,
-					   .b = fid_zone_bytes(arena_bytes)});
+					   .b = fid_zone_bytes(request->arena_bytes)});
 }
 
 static void bind_finish(struct fid_job *job)
@@ -245,7 +247,7 @@ static void bind_finish(struct fid_job *job)
 	else if (request->result)
 		fid_request_end(core, request, request->result);
 	else
-		queue_request(core, request, finf_binding_arena_bytes(request->binding));
+		queue_request(core, request);
 }
 
 /* Requested outputs by name or position -> the model's order; the rest is not wanted. */
@@ -352,7 +354,8 @@ void fid_request_admit(struct fid_core *core, struct fid_request *request)
 		return;
 	}
 	if (default_shapes(request) && (!*request->member || member_of(request)->bound)) {
-		queue_request(core, request, finf_model_arena_bytes(request->target));
+		request->arena_bytes = finf_model_arena_bytes(request->target);
+		queue_request(core, request);
 		return;
 	}
 	/* Only the executing thread may touch the model's sessions. */

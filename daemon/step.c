@@ -249,20 +249,28 @@ static void do_run(struct fid_core *core, const struct finf_action *action)
 	fid_step(core, event);
 }
 
-/* @arena_bytes: what the shapes asked for take, which may be more than the model's own. */
+/* Weights and activations exceed the pool: by how much, and of a larger batch, what would do? */
 static void explain_size(struct fid_core *core, const struct fid_model *model, int err,
-			 uint64_t arena_bytes, struct finf_diag *diag)
+			 const struct fid_request *request, struct finf_diag *diag)
 {
 	uint64_t weights = finf_model_weight_bytes(model->model);
-	uint64_t arena = FINF_MAX(arena_bytes, finf_model_arena_bytes(model->model));
+	uint64_t own = finf_model_arena_bytes(request ? request->target : model->model);
+	uint64_t arena = FINF_MAX(request ? request->arena_bytes : 0, own);
 	uint64_t pool = core->pool.bytes / FINF_ARENA_ALIGN * FINF_ARENA_ALIGN;
-	char label[144];
+	uint64_t room = pool - FINF_MIN(pool, weights);
+	char label[144], fits[96] = "";
 
 	fid_model_label(model, label, sizeof(label));
+	if (request && request->n_inputs && request->inputs[0].shape.rank && arena > own) {
+		int64_t rows = request->inputs[0].shape.dim[0];
+
+		snprintf(fits, sizeof(fits), "; of a batch of %" PRId64 " about %" PRIu64 " would fit",
+			 rows, (uint64_t)((double)rows * (double)room / (double)arena));
+	}
 	finf_diag_set(diag, err,
 		      "%s needs %" PRIu64 " bytes of weights and %" PRIu64
-		      " of activations, the pool has %" PRIu64 ": %" PRIu64 " bytes too much",
-		      label, weights, arena, pool, weights + fid_zone_bytes(arena) - pool);
+		      " of activations, the pool has %" PRIu64 ": %" PRIu64 " bytes too much%s",
+		      label, weights, arena, pool, weights + fid_zone_bytes(arena) - pool, fits);
 }
 
 /* The policy has one reason for three ways not to be free. */
@@ -283,8 +291,8 @@ static void explain_busy(struct fid_core *core, const struct fid_model *model, i
 			      label, state.queued + state.running);
 }
 
-static void explain(struct fid_core *core, const struct finf_action *action, uint64_t arena_bytes,
-		    struct finf_diag *diag)
+static void explain(struct fid_core *core, const struct finf_action *action,
+		    const struct fid_request *request, struct finf_diag *diag)
 {
 	const struct fid_model *model = core->models[action->model];
 	int err = -(int)action->a;
@@ -295,7 +303,7 @@ static void explain(struct fid_core *core, const struct finf_action *action, uin
 	fid_model_label(model, label, sizeof(label));
 	switch ((enum finf_reason)action->reason) {
 	case FINF_WHY_TOO_LARGE:
-		explain_size(core, model, err, arena_bytes, diag);
+		explain_size(core, model, err, request, diag);
 		break;
 	case FINF_WHY_BUSY:
 		explain_busy(core, model, err, diag);
@@ -322,10 +330,10 @@ static void do_reply(struct fid_core *core, const struct finf_action *action)
 	if (!slot)
 		return; /* cancelled meanwhile */
 	if (slot->kind == SLOT_REQUEST) {
-		explain(core, action, slot->request->arena_bytes, &slot->request->diag);
+		explain(core, action, slot->request, &slot->request->diag);
 		fid_request_end(core, slot->request, result);
 	} else {
-		explain(core, action, 0, &slot->op->diag);
+		explain(core, action, NULL, &slot->op->diag);
 		fid_op_end(slot->op, result, slot->op->diag.text);
 	}
 }

@@ -36,6 +36,15 @@ void finf_arena_fini(struct finf_arena *arena)
 	finf_arena_init(arena);
 }
 
+size_t finf_arena_bytes(const struct finf_arena *arena)
+{
+	size_t bytes = 0;
+
+	for (const struct finf_arena_block *block = arena->head; block; block = block->next)
+		bytes += sizeof(*block) + block->cap;
+	return bytes;
+}
+
 static struct finf_arena_block *arena_block(struct finf_arena *arena, size_t bytes)
 {
 	size_t cap = FINF_MAX(bytes, (size_t)ARENA_BLOCK_BYTES), total;

@@ -88,6 +88,7 @@ struct finf_arena {
 
 void finf_arena_init(struct finf_arena *arena);
 void finf_arena_fini(struct finf_arena *arena);
+size_t finf_arena_bytes(const struct finf_arena *arena); /* of memory that it holds */
 /** All return NULL when out of memory; memory is zeroed and 16-byte aligned. */
 void *finf_arena_alloc(struct finf_arena *arena, size_t bytes);
 void *finf_arena_array(struct finf_arena *arena, size_t n, size_t each_bytes);

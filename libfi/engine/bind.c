@@ -33,6 +33,8 @@ int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
 	binding->model = model;
 	binding->bound = bound;
 	binding->plan = plan;
+	binding->bytes = sizeof(*binding) + finf_session_bytes(binding->session) +
+			 finf_arena_bytes(&plan->arena) + finf_arena_bytes(&bound->arena);
 	*ret_binding = binding;
 	return 0;
 }
@@ -109,18 +111,47 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 	return err;
 }
 
-/* An empty slot, else the one used longest ago; never the default shapes. */
-static uint32_t slot_for_new(const struct finf_model *model)
+static void give_up(struct finf_model *model, uint32_t slot)
 {
-	uint32_t oldest = 1;
+	atomic_fetch_sub(&model->n_more, 1);
+	atomic_fetch_sub(&model->more_bytes, model->bindings[slot]->bytes);
+	finf_binding_free(model, model->bindings[slot]);
+	model->bindings[slot] = NULL;
+}
 
-	for (uint32_t i = 1; i < FINF_MODEL_BINDINGS; i++) {
-		if (!model->bindings[i])
-			return i;
-		if (model->bindings[i]->used < model->bindings[oldest]->used)
-			oldest = i;
-	}
-	return oldest;
+/* The one used longest ago; never the default shapes. FINF_NONE: there are no others. */
+static uint32_t oldest(const struct finf_model *model)
+{
+	uint32_t found = FINF_NONE;
+
+	for (uint32_t i = 1; i < FINF_MODEL_BINDINGS; i++)
+		if (model->bindings[i] && (found == FINF_NONE ||
+					   model->bindings[i]->used < model->bindings[found]->used))
+			found = i;
+	return found;
+}
+
+/* Into an empty slot, once there is one and its bytes are within the bound. */
+static uint32_t keep(struct finf_model *model, struct finf_binding *binding)
+{
+	uint32_t slot = 1;
+
+	while (atomic_load(&model->n_more) &&
+	       (atomic_load(&model->n_more) == FINF_MODEL_BINDINGS - 1 ||
+		atomic_load(&model->more_bytes) + binding->bytes > FINF_BINDINGS_BYTES))
+		give_up(model, oldest(model));
+	while (model->bindings[slot])
+		slot++;
+	model->bindings[slot] = binding;
+	atomic_fetch_add(&model->n_more, 1);
+	atomic_fetch_add(&model->more_bytes, binding->bytes);
+	return slot;
+}
+
+void finf_model_kept(const struct finf_model *model, uint32_t *ret_shapes, uint64_t *ret_bytes)
+{
+	*ret_shapes = atomic_load(&model->n_more);
+	*ret_bytes = atomic_load(&model->more_bytes);
 }
 
 int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, uint32_t n_inputs,
@@ -145,9 +176,7 @@ int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, 
 		err = binding_for(model, inputs, &binding, diag);
 		if (err)
 			return err;
-		slot = slot_for_new(model);
-		finf_binding_free(model, model->bindings[slot]);
-		model->bindings[slot] = binding;
+		slot = keep(model, binding);
 	}
 	model->bindings[slot]->used = ++model->clock;
 	*ret_binding = model->bindings[slot];

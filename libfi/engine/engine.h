@@ -111,8 +111,8 @@ int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *
 
 /**
  * finf_model_bind - the session for these input shapes; made on first use and
- * kept (the default shapes and four more, the least recently used given up), so warm requests
- * allocate nothing.
+ * kept (the default shapes and 32 more within 32 MiB, the least recently used given up), so warm
+ * requests allocate nothing.
  * @param inputs  n_inputs tensors in the graph's order; only shapes are read
  * @param ret_binding  borrowed until the next finf_model_bind() of this model
  * Return: 0; -EINVAL wrong shapes (names input and what was expected); -ENOMEM; -EOPNOTSUPP.
@@ -120,6 +120,9 @@ int finf_model_load(struct finf_model *model, struct finf_loader *loader, void *
 struct finf_binding;
 int finf_model_bind(struct finf_model *model, const struct finf_tensor *inputs, uint32_t n_inputs,
 		    const struct finf_binding **ret_binding, struct finf_diag *diag);
+/** finf_model_kept - how many other shapes than the default ones are kept, and about how many bytes
+ * of memory that takes. Any thread. */
+void finf_model_kept(const struct finf_model *model, uint32_t *ret_shapes, uint64_t *ret_bytes);
 uint64_t finf_binding_arena_bytes(const struct finf_binding *binding);
 /** Name, dtype and shape of output @k; every dimension is known. */
 void finf_binding_output(const struct finf_binding *binding, uint32_t k, struct finf_port *ret);

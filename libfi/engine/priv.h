@@ -56,7 +56,10 @@ int finf_weights_place(struct finf_device *dev, const struct finf_weight_source 
 
 /* ---- model.c, bind.c ---------------------------------------------------------- */
 
-#define FINF_MODEL_BINDINGS 5 /* the default shapes, for good, and four more */
+/* The default shapes, for good, and so many more, but not beyond these bytes for those:
+ * enough for the batch sizes of a server, and one is always kept. */
+#define FINF_MODEL_BINDINGS 33
+#define FINF_BINDINGS_BYTES (32u << 20)
 
 struct finf_binding {
 	struct finf_graph *bound;     /* owned */
@@ -66,6 +69,7 @@ struct finf_binding {
 	struct finf_watch *watch;     /* owned; with lanes, else NULL; second way: without them */
 	const struct finf_model *model; /* whose it is */
 	uint64_t used;		      /* the model's clock at the last bind */
+	uint64_t bytes;		      /* of memory, about */
 };
 
 struct finf_model {
@@ -83,6 +87,9 @@ struct finf_model {
 	uint64_t bytes; /* of the pool, 0 = no bound */
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
+	/* Of all but the default shapes. Written by who binds, read by anybody. */
+	atomic_uint n_more;
+	atomic_ullong more_bytes;
 };
 
 /** Is the tuned pack made for this device? 0; -EKEYREJECTED. */

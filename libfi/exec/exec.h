@@ -24,6 +24,10 @@ int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
 		     const struct finf_plan *plan, struct finf_session **ret_session,
 		     struct finf_diag *diag);
 void finf_session_free(struct finf_session *session);
+/** finf_session_bytes - of memory that a session holds, about: a kernel is counted as what
+ * oneDNN's were measured to take. */
+#define FINF_KERNEL_BYTES (25u << 10)
+uint64_t finf_session_bytes(const struct finf_session *session);
 
 /* Tests and profiles: called after each step, on the thread that ran it; never two at once. */
 typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns);

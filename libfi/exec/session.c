@@ -294,6 +294,16 @@ int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
 	return 0;
 }
 
+uint64_t finf_session_bytes(const struct finf_session *session)
+{
+	uint64_t bytes = sizeof(*session) + finf_arena_bytes(&session->arena);
+
+	for (uint32_t i = 0; i < session->n_steps; i++)
+		bytes += (uint64_t)(!!session->steps[i].kernel + !!session->steps[i].one) *
+			 FINF_KERNEL_BYTES;
+	return bytes;
+}
+
 void finf_session_free(struct finf_session *session)
 {
 	if (!session)

@@ -153,6 +153,17 @@ START_TEST(off)
 	ck_assert_ptr_null(strstr(fictl_ok(&fid, "events", NULL), "price"));
 	fictl_ok(&fid, "optimize", "m", "latency", NULL);
 	ck_assert(why_says(&fid, "m", "fid runs without faster forms"));
+	/* Batches are planned once and kept; one that can never fit is told which would. */
+	for (int round = 0; round < 2; round++)
+		for (int batch = 2; batch <= 9; batch++) {
+			char text[8];
+
+			snprintf(text, sizeof(text), "%d", batch);
+			fictl_ok(&fid, "infer", "m", "--batch", text, NULL);
+		}
+	ck_assert_int_eq(model(&fid, "m", "kept.shapes"), 8);
+	ck_assert_int_gt(model(&fid, "m", "kept.bytes"), 8 * 25600);
+	fictl_fails(&fid, 1, "of a batch of 400 about ", "infer", "m", "--batch", "400", NULL);
 	fid_stop(&fid);
 }
 END_TEST

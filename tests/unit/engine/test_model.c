@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#include "engine/engine.h"
+#include "engine/priv.h"
 #include "fuse/fuse.h"
 #include "graph/op.h"
 #include "tests/unit/engine/testmodel.h"
@@ -174,30 +174,62 @@ static const struct finf_binding *bind(struct finf_model *model, int64_t batch)
 	return binding;
 }
 
-/* Five are kept; the default never goes, of the others the one used longest ago. */
+/* So many are kept; the default never goes, of the others the one used longest ago. */
 START_TEST(least_recently_used_shape_is_given_up)
 {
 	struct finf_model *model = two_by_two();
-	const struct finf_binding *kept[6];
+	const int64_t most = FINF_MODEL_BINDINGS;
+	const struct finf_binding *kept[FINF_MODEL_BINDINGS + 1];
 	struct finf_tensor wrong[2] = {{"a", FINF_F32, {2, {2, 5}}, NULL, 0}, N("n")};
 	const struct finf_binding *none = NULL;
 	struct finf_diag diag = {""};
 
-	for (int64_t batch = 1; batch <= 5; batch++)
+	for (int64_t batch = 1; batch <= most; batch++)
 		kept[batch] = bind(model, batch);
-	for (int64_t batch = 1; batch <= 5; batch++)
+	for (int64_t batch = 1; batch <= most; batch++)
 		ck_assert_ptr_eq(bind(model, batch), kept[batch]);
 	bind(model, 2);
-	bind(model, 6); /* 3 is the oldest now */
-	ck_assert_ptr_eq(bind(model, 1), kept[1]);
-	ck_assert_ptr_eq(bind(model, 2), kept[2]);
-	ck_assert_ptr_eq(bind(model, 4), kept[4]);
-	ck_assert_ptr_eq(bind(model, 5), kept[5]);
+	bind(model, most + 1); /* 3 is the oldest now */
+	for (int64_t batch = 1; batch <= most; batch++)
+		if (batch != 3)
+			ck_assert_ptr_eq(bind(model, batch), kept[batch]);
 	ck_assert_int_eq(finf_model_bind(model, wrong, 2, &none, &diag), -EINVAL);
 	ck_assert_msg(strstr(diag.text, "?x4 was expected, not 2x5"), "%s", diag.text);
 	ck_assert_int_eq(finf_model_bind(model, wrong, 1, &none, &diag), -EINVAL);
 	ck_assert_ptr_null(none);
 	ck_assert_ptr_eq(bind(model, 4), kept[4]);
+	finf_model_close(model);
+}
+END_TEST
+
+/* Their bytes are counted, all go that must, and one is kept however large it is. */
+START_TEST(kept_within_bytes)
+{
+	struct finf_model *model = two_by_two();
+	const struct finf_binding *first = bind(model, 1);
+	uint64_t bytes, more;
+	uint32_t n;
+
+	finf_model_kept(model, &n, &bytes);
+	ck_assert(!n && !bytes);
+	bind(model, 2);
+	finf_model_kept(model, &n, &bytes);
+	ck_assert(n == 1 && bytes > FINF_KERNEL_BYTES && bytes < 1 << 20);
+	bind(model, 3);
+	bind(model, 4);
+	finf_model_kept(model, &n, &more);
+	ck_assert(n == 3 && more > bytes);
+	/* As if there were others, up to two more of the kind. */
+	atomic_fetch_add(&model->more_bytes, FINF_BINDINGS_BYTES - more);
+	bind(model, 5);
+	finf_model_kept(model, &n, &bytes);
+	ck_assert_uint_le(bytes, FINF_BINDINGS_BYTES);
+	ck_assert(n == 2 || n == 3);
+	atomic_store(&model->more_bytes, 2ull * FINF_BINDINGS_BYTES);
+	bind(model, 6);
+	finf_model_kept(model, &n, &bytes);
+	ck_assert_uint_eq(n, 1);
+	ck_assert_ptr_eq(bind(model, 1), first);
 	finf_model_close(model);
 }
 END_TEST
@@ -390,6 +422,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, inputs_by_name_or_position, 0, FINF_ARRAY_LEN(input_rows));
 	tcase_add_test(tc, outputs_may_be_left_out);
 	tcase_add_test(tc, least_recently_used_shape_is_given_up);
+	tcase_add_test(tc, kept_within_bytes);
 	tcase_add_test(tc, pack_for_another_target);
 	tcase_add_test(tc, plan_that_does_not_fit_the_graph);
 	tcase_add_test(tc, tuned_extent_is_the_placed_extent);
