@@ -300,3 +300,27 @@ int finf_build_binary(const struct finf_site *site, struct finf_build *b)
 	b->inplace = first == 0 && !finf_site_in(site, 0)->is_const;
 	return 0;
 }
+
+/* The slope may be repeated as oneDNN has it: it says so itself. */
+int finf_build_prelu(const struct finf_site *site, struct finf_build *b)
+{
+	struct finf_dnn_md md, slope;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (!err)
+		err = finf_site_in_md(site, 1, &slope);
+	if (!err)
+		err = stretch(&slope, md.rank);
+	if (!err)
+		err = match_layout(&slope, &md);
+	if (err || padding(&md))
+		return -EOPNOTSUPP;
+	err = finf_dnn_prelu(site->dnn, &md, &slope, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_in(b, DNNL_ARG_WEIGHTS, 1, &slope);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->inplace = true;
+	return 0;
+}
