@@ -148,6 +148,7 @@ int finf_build_depth(const struct finf_site *site, struct finf_build *b);
 int finf_build_slice(const struct finf_site *site, struct finf_build *b);
 int finf_build_deconv(const struct finf_site *site, struct finf_build *b);
 int finf_build_resample(const struct finf_site *site, struct finf_build *b);
+int finf_build_hardsigmoid(const struct finf_site *site, struct finf_build *b);
 int finf_build_prelu(const struct finf_site *site, struct finf_build *b);
 int finf_build_lrn(const struct finf_site *site, struct finf_build *b);
 int finf_build_instancenorm(const struct finf_site *site, struct finf_build *b);

@@ -184,6 +184,7 @@ static const struct {
 	{"Gemm", finf_build_gemm},
 	{"GlobalAveragePool", finf_build_global_pool},
 	{"GlobalMaxPool", finf_build_global_pool},
+	{"HardSigmoid", finf_build_hardsigmoid},
 	{"HardSwish", finf_build_eltwise},
 	{"InstanceNormalization", finf_build_instancenorm},
 	{"LRN", finf_build_lrn},
