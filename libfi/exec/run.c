@@ -88,6 +88,7 @@ static int launch(struct finf_session *session, const struct finf_run *run,
 	char *const base[FINF_N_BASES] = {
 		[FINF_BASE_ARENA] = run->arena,
 		[FINF_BASE_WEIGHTS] = (char *)run->weights,
+		[FINF_BASE_GROWN] = (char *)run->grown,
 	};
 	struct finf_launch args = {
 		.in = lane->in,
@@ -131,17 +132,42 @@ int finf_step_run(struct finf_session *session, const struct finf_run *run, stru
 	return 0;
 }
 
+/* The inputs that come before this step. */
+static int copy_in(const struct finf_session *session, const struct finf_run *run, uint32_t step,
+		   struct finf_diag *diag)
+{
+	for (uint32_t i = 0; i < session->n_inputs; i++) {
+		const struct finf_port_slot *port = &session->inputs[i];
+		int err = port->bytes && port->before == step
+				  ? finf_device_write(session->dev,
+						      (char *)run->arena + port->offset,
+						      run->inputs[i].data, port->bytes)
+				  : 0;
+
+		if (err)
+			return finf_diag_set(diag, err, "input '%s' could not be copied",
+					     port->name);
+	}
+	return 0;
+}
+
 int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 		      struct finf_diag *diag)
 {
 	int err = 0;
 
 	session->lane.published = 0;
-	if (session->side)
+	if (session->side && !run->load && !run->alone)
 		return finf_side_run(session->side, run, diag);
-	for (uint32_t i = 0; !err && i < session->n_steps; i++)
-		err = finf_step_run(session, run, &session->lane, i, session->steps[i].kernel,
-				    diag);
+	for (uint32_t i = 0; !err && i < session->n_steps; i++) {
+		uint32_t s = session->order && !run->load ? session->order[i] : i;
+
+		if (s && session->late_inputs)
+			err = copy_in(session, run, s, diag);
+		if (!err)
+			err = finf_step_run(session, run, &session->lane, s,
+					    session->steps[s].kernel, diag);
+	}
 	return err;
 }
 
@@ -167,23 +193,6 @@ static int finish(struct finf_session *session, int err, struct finf_diag *diag)
 	if (err || !late)
 		return err;
 	return finf_diag_set(diag, late, "a kernel of this run failed on the device");
-}
-
-static int copy_in(const struct finf_session *session, const struct finf_run *run,
-		   struct finf_diag *diag)
-{
-	for (uint32_t i = 0; i < session->n_inputs; i++) {
-		const struct finf_port_slot *port = &session->inputs[i];
-		int err = port->bytes ? finf_device_write(session->dev,
-							  (char *)run->arena + port->offset,
-							  run->inputs[i].data, port->bytes)
-				      : 0;
-
-		if (err)
-			return finf_diag_set(diag, err, "input '%s' could not be copied",
-					     port->name);
-	}
-	return 0;
 }
 
 static int copy_out(const struct finf_session *session, const struct finf_run *run,
@@ -217,7 +226,7 @@ int finf_session_run(struct finf_session *session, const struct finf_run *run,
 	if (!err)
 		err = check_outputs(session, run, diag);
 	if (!err)
-		err = copy_in(session, run, diag);
+		err = copy_in(session, run, 0, diag);
 	if (!err) {
 		err = launch_all(session, run, diag);
 		err = finish(session, err, diag);

@@ -101,6 +101,7 @@ struct finf_graph {
 	struct finf_member *members; /* member.h; in the arena; none = a single model */
 	uint32_t n_members;
 	enum finf_schedule schedule; /* of a group */
+	bool batched; /* of a group: what members do alike is planned as one (fuse.h) */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
 	void (*release)(void *foreign);
 	void *foreign;

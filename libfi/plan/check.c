@@ -467,19 +467,48 @@ static int replay_step(const struct proof *proof, uint32_t s)
 	return err;
 }
 
+/* What the caller writes before step @s. Without steps there is nothing to come late for. */
+static int replay_caller(const struct proof *proof, uint32_t s)
+{
+	const struct finf_plan *plan = proof->plan;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < plan->n_inputs; i++)
+		if (plan->buffers[plan->inputs[i]].first_step == s)
+			err = write_buffer(proof, s, plan->inputs[i], proof->graph->inputs[i]);
+	return err;
+}
+
+static int check_inputs(const struct proof *proof)
+{
+	const struct finf_plan *plan = proof->plan;
+
+	for (uint32_t i = 0; i < plan->n_inputs; i++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[plan->inputs[i]];
+
+		if (buffer->layout != FINF_LAYOUT_PLAIN)
+			return no(proof, "input %u is not plain", i);
+		if (buffer->first_step &&
+		    (plan->n_branches > 1 || buffer->first_step >= plan->n_steps))
+			return no(proof, "input %u comes too late", i);
+	}
+	return 0;
+}
+
 static int replay(const struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
 	const struct finf_graph *graph = proof->graph;
-	int err = 0;
+	int err = check_inputs(proof);
 
-	for (uint32_t i = 0; !err && i < plan->n_inputs; i++) {
-		if (plan->buffers[plan->inputs[i]].layout != FINF_LAYOUT_PLAIN)
-			return no(proof, "input %u is not plain", i);
-		err = write_buffer(proof, 0, plan->inputs[i], graph->inputs[i]);
+	if (!err)
+		err = replay_caller(proof, 0);
+	for (uint32_t s = 0; !err && s < plan->n_steps; s++) {
+		if (s)
+			err = replay_caller(proof, s);
+		if (!err)
+			err = replay_step(proof, s);
 	}
-	for (uint32_t s = 0; !err && s < plan->n_steps; s++)
-		err = replay_step(proof, s);
 	for (uint32_t i = 0; !err && i < plan->n_outputs; i++) {
 		if (plan->buffers[plan->outputs[i]].layout != FINF_LAYOUT_PLAIN)
 			return no(proof, "output %u is not plain", i);

@@ -2,8 +2,9 @@
 /*
  * plan: which buffers share bytes, from when to when each is live, and where
  * it lies in the arena. Buffers that share bytes (join.c) form one block; blocks are
- * placed largest first into the tightest gap among those that may be live at
- * the same time. Source: greedy by size, Pisarchyk & Lee, arXiv 2001.03288.
+ * placed largest first, with and without those that stay to the end in front, into the
+ * tightest gap among those that may be live at the same time. Source: greedy by size,
+ * Pisarchyk & Lee, arXiv 2001.03288.
  *
  * Of two blocks one is over before the other begins when each step that uses
  * the one is behind the step that writes the other first, whatever order the
@@ -22,6 +23,7 @@ struct block {
 	const uint32_t *over;
 	uint32_t buffer; /* root of its group; FINF_NONE = a workspace */
 	uint32_t branch; /* whose workspace */
+	bool stays;	 /* to the end: what outputs lie in */
 };
 
 /* Everything in @over is behind step @s. */
@@ -42,11 +44,35 @@ static struct finf_planner_group *group_of(const struct finf_planner *p, uint32_
 	return &p->groups[finf_planner_root(p, buffer, &at)];
 }
 
-/* Lifetimes as if nothing were written in place. Aliases come after their source. */
-static void find_lifetimes(struct finf_plan *plan)
+/* In one branch it is known which step is the first to read an input, under any name; but for one
+ * that is read as a part of others. */
+static void find_late_inputs(const struct finf_planner *p)
 {
+	const struct finf_plan *plan = p->plan;
 	struct finf_plan_buffer *buffers = plan->buffers;
 
+	if (!p->late_inputs || plan->n_branches > 1)
+		return;
+	for (uint32_t s = plan->n_steps; s-- > 0;)
+		for (uint32_t k = 0; k < plan->steps[s].n_in; k++) {
+			uint32_t b = plan->steps[s].in[k].index;
+
+			if (plan->steps[s].in[k].kind != FINF_OPERAND_BUFFER)
+				continue;
+			while (buffers[b].alias_of != FINF_NONE)
+				b = buffers[b].alias_of;
+			if (group_of(p, b)->has_input && group_of(p, b)->n_parts == 1)
+				buffers[b].first_step = s;
+		}
+}
+
+/* Lifetimes as if nothing were written in place. Aliases come after their source. */
+static void find_lifetimes(const struct finf_planner *p)
+{
+	struct finf_plan *plan = p->plan;
+	struct finf_plan_buffer *buffers = plan->buffers;
+
+	find_late_inputs(p);
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *step = &plan->steps[s];
 
@@ -101,8 +127,9 @@ static int find_uses(struct finf_planner *p)
 	for (uint32_t b = 0; b < plan->n_buffers; b++)
 		p->groups[b].over = over + (size_t)b * plan->n_branches;
 	for (uint32_t i = 0; i < plan->n_inputs; i++)
-		if (plan->n_steps) /* there when the first step starts, read or not */
-			p->groups[plan->inputs[i]].over[plan->steps[0].branch] = 1;
+		if (plan->n_steps && !plan->buffers[plan->inputs[i]].first_step)
+			/* there when the first step starts, read or not */
+			group_of(p, plan->inputs[i])->over[plan->steps[0].branch] = 1;
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		use(p, count, s);
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
@@ -190,6 +217,14 @@ static int by_size(const void *x, const void *y)
 	return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
+/* What stays at the bottom first, where it is in nobody's way. */
+static int by_stay(const void *x, const void *y)
+{
+	const struct block *a = x, *b = y;
+
+	return a->stays != b->stays ? b->stays - a->stays : by_size(x, y);
+}
+
 /* One workspace per branch, from the first step that needs one to the last. */
 static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint32_t *n)
 {
@@ -236,12 +271,15 @@ static void collect_groups(const struct finf_planner *p, struct block *blocks, u
 		*block = (struct block){.bytes = (uint64_t)(to - from),
 					.writer = BY_CALLER,
 					.over = group->over,
-					.buffer = root};
-		for (uint32_t b = group->next; !group->has_input; b = p->groups[b].next) {
+					.buffer = root,
+					.stays = group->over[0] == FINF_NONE};
+		for (uint32_t b = group->next;; b = p->groups[b].next) {
 			block->writer = FINF_MIN(block->writer, plan->buffers[b].first_step);
 			if (b == root)
 				break;
 		}
+		if (group->has_input && !block->writer)
+			block->writer = BY_CALLER;
 		(*n)++;
 	}
 }
@@ -263,7 +301,6 @@ static int collect_blocks(struct finf_planner *p, struct block *blocks, uint32_t
 		if (__builtin_add_overflow(total, blocks[i].bytes, &total))
 			return -EOVERFLOW; /* and so no offset below can wrap */
 	}
-	qsort(blocks, n, sizeof(*blocks), by_size);
 	*ret_n = n;
 	return 0;
 }
@@ -298,9 +335,14 @@ static void find_offset(const struct finf_planner *p, struct block *block,
 		block->offset = at;
 }
 
-static void place_blocks(const struct finf_planner *p, struct block *blocks, struct block **placed,
-			 uint32_t n)
+/* In this order. Returns the bytes of the arena. */
+static uint64_t place_blocks(const struct finf_planner *p, struct block *blocks,
+			     struct block **placed, uint32_t n,
+			     int (*order)(const void *x, const void *y))
 {
+	uint64_t bytes = 0;
+
+	qsort(blocks, n, sizeof(*blocks), order);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = i;
 
@@ -308,7 +350,9 @@ static void place_blocks(const struct finf_planner *p, struct block *blocks, str
 		for (; at && placed[at - 1]->offset > blocks[i].offset; at--)
 			placed[at] = placed[at - 1];
 		placed[at] = &blocks[i];
+		bytes = FINF_MAX(bytes, blocks[i].offset + blocks[i].bytes);
 	}
+	return bytes;
 }
 
 /* Each buffer lies in its block where it lies in its group. */
@@ -336,7 +380,7 @@ int finf_planner_place(struct finf_planner *p)
 
 	if (!blocks || !placed)
 		return -ENOMEM;
-	find_lifetimes(plan);
+	find_lifetimes(p);
 	err = find_uses(p);
 	if (err)
 		return err;
@@ -344,10 +388,12 @@ int finf_planner_place(struct finf_planner *p)
 	err = collect_blocks(p, blocks, &n);
 	if (err)
 		return err;
-	place_blocks(p, blocks, placed, n);
+	plan->arena_bytes = place_blocks(p, blocks, placed, n, by_size);
+	if (place_blocks(p, blocks, placed, n, by_stay) >= plan->arena_bytes)
+		place_blocks(p, blocks, placed, n, by_size);
+	else
+		plan->arena_bytes = place_blocks(p, blocks, placed, n, by_stay);
 	for (uint32_t i = 0; i < n; i++) {
-		plan->arena_bytes =
-			FINF_MAX(plan->arena_bytes, blocks[i].offset + blocks[i].bytes);
 		if (blocks[i].buffer == FINF_NONE)
 			plan->branches[blocks[i].branch].workspace_offset = blocks[i].offset;
 		else

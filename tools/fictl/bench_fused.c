@@ -2,7 +2,7 @@
 /*
  * fictl bench fused: groups of zoo networks run as one, against the same networks
  * one after the other in the same engine, in turn. Networks of one name differ in
- * their weights.
+ * their weights, variants in those of the last layer only.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,16 +19,18 @@
 /* Pairs, variants of one backbone, a triple, five, and many tiny layers. */
 static const struct {
 	const char *models;
+	bool variants;
 	double goal; /* how much faster than separate */
 } sets[] = {
-	{"mobilenet_v2,mobilenet_v2", 1.15},
-	{"squeezenet1_1,mobilenet_v2", 1.0},
-	{"cifar_resnet18,cifar_vgg16", 1.0},
-	{"resnet18,squeezenet1_1", 1.0},
-	{"squeezenet1_1,squeezenet1_1,squeezenet1_1", 1.0},
-	{"mobilenet_v2,squeezenet1_1,cifar_resnet18,text_cnn,bert_mini", 1.0},
-	{"text_cnn,text_cnn,text_cnn,text_cnn", 1.4},
-	{"bert_mini,bert_mini,bert_mini,bert_mini", 1.4},
+	{"mobilenet_v2,mobilenet_v2", false, 1.15},
+	{"squeezenet1_1,mobilenet_v2", false, 1.0},
+	{"cifar_resnet18,cifar_vgg16", false, 1.0},
+	{"resnet18,squeezenet1_1", false, 1.0},
+	{"squeezenet1_1,squeezenet1_1,squeezenet1_1", false, 1.0},
+	{"mobilenet_v2,squeezenet1_1,cifar_resnet18,text_cnn,bert_mini", false, 1.0},
+	{"text_cnn,text_cnn,text_cnn,text_cnn", false, 1.4},
+	{"bert_mini,bert_mini,bert_mini,bert_mini", false, 1.4},
+	{"cifar_resnet18,cifar_resnet18,cifar_resnet18,cifar_resnet18", true, 1.4},
 };
 
 /* Beyond this a group may not be slower: 2 %. */
@@ -46,7 +48,7 @@ static const char *file_of(const struct set *set, uint32_t i)
 	return strchr(set->sources[i], '=') + 1;
 }
 
-static int write_network(struct set *set, const char *name, struct finf_diag *diag)
+static int write_network(struct set *set, const char *name, bool variants, struct finf_diag *diag)
 {
 	uint32_t i = set->n;
 	char dir[sizeof(set->dir)];
@@ -57,10 +59,10 @@ static int write_network(struct set *set, const char *name, struct finf_diag *di
 	snprintf(set->sources[i], sizeof(set->sources[i]), "m%u=%s/m%u.onnx", i, dir, i);
 	set->list[i] = set->sources[i];
 	set->n++;
-	return zoo_write(name, i, file_of(set, i), diag);
+	return zoo_write_variant(name, variants ? 0 : i, variants ? i + 1 : 0, file_of(set, i), diag);
 }
 
-static int write_set(struct set *set, const char *models, struct finf_diag *diag)
+static int write_set(struct set *set, const char *models, bool variants, struct finf_diag *diag)
 {
 	const char *base = getenv("TMPDIR");
 	char names[512], *rest = names, *name;
@@ -75,7 +77,7 @@ static int write_set(struct set *set, const char *models, struct finf_diag *diag
 	if ((size_t)snprintf(names, sizeof(names), "%s", models) >= sizeof(names))
 		return finf_diag_set(diag, -EINVAL, "too many names");
 	while (!err && (name = strsep(&rest, ",")))
-		err = write_network(set, name, diag);
+		err = write_network(set, name, variants, diag);
 	return err;
 }
 
@@ -96,6 +98,43 @@ static void fill(struct bench_samples *to, const uint64_t *ns, uint32_t n)
 		bench_sample(to, (double)ns[i] * 1e-6);
 }
 
+static void add_bytes(struct bench_report *report, const char *what, const char *baseline,
+		      uint64_t ours_bytes, uint64_t theirs_bytes, double goal)
+{
+	static struct bench_samples ours, theirs;
+
+	ours.n = theirs.n = 0;
+	bench_sample(&ours, (double)ours_bytes * 1e-6);
+	bench_sample(&theirs, (double)theirs_bytes * 1e-6);
+	bench_add(report, &(struct bench_row){.what = what,
+					      .unit = "MB",
+					      .ours = &ours,
+					      .quantile = 0.5,
+					      .baseline = baseline,
+					      .theirs = &theirs,
+					      .goal = goal});
+}
+
+/* Both cold: one file at a stretch, and one file per member. */
+static void add_load(struct bench_report *report, const struct trial_figures *f)
+{
+	static struct bench_samples ours, theirs;
+
+	ours.n = theirs.n = 0;
+	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
+		bench_sample(&ours, (double)f->fused.weight_bytes / (double)f->fused.load_ns[i]);
+		bench_sample(&theirs, (double)f->separate.weight_bytes / (double)f->separate.load_ns[i]);
+	}
+	bench_add(report, &(struct bench_row){.what = "  load, cold",
+					      .unit = "GB/s",
+					      .ours = &ours,
+					      .quantile = 0.5,
+					      .baseline = "members one after the other",
+					      .theirs = &theirs,
+					      .goal = 1,
+					      .rate = true});
+}
+
 static void add_rows(struct bench_report *report, const char *models, uint32_t threads, double goal,
 		     const struct trial_figures *f)
 {
@@ -103,9 +142,9 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 	char what[600];
 
 	snprintf(what, sizeof(what), "%s, %u thread%s%s", models, threads, threads > 1 ? "s" : "",
-		 f->side_by_side ? ", side by side" : "");
-	fill(&ours, f->fused_ns, f->rounds);
-	fill(&theirs, f->separate_ns, f->rounds);
+		 f->fused.batched ? ", batched" : f->fused.side_by_side ? ", side by side" : "");
+	fill(&ours, f->fused.ns, f->rounds);
+	fill(&theirs, f->separate.ns, f->rounds);
 	bench_add(report,
 		  &(struct bench_row){.what = what,
 				      .unit = "ms",
@@ -114,44 +153,47 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 				      .baseline = "one after the other",
 				      .theirs = &theirs,
 				      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
-	if (f->bound_ns) {
+	if (f->fused.bound_ns) {
 		theirs.n = 0;
-		bench_sample(&theirs, (double)f->bound_ns * 1e-6);
+		bench_sample(&theirs, (double)f->fused.bound_ns * 1e-6);
 		bench_add(report, &(struct bench_row){.what = "  of what no schedule beats",
 						      .unit = "ms",
 						      .ours = &ours,
 						      .quantile = 0.5,
-						      .baseline = "longest path or work / threads",
+						      .baseline = "longest path or one-thread work spread",
 						      .theirs = &theirs,
 						      .goal = 0.95});
 	}
-	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused_bytes * 1e-6);
-	bench_sample(&theirs, (double)f->separate_bytes * 1e-6);
-	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena",
-					      .unit = "MB",
-					      .ours = &ours,
-					      .quantile = 0.5,
-					      .baseline = "weights of all, largest arena",
-					      .theirs = &theirs,
-					      .goal = 0.9});
+	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena",
+		  f->fused.bytes, f->separate.bytes, 0.9);
+	if (threads == 1)
+		return;
+	add_bytes(report, "  arena of --optimize memory", "the largest member's",
+		  f->serial_arena_bytes, f->largest_arena_bytes, 1 / 1.05);
+	add_load(report, f);
 }
 
-static int run_set(struct bench_report *report, const char *models, uint32_t threads, double goal,
-		   struct finf_diag *diag)
+static int run_set(struct bench_report *report, const char *models, bool variants, uint32_t threads,
+		   double goal, struct finf_diag *diag)
 {
 	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
 	static struct trial_figures figures;
+	struct finf_batch_report alike;
 	struct group group = {.n = 0};
 	struct set set;
-	int err = write_set(&set, models, diag);
+	int err = write_set(&set, models, variants, diag);
 
 	if (!err)
 		err = group_open(&group, NULL, "bench", set.list, set.n, &opts, diag);
 	if (!err)
-		err = trial_run(&group, threads, &figures, diag);
+		err = group_alike(&group, &alike, diag);
+	if (!err)
+		err = trial_run(&group, threads, alike.nodes, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
+	if (!err && variants) /* equal weights are there once, in the group as among these */
+		add_bytes(report, "  weights in the pool", "unique bytes of the models",
+			  figures.fused.weight_bytes, group.report.bytes_after, 0.99);
 	if (err == -EOPNOTSUPP) {
 		bench_skip(report, models, diag->text);
 		err = 0;
@@ -163,9 +205,11 @@ static int run_set(struct bench_report *report, const char *models, uint32_t thr
 
 int bench_fused(struct fictl *ctl, int argc, char **argv)
 {
-	const char *models = NULL, *threads_text = NULL;
-	const struct option_spec specs[] = {
-		{"--models", false, &models}, {"--threads", false, &threads_text}, {0}};
+	const char *models = NULL, *threads_text = NULL, *variants = NULL;
+	const struct option_spec specs[] = {{"--models", false, &models},
+					    {"--variants", true, &variants},
+					    {"--threads", false, &threads_text},
+					    {0}};
 	uint64_t most = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), least = 1;
 	struct bench_report report;
 	struct finf_diag diag = {""};
@@ -181,7 +225,8 @@ int bench_fused(struct fictl *ctl, int argc, char **argv)
 	bench_begin(&report, ctl->json);
 	for (size_t i = 0; !err && i < (models ? 1 : FINF_ARRAY_LEN(sets)); i++)
 		for (uint64_t t = least; !err && t <= most; t = t == most ? t + 1 : most)
-			err = run_set(&report, models ? models : sets[i].models, (uint32_t)t,
+			err = run_set(&report, models ? models : sets[i].models,
+				      models ? variants != NULL : sets[i].variants, (uint32_t)t,
 				      models ? 1 : sets[i].goal, &diag);
 	if (err) {
 		json_decref(report.rows);

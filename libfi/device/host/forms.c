@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/host/host.h"
+#include "device/join.h"
 
 /* ref, alias, two joins, and oneDNN in four combinations of layouts and by Winograd */
 #define FORMS_MAX 9

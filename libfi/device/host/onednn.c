@@ -119,6 +119,20 @@ uint32_t finf_dnn_threads(uint32_t threads)
 	return (uint32_t)old;
 }
 
+int finf_dnn_spread(uint32_t n, void (*fn)(void *ctx, uint32_t k), void *ctx)
+{
+	int err = 0;
+
+#pragma omp parallel num_threads((int)n)
+	{
+		if (omp_get_num_threads() == (int)n)
+			fn(ctx, (uint32_t)omp_get_thread_num());
+		else if (!omp_get_thread_num())
+			err = -EAGAIN;
+	}
+	return err;
+}
+
 /* ---- memory descriptions -------------------------------------------------- */
 
 static const uint32_t plain_tags[FINF_DNN_RANK + 1] = {

@@ -67,6 +67,8 @@ const char *finf_dnn_runtime(void);
 uint32_t finf_dnn_block(void);
 /** finf_dnn_threads - threads of the calling thread's next primitives; returns the old number. */
 uint32_t finf_dnn_threads(uint32_t threads);
+/** finf_dnn_spread - @fn on @n threads of the team that runs primitives. 0; -EAGAIN. */
+int finf_dnn_spread(uint32_t n, void (*fn)(void *ctx, uint32_t k), void *ctx);
 
 /** finf_dnn_plain - row-major; rank 0 becomes one element. -EOPNOTSUPP above FINF_DNN_RANK. */
 int finf_dnn_plain(const struct finf_shape *shape, struct finf_dnn_md *ret);
