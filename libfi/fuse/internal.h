@@ -90,6 +90,7 @@ extern const struct finf_fuse_pass finf_fuse_dead;
 extern const struct finf_fuse_pass finf_fuse_constants;
 extern const struct finf_fuse_pass finf_fuse_identity;
 extern const struct finf_fuse_pass finf_fuse_convbn;
+extern const struct finf_fuse_pass finf_fuse_convscale;
 extern const struct finf_fuse_pass finf_fuse_layernorm;
 extern const struct finf_fuse_pass finf_fuse_gelu;
 extern const struct finf_fuse_pass finf_fuse_bias;

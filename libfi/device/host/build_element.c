@@ -174,6 +174,32 @@ int finf_build_eltwise(const struct finf_site *site, struct finf_build *b)
 	return 0;
 }
 
+/* A line, and what it is cut off to behind it: no primitive has both. */
+int finf_build_hardsigmoid(const struct finf_site *site, struct finf_build *b)
+{
+	const struct finf_node *node = site->node;
+	struct finf_dnn_md md;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (err || node->act != FINF_ACT_NONE)
+		return -EOPNOTSUPP;
+	flatten(&md, false);
+	err = finf_dnn_eltwise(site->dnn, dnnl_eltwise_linear, &md,
+			       finf_node_float(node, "alpha", 0.2f),
+			       finf_node_float(node, "beta", 0.5f), &b->pd);
+	if (!err)
+		err = finf_dnn_eltwise(site->dnn, dnnl_eltwise_clip, &md, 0, 1, &b->tail);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	finf_build_out(b, DNNL_ARG_SRC, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->n_tail = 2;
+	b->inplace = true;
+	return 0;
+}
+
 /* ---- arithmetic ---------------------------------------------------------------------- */
 
 static dnnl_alg_kind_t arithmetic(const char *name)
@@ -298,5 +324,29 @@ int finf_build_binary(const struct finf_site *site, struct finf_build *b)
 	finf_build_in(b, DNNL_ARG_SRC_1, !first, &md[!first]);
 	finf_build_out(b, DNNL_ARG_DST, &dst);
 	b->inplace = first == 0 && !finf_site_in(site, 0)->is_const;
+	return 0;
+}
+
+/* The slope may be repeated as oneDNN has it: it says so itself. */
+int finf_build_prelu(const struct finf_site *site, struct finf_build *b)
+{
+	struct finf_dnn_md md, slope;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (!err)
+		err = finf_site_in_md(site, 1, &slope);
+	if (!err)
+		err = stretch(&slope, md.rank);
+	if (!err)
+		err = match_layout(&slope, &md);
+	if (err || padding(&md))
+		return -EOPNOTSUPP;
+	err = finf_dnn_prelu(site->dnn, &md, &slope, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_in(b, DNNL_ARG_WEIGHTS, 1, &slope);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->inplace = true;
 	return 0;
 }

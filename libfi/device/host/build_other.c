@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host: normalizations, Softmax, Concat and Transpose as oneDNN primitives. */
+/* host: normalizations, Softmax and Concat as oneDNN primitives. */
 #include <errno.h>
 #include <string.h>
 
@@ -19,10 +19,10 @@ int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b)
 	if (err || md[0].rank < 2)
 		return -EOPNOTSUPP;
 	finf_build_post_act(site, b, &post);
-	err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, &post, &b->pd);
+	err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, false, &post, &b->pd);
 	if (err == -EOPNOTSUPP && post.n) { /* a second primitive for what is not ReLU */
 		b->act_done = false;
-		err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, NULL, &b->pd);
+		err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, false, NULL, &b->pd);
 	}
 	if (err)
 		return err;
@@ -30,6 +30,47 @@ int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b)
 		finf_build_in(b, args[i], i, &md[i]);
 	finf_build_out(b, DNNL_ARG_DST, &md[0]);
 	b->inplace = true;
+	return 0;
+}
+
+/* A BatchNormalization of one image by its own mean and variance. */
+int finf_build_instancenorm(const struct finf_site *site, struct finf_build *b)
+{
+	float epsilon = finf_node_float(site->node, "epsilon", 1e-5f);
+	struct finf_dnn_md md, row;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (!err)
+		err = finf_site_in_md(site, 1, &row);
+	if (err || md.rank < 3 || md.dim[0] != 1)
+		return -EOPNOTSUPP;
+	err = finf_dnn_batchnorm(site->dnn, &md, epsilon, true, NULL, &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_in(b, DNNL_ARG_SCALE, 1, &row);
+	finf_build_in(b, DNNL_ARG_SHIFT, 2, &row);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	return 0;
+}
+
+/* With an even size ONNX looks at one channel more behind than in front, oneDNN does not. */
+int finf_build_lrn(const struct finf_site *site, struct finf_build *b)
+{
+	const struct finf_node *node = site->node;
+	int64_t size = finf_node_int(node, "size", 1);
+	struct finf_dnn_md md;
+	int err = site->in_layout == site->out_layout ? finf_site_in_md(site, 0, &md) : -EOPNOTSUPP;
+
+	if (err || md.rank != 4 || size % 2 == 0)
+		return -EOPNOTSUPP;
+	err = finf_dnn_lrn(site->dnn, &md, size, finf_node_float(node, "alpha", 1e-4f),
+			   finf_node_float(node, "beta", 0.75f),
+			   finf_node_float(node, "bias", 1.0f), &b->pd);
+	if (err)
+		return err;
+	finf_build_in(b, DNNL_ARG_SRC, 0, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
 	return 0;
 }
 
@@ -115,31 +156,5 @@ int finf_build_concat(const struct finf_site *site, struct finf_build *b)
 	for (uint32_t i = 0; i < n; i++)
 		finf_build_in(b, DNNL_ARG_MULTIPLE_SRC + (int)i, i, &src[i]);
 	finf_build_out(b, DNNL_ARG_DST, &dst);
-	return 0;
-}
-
-/* A copy into the result seen in the order of the input: its strides permuted. */
-int finf_build_transpose(const struct finf_site *site, struct finf_build *b)
-{
-	struct finf_dnn_md src, dst = {0};
-	const struct finf_shape *y;
-	const int64_t *perm;
-	int64_t step = 1;
-	uint32_t n;
-	int err = finf_site_in_md(site, 0, &src);
-
-	if (err || site->in_layout || site->out_layout || !finf_site_in(site, 0)->shape.rank)
-		return -EOPNOTSUPP;
-	y = &finf_site_out(site, 0)->shape;
-	perm = finf_node_ints(site->node, "perm", &n);
-	dst.rank = src.rank;
-	memcpy(dst.dim, src.dim, sizeof(dst.dim));
-	for (uint32_t i = y->rank; i-- > 0; step *= y->dim[i])
-		dst.stride[perm ? perm[i] : y->rank - 1 - i] = step;
-	err = finf_dnn_reorder(site->dnn, &src, &dst, &b->pd);
-	if (err)
-		return err;
-	finf_build_in(b, DNNL_ARG_FROM, 0, &src);
-	finf_build_out(b, DNNL_ARG_TO, &dst);
 	return 0;
 }

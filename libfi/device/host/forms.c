@@ -76,6 +76,8 @@ static double work_per_output(const struct finf_site *site)
 		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];
 	if ((!strcmp(name, "MatMul") || !strcmp(name, "FusedMatMul")) && x->shape.rank)
 		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
+	if (!strcmp(name, "ConvTranspose") && w->shape.rank > 1 && w->shape.dim[1])
+		return 2 * elements(w) / (double)w->shape.dim[1];
 	kernel = finf_node_ints(site->node, "kernel_shape", &n);
 	for (uint32_t i = 0; i < n; i++)
 		taps *= (double)kernel[i];

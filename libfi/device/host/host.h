@@ -120,6 +120,7 @@ struct finf_build {
 		uint32_t index; /* of the node's inputs or outputs */
 		bool out;
 		bool packed; /* a weight in a layout of its own: its md is the description */
+		uint64_t offset_bytes; /* where the md begins */
 	} from[FINF_BUILD_ARGS];
 	uint32_t n_args, n_tail; /* the last n_tail of them are the tail's */
 	bool inplace;		 /* output 0 may lie on input 0 */
@@ -143,6 +144,14 @@ int finf_build_layernorm(const struct finf_site *site, struct finf_build *b);
 int finf_build_softmax(const struct finf_site *site, struct finf_build *b);
 int finf_build_concat(const struct finf_site *site, struct finf_build *b);
 int finf_build_transpose(const struct finf_site *site, struct finf_build *b);
+int finf_build_depth(const struct finf_site *site, struct finf_build *b);
+int finf_build_slice(const struct finf_site *site, struct finf_build *b);
+int finf_build_deconv(const struct finf_site *site, struct finf_build *b);
+int finf_build_resample(const struct finf_site *site, struct finf_build *b);
+int finf_build_hardsigmoid(const struct finf_site *site, struct finf_build *b);
+int finf_build_prelu(const struct finf_site *site, struct finf_build *b);
+int finf_build_lrn(const struct finf_site *site, struct finf_build *b);
+int finf_build_instancenorm(const struct finf_site *site, struct finf_build *b);
 
 void finf_build_in(struct finf_build *b, int arg, uint32_t index, const struct finf_dnn_md *md);
 void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md);

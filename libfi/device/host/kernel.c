@@ -16,6 +16,7 @@ struct dnn_kernel {
 	struct dnn_operand {
 		uint32_t index;
 		bool out;
+		uint64_t offset_bytes;
 	} from[FINF_BUILD_ARGS];
 };
 
@@ -29,8 +30,9 @@ static int dnn_run(struct finf_kernel *base, const struct finf_launch *launch)
 	for (uint32_t i = 0; i < kernel->n_args; i++) {
 		const struct dnn_operand *from = &kernel->from[i];
 
-		addresses[i] = from->out ? launch->out[from->index]
-					 : (void *)(uintptr_t)launch->in[from->index];
+		const void *at = from->out ? launch->out[from->index] : launch->in[from->index];
+
+		addresses[i] = (char *)(uintptr_t)at + from->offset_bytes;
 	}
 	err = finf_dnn_prim_run(kernel->prim, addresses, launch->workspace);
 	if (!err && kernel->tail)
@@ -83,7 +85,8 @@ static int new_dnn(const struct finf_site *site, const struct finf_build *b, uin
 	kernel->n_args = b->n_args;
 	kernel->n_tail = b->n_tail;
 	for (uint32_t k = 0; k < b->n_args; k++)
-		kernel->from[k] = (struct dnn_operand){b->from[k].index, b->from[k].out};
+		kernel->from[k] = (struct dnn_operand){b->from[k].index, b->from[k].out,
+						       b->from[k].offset_bytes};
 	err = finf_dnn_prim_new(site->dnn, b->pd, b->args, n_main, &kernel->prim);
 	if (!err && b->tail)
 		err = finf_dnn_prim_new(site->dnn, b->tail, b->args + n_main, b->n_tail,

@@ -101,6 +101,11 @@ int finf_dnn_conv_winograd(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 			   struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 			   const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
 			   const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
+/** Weights are [outputs, inputs, ...] as for a convolution, however they lie. */
+int finf_dnn_deconv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		    const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		    const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		   const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
@@ -116,8 +121,20 @@ int finf_dnn_eltwise(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct fin
 int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *a,
 		    const struct finf_dnn_md *b, const struct finf_dnn_md *dst,
 		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
-/** Inference: mean, variance, scale and shift are given. oneDNN takes no post-op but ReLU. */
-int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
+/** Cells of oneDNN's kind: centres at one half, the nearest or two of them weighted. */
+int finf_dnn_resample(struct finf_dnn *dnn, bool linear, const struct finf_dnn_md *src,
+		      const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
+		      struct finf_dnn_pd **ret_pd);
+int finf_dnn_prelu(struct finf_dnn *dnn, const struct finf_dnn_md *md,
+		   const struct finf_dnn_md *slope, struct finf_dnn_pd **ret_pd);
+/** Across channels; an odd number of them. */
+int finf_dnn_lrn(struct finf_dnn *dnn, const struct finf_dnn_md *md, int64_t size, float alpha,
+		 float beta, float bias, struct finf_dnn_pd **ret_pd);
+/**
+ * Inference: scale and shift are given, and mean and variance, unless it is @own, the input's
+ * own. oneDNN takes no post-op but ReLU.
+ */
+int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon, bool own,
 		       const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 /** Each row of a matrix; scale is given, shift when there is one. */
 int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, float epsilon,

@@ -31,6 +31,38 @@ static void create_conv(struct finf_dnn *dnn, struct finf_dnn_prep *p,
 		p->md[3], w->stride, dilate, w->pad_begin, w->pad_end, p->attr);
 }
 
+static void create_deconv(struct finf_dnn *dnn, struct finf_dnn_prep *p,
+			  const struct finf_dnn_window *w)
+{
+	dnnl_dims_t dilate;
+
+	dilates(w, dilate);
+	p->status = dnnl_deconvolution_forward_primitive_desc_create(
+		&p->pd, dnn->engine, dnnl_forward_inference, dnnl_deconvolution_direct, p->md[0],
+		p->md[1], p->md[2], p->md[3], w->stride, dilate, w->pad_begin, w->pad_end, p->attr);
+}
+
+static void create_resample(struct finf_dnn *dnn, struct finf_dnn_prep *p, dnnl_alg_kind_t alg)
+{
+	p->status = dnnl_resampling_forward_primitive_desc_create(&p->pd, dnn->engine,
+								  dnnl_forward_inference, alg, NULL,
+								  p->md[0], p->md[1], p->attr);
+}
+
+static void create_prelu(struct finf_dnn *dnn, struct finf_dnn_prep *p)
+{
+	p->status = dnnl_prelu_forward_primitive_desc_create(
+		&p->pd, dnn->engine, dnnl_forward_inference, p->md[0], p->md[1], p->md[0], p->attr);
+}
+
+static void create_lrn(struct finf_dnn *dnn, struct finf_dnn_prep *p, int64_t size, float alpha,
+		       float beta, float bias)
+{
+	p->status = dnnl_lrn_forward_primitive_desc_create(
+		&p->pd, dnn->engine, dnnl_forward_inference, dnnl_lrn_across_channels, p->md[0],
+		p->md[0], size, alpha, beta, bias, p->attr);
+}
+
 static void create_inner(struct finf_dnn *dnn, struct finf_dnn_prep *p)
 {
 	p->status = dnnl_inner_product_forward_primitive_desc_create(
@@ -69,11 +101,11 @@ static void create_binary(struct finf_dnn *dnn, struct finf_dnn_prep *p, dnnl_al
 						      p->md[2], p->attr);
 }
 
-static void create_batchnorm(struct finf_dnn *dnn, struct finf_dnn_prep *p, float epsilon)
+static void create_batchnorm(struct finf_dnn *dnn, struct finf_dnn_prep *p, float epsilon, bool own)
 {
 	p->status = dnnl_batch_normalization_forward_primitive_desc_create(
 		&p->pd, dnn->engine, dnnl_forward_inference, p->md[0], p->md[0], epsilon,
-		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift, p->attr);
+		(own ? 0u : dnnl_use_global_stats) | dnnl_use_scale | dnnl_use_shift, p->attr);
 }
 
 /* Statistics are computed, not kept: @md[1] only says in which order rows are. */
@@ -127,6 +159,48 @@ static void create_conv(struct finf_dnn *dnn, struct finf_dnn_prep *p,
 	create(dnn, p, &op);
 }
 
+static void create_deconv(struct finf_dnn *dnn, struct finf_dnn_prep *p,
+			  const struct finf_dnn_window *w)
+{
+	dnnl_deconvolution_desc_t op;
+	dnnl_dims_t dilate;
+
+	dilates(w, dilate);
+	p->status = dnnl_dilated_deconvolution_forward_desc_init(
+		&op, dnnl_forward_inference, dnnl_deconvolution_direct, &p->md[0], &p->md[1],
+		p->md[2].ndims ? &p->md[2] : NULL, &p->md[3], w->stride, dilate, w->pad_begin,
+		w->pad_end);
+	create(dnn, p, &op);
+}
+
+static void create_resample(struct finf_dnn *dnn, struct finf_dnn_prep *p, dnnl_alg_kind_t alg)
+{
+	dnnl_resampling_desc_t op;
+
+	p->status = dnnl_resampling_forward_desc_init(&op, dnnl_forward_inference, alg, NULL,
+						      &p->md[0], &p->md[1]);
+	create(dnn, p, &op);
+}
+
+static void create_prelu(struct finf_dnn *dnn, struct finf_dnn_prep *p)
+{
+	dnnl_prelu_desc_t op;
+
+	p->status = dnnl_prelu_forward_desc_init(&op, dnnl_forward_inference, &p->md[0], &p->md[1]);
+	create(dnn, p, &op);
+}
+
+static void create_lrn(struct finf_dnn *dnn, struct finf_dnn_prep *p, int64_t size, float alpha,
+		       float beta, float bias)
+{
+	dnnl_lrn_desc_t op;
+
+	p->status =
+		dnnl_lrn_forward_desc_init(&op, dnnl_forward_inference, dnnl_lrn_across_channels,
+					   &p->md[0], size, alpha, beta, bias);
+	create(dnn, p, &op);
+}
+
 static void create_inner(struct finf_dnn *dnn, struct finf_dnn_prep *p)
 {
 	dnnl_inner_product_desc_t op;
@@ -176,13 +250,13 @@ static void create_binary(struct finf_dnn *dnn, struct finf_dnn_prep *p, dnnl_al
 	create(dnn, p, &op);
 }
 
-static void create_batchnorm(struct finf_dnn *dnn, struct finf_dnn_prep *p, float epsilon)
+static void create_batchnorm(struct finf_dnn *dnn, struct finf_dnn_prep *p, float epsilon, bool own)
 {
 	dnnl_batch_normalization_desc_t op;
 
 	p->status = dnnl_batch_normalization_forward_desc_init(
 		&op, dnnl_forward_inference, &p->md[0], epsilon,
-		dnnl_use_global_stats | dnnl_use_scale | dnnl_use_shift);
+		(own ? 0u : dnnl_use_global_stats) | dnnl_use_scale | dnnl_use_shift);
 	create(dnn, p, &op);
 }
 
@@ -301,6 +375,23 @@ int finf_dnn_conv_winograd(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 }
 #endif
 
+int finf_dnn_deconv(struct finf_dnn *dnn, const struct finf_dnn_md *src,
+		    const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
+		    const struct finf_dnn_md *dst, const struct finf_dnn_window *window,
+		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_prep p;
+
+	finf_dnn_prep_start(&p, post);
+	finf_dnn_prep_md(&p, src);
+	finf_dnn_prep_md(&p, weights);
+	finf_dnn_prep_md(&p, bias);
+	finf_dnn_prep_md(&p, dst);
+	if (p.status == dnnl_success)
+		create_deconv(dnn, &p, window);
+	return finf_dnn_prep_end(&p, false, ret_pd);
+}
+
 int finf_dnn_inner(struct finf_dnn *dnn, const struct finf_dnn_md *src,
 		   const struct finf_dnn_md *weights, const struct finf_dnn_md *bias,
 		   const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
@@ -374,7 +465,46 @@ int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf
 	return finf_dnn_prep_end(&p, false, ret_pd);
 }
 
-int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
+int finf_dnn_resample(struct finf_dnn *dnn, bool linear, const struct finf_dnn_md *src,
+		      const struct finf_dnn_md *dst, const struct finf_dnn_post *post,
+		      struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_prep p;
+
+	finf_dnn_prep_start(&p, post);
+	finf_dnn_prep_md(&p, src);
+	finf_dnn_prep_md(&p, dst);
+	if (p.status == dnnl_success)
+		create_resample(dnn, &p, linear ? dnnl_resampling_linear : dnnl_resampling_nearest);
+	return finf_dnn_prep_end(&p, false, ret_pd);
+}
+
+int finf_dnn_prelu(struct finf_dnn *dnn, const struct finf_dnn_md *md,
+		   const struct finf_dnn_md *slope, struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_prep p;
+
+	finf_dnn_prep_start(&p, NULL);
+	finf_dnn_prep_md(&p, md);
+	finf_dnn_prep_md(&p, slope);
+	if (p.status == dnnl_success)
+		create_prelu(dnn, &p);
+	return finf_dnn_prep_end(&p, false, ret_pd);
+}
+
+int finf_dnn_lrn(struct finf_dnn *dnn, const struct finf_dnn_md *md, int64_t size, float alpha,
+		 float beta, float bias, struct finf_dnn_pd **ret_pd)
+{
+	struct finf_dnn_prep p;
+
+	finf_dnn_prep_start(&p, NULL);
+	finf_dnn_prep_md(&p, md);
+	if (p.status == dnnl_success)
+		create_lrn(dnn, &p, size, alpha, beta, bias);
+	return finf_dnn_prep_end(&p, false, ret_pd);
+}
+
+int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon, bool own,
 		       const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd)
 {
 	struct finf_dnn_prep p;
@@ -382,7 +512,7 @@ int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float
 	finf_dnn_prep_start(&p, post);
 	finf_dnn_prep_md(&p, md);
 	if (p.status == dnnl_success)
-		create_batchnorm(dnn, &p, epsilon);
+		create_batchnorm(dnn, &p, epsilon, own);
 	return finf_dnn_prep_end(&p, false, ret_pd);
 }
 

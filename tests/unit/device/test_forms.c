@@ -3,6 +3,89 @@
 #include "tests/unit/device/cases.h"
 #include "tests/unit/device/draw.h"
 
+/* Operators that only the host has forms for. */
+static const struct node_case host_cases[] = {
+	{"deconv", "ConvTranspose", 11, {ACT(1, 16, 5, 6), WEIGHT(16, 8, 3, 3), WEIGHT(8)}, 3,
+	 {ATTR_INTS("strides", 2, 2), ATTR_INTS("pads", 1, 1, 1, 1),
+	  ATTR_INTS("output_padding", 1, 0)}, .act = FINF_ACT_RELU, .want = WANT_PLAIN},
+	{"deconv of two", "ConvTranspose", 11, {ACT(2, 6, 4, 4), WEIGHT(6, 5, 2, 2)}, 2,
+	 {ATTR_INTS("strides", 2, 2)}, .act = FINF_ACT_GELU, .want = WANT_PLAIN},
+	{"deconv dilated", "ConvTranspose", 11, {ACT(1, 3, 5, 5), WEIGHT(3, 4, 3, 2)}, 2,
+	 {ATTR_INTS("dilations", 2, 1)}, .want = WANT_PLAIN},
+	{"deconv groups", "ConvTranspose", 11, {ACT(1, 8, 5, 5), WEIGHT(8, 3, 3, 3), WEIGHT(6)}, 3,
+	 {ATTR_INT("group", 2)}, .want = WANT_PLAIN},
+	{"deconv 1-D", "ConvTranspose", 11, {ACT(1, 8, 5), WEIGHT(8, 3, 4)}, 2,
+	 {ATTR_INTS("strides", 2)}, .want = WANT_PLAIN},
+	{"deconv 3-D", "ConvTranspose", 11, {ACT(1, 4, 3, 4, 2), WEIGHT(4, 3, 2, 2, 2)}, 2,
+	 {ATTR_INTS("strides", 2, 2, 2)}, .want = WANT_PLAIN},
+	{"nearest twice", "Resize", 13,
+	 {ACT(1, 32, 3, 4), LEFT_OUT, {.rank = 1, .dim = {4}, .is_const = true,
+				       .values = {1, 1, 2, 2}, .n_values = 4}}, 3,
+	 {ATTR_STR("mode", "nearest"), ATTR_STR("nearest_mode", "floor"),
+	  ATTR_STR("coordinate_transformation_mode", "asymmetric")},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"nearest thrice", "Resize", 13,
+	 {ACT(2, 5, 3, 4), LEFT_OUT, LEFT_OUT, INTS_IN(2, 5, 9, 12)}, 4,
+	 {ATTR_STR("mode", "nearest")}, .act = FINF_ACT_RELU, .want = WANT_PLAIN},
+	{"nearest fewer", "Resize", 13, {ACT(1, 5, 6, 4), LEFT_OUT, LEFT_OUT, INTS_IN(1, 5, 3, 2)},
+	 4, {ATTR_STR("mode", "nearest")}, .want = WANT_REF_ONLY},
+	{"linear", "Resize", 13, {ACT(1, 32, 3, 4), LEFT_OUT, LEFT_OUT, INTS_IN(1, 32, 7, 9)}, 4,
+	 {ATTR_STR("mode", "linear")}, .want = WANT_PLAIN | WANT_BLOCKED},
+	{"linear fewer", "Resize", 13, {ACT(1, 3, 8, 9), LEFT_OUT, LEFT_OUT, INTS_IN(1, 3, 5, 3)},
+	 4, {ATTR_STR("mode", "linear"),
+	     ATTR_STR("coordinate_transformation_mode", "pytorch_half_pixel")},
+	 .want = WANT_PLAIN},
+	{"linear corners", "Resize", 13,
+	 {ACT(1, 3, 4, 4), LEFT_OUT, LEFT_OUT, INTS_IN(1, 3, 8, 8)}, 4,
+	 {ATTR_STR("mode", "linear"), ATTR_STR("coordinate_transformation_mode", "align_corners")},
+	 .want = WANT_REF_ONLY},
+	{"linear along channels", "Resize", 13,
+	 {ACT(1, 3, 4, 4), LEFT_OUT, LEFT_OUT, INTS_IN(1, 6, 4, 4)}, 4, {ATTR_STR("mode", "linear")},
+	 .want = WANT_REF_ONLY},
+	{"upsample", "Upsample", 9,
+	 {ACT(1, 16, 3, 4), {.rank = 1, .dim = {4}, .is_const = true, .values = {1, 1, 2, 2},
+			     .n_values = 4}}, 2, {ATTR_STR("mode", "nearest")},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"slice", "Slice", 13, {ACT(4, 5, 6), INTS_IN(1, -5), INTS_IN(3, 100), INTS_IN(0, -1)}, 4,
+	 {{0}}, .want = WANT_PLAIN},
+	{"slice every second", "Slice", 13,
+	 {ACT(1, 3, 6, 8), INTS_IN(1, 0), INTS_IN(6, 8), INTS_IN(2, 3), INTS_IN(2, 2)}, 5, {{0}},
+	 .act = FINF_ACT_RELU, .want = WANT_PLAIN},
+	{"slice by attributes", "Slice", 9, {ACT(4, 6)}, 1,
+	 {ATTR_INTS("starts", 1, 2), ATTR_INTS("ends", 3, 6)}, .want = WANT_PLAIN},
+	{"slice backwards", "Slice", 13,
+	 {ACT(4, 6), INTS_IN(-1), INTS_IN(-100), INTS_IN(1), INTS_IN(-1)}, 5, {{0}},
+	 .want = WANT_REF_ONLY},
+	{"depth to space", "DepthToSpace", 13, {ACT(2, 12, 3, 5)}, 1, {ATTR_INT("blocksize", 2)},
+	 .want = WANT_PLAIN},
+	{"depth to space, CRD", "DepthToSpace", 13, {ACT(2, 18, 3, 5)}, 1,
+	 {ATTR_INT("blocksize", 3), ATTR_STR("mode", "CRD")}, .want = WANT_PLAIN},
+	{"space to depth", "SpaceToDepth", 13, {ACT(2, 3, 4, 6)}, 1, {ATTR_INT("blocksize", 2)},
+	 .act = FINF_ACT_RELU, .want = WANT_PLAIN},
+	{"prelu", "PRelu", 16, {ACT(2, 32, 4, 5), WEIGHT(32, 1, 1)}, 2, {{0}},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"prelu odd", "PRelu", 16, {ACT(2, 5, 4, 5), WEIGHT(5, 1, 1)}, 2, {{0}},
+	 .act = FINF_ACT_RELU, .want = WANT_PLAIN},
+	{"prelu, one slope", "PRelu", 7, {ACT(2, 3), WEIGHT(1)}, 2, {{0}}, .want = WANT_ANY},
+	{"lrn", "LRN", 13, {ACT(2, 32, 4, 5)}, 1,
+	 {ATTR_INT("size", 5), ATTR_FLOAT("alpha", 0.5f), ATTR_FLOAT("beta", 0.75f),
+	  ATTR_FLOAT("bias", 2)}, .want = WANT_ANY},
+	{"lrn even", "LRN", 13, {ACT(2, 32, 4, 5)}, 1, {ATTR_INT("size", 4)},
+	 .want = WANT_REF_ONLY},
+	{"instance norm", "InstanceNormalization", 7, {ACT(1, 32, 4, 5), WEIGHT(32), WEIGHT(32)}, 3,
+	 {ATTR_FLOAT("epsilon", 1e-3f)}, .act = FINF_ACT_RELU, .want = WANT_PLAIN | WANT_BLOCKED},
+	{"instance norm odd", "InstanceNormalization", 7, {ACT(1, 5, 40), WEIGHT(5), WEIGHT(5)}, 3,
+	 {{0}}, .want = WANT_PLAIN},
+	{"instance norm of two", "InstanceNormalization", 7,
+	 {ACT(2, 32, 4, 5), WEIGHT(32), WEIGHT(32)}, 3, {{0}}, .want = WANT_REF_ONLY},
+};
+
+static const struct node_case *row_at(int i)
+{
+	return i < (int)FINF_ARRAY_LEN(cases) ? &cases[i]
+					       : &host_cases[i - (int)FINF_ARRAY_LEN(cases)];
+}
+
 static struct finf_device *open_device(const char *name)
 {
 	struct finf_device *dev;
@@ -50,7 +133,7 @@ static void run_form(struct site *site, struct finf_device *dev, const struct fi
 
 START_TEST(every_form_equals_the_reference)
 {
-	const struct node_case *row = &cases[_i];
+	const struct node_case *row = row_at(_i);
 	struct finf_device *dev = open_device("host");
 
 	for (uint32_t threads = 1; threads <= 2; threads++) {
@@ -93,7 +176,7 @@ END_TEST
 
 START_TEST(ref_device_offers_the_reference_only)
 {
-	const struct node_case *row = &cases[_i];
+	const struct node_case *row = row_at(_i);
 	struct finf_device *dev = open_device("ref");
 	struct finf_form_table table;
 	struct site site;
@@ -140,8 +223,10 @@ Suite *test_suite(void)
 	TCase *tc = tcase_create("forms");
 
 	tcase_set_timeout(tc, 60);
-	tcase_add_loop_test(tc, every_form_equals_the_reference, 0, FINF_ARRAY_LEN(cases));
-	tcase_add_loop_test(tc, ref_device_offers_the_reference_only, 0, FINF_ARRAY_LEN(cases));
+	tcase_add_loop_test(tc, every_form_equals_the_reference, 0,
+			    FINF_ARRAY_LEN(cases) + FINF_ARRAY_LEN(host_cases));
+	tcase_add_loop_test(tc, ref_device_offers_the_reference_only, 0,
+			    FINF_ARRAY_LEN(cases) + FINF_ARRAY_LEN(host_cases));
 	tcase_add_loop_test(tc, random_cases_equal_the_reference, 0, 2 * FINF_ARRAY_LEN(draws));
 	suite_add_tcase(suite, tc);
 	return suite;
