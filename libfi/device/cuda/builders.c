@@ -212,8 +212,9 @@ static int keep_integers(struct finf_k_build *b)
 		const struct finf_value *value = finf_k_in(b, i);
 		uint64_t at = finf_align_up(b->workspace_bytes, 16);
 
-		if (!value || !value->is_const || !value->data || value->dtype == FINF_F32 ||
-		    value->dtype == FINF_F64 || value->bytes > KEPT_MAX || !redirect(b, i, at))
+		if (!value || !value->is_const || !value->data ||
+		    finf_dtype_is_float(value->dtype) || value->bytes > KEPT_MAX ||
+		    !redirect(b, i, at))
 			continue;
 		b->workspace_bytes = at + finf_align_up(value->bytes, 8);
 		for (size_t from = 0; from < value->bytes && !err; from += FILL_BYTES)
