@@ -99,6 +99,12 @@ static inline void finf_walk_next(struct finf_walk *walk)
 }
 
 /**
+ * finf_walk_move - every element of @to from where @walk stands in @from, which
+ * is at the first of as many. Return: 0; -EINVAL for a size that cannot be counted.
+ */
+int finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to);
+
+/**
  * finf_slice_walk - the elements of input 0 that a Slice node takes, in the order of @out.
  * @in  all inputs with shapes, and all but the first with data
  * Return: 0; -EINVAL where @out is not what comes out.
