@@ -66,7 +66,6 @@ struct fid_request {
 	uint32_t version;      /* of the model that was found; 0 = none */
 	uint64_t arrived_ns, run_ns, done_ns;
 	uint64_t load_ns; /* of the load it waited for */
-	uint64_t arena_bytes; /* its shapes' */
 	bool cold, waiting, running, cancelled;
 	int result;
 	struct finf_diag diag;

@@ -11,6 +11,7 @@
 
 #include <fusedinf/version.h>
 
+#include "base/half.h"
 #include "daemon/kserve.h"
 #include "graph/member.h"
 
@@ -19,7 +20,8 @@ static const struct {
 	const char *name;
 } datatypes[] = {
 	{FINF_F32, "FP32"}, {FINF_F64, "FP64"}, {FINF_U8, "UINT8"}, {FINF_I8, "INT8"},
-	{FINF_I32, "INT32"}, {FINF_I64, "INT64"}, {FINF_BOOL, "BOOL"},
+	{FINF_I32, "INT32"}, {FINF_I64, "INT64"}, {FINF_BOOL, "BOOL"}, {FINF_F16, "FP16"},
+	{FINF_BF16, "BF16"},
 };
 
 static const char *datatype_name(enum finf_dtype dtype)
@@ -49,6 +51,16 @@ static bool integer(const json_t *value, int64_t min, int64_t max, int64_t *ret)
 	return true;
 }
 
+/* Infinity only where the number is beyond what 16 bits hold, and then it is refused. */
+static bool store_half(enum finf_dtype dtype, double real, uint8_t *to)
+{
+	float odd = finf_odd_float((long double)real);
+	uint16_t bits = dtype == FINF_F16 ? finf_half_bits(odd) : finf_brain_bits(odd);
+
+	memcpy(to, &bits, sizeof(bits));
+	return (bits & 0x7fff) < (dtype == FINF_F16 ? 0x7c00 : 0x7f80);
+}
+
 /* False: the value is not one of this type. */
 static bool store(enum finf_dtype dtype, const json_t *value, uint8_t *to)
 {
@@ -67,6 +79,9 @@ static bool store(enum finf_dtype dtype, const json_t *value, uint8_t *to)
 	case FINF_F64:
 		memcpy(to, &real, sizeof(real));
 		return json_is_number(value);
+	case FINF_F16:
+	case FINF_BF16:
+		return json_is_number(value) && store_half(dtype, real, to);
 	case FINF_BOOL:
 		if (json_is_boolean(value)) {
 			*to = json_is_true(value);
@@ -401,8 +416,15 @@ static void put_value(struct finf_buf *buf, enum finf_dtype dtype, const uint8_t
 	float single;
 	int64_t i64;
 	int32_t i32;
+	uint16_t half;
 
 	switch (dtype) {
+	case FINF_F16:
+	case FINF_BF16:
+		memcpy(&half, from, sizeof(half));
+		single = dtype == FINF_F16 ? finf_half_value(half) : finf_brain_value(half);
+		put_real(buf, (double)single, FLT_DECIMAL_DIG);
+		break;
 	case FINF_F32:
 		memcpy(&single, from, sizeof(single));
 		put_real(buf, (double)single, FLT_DECIMAL_DIG);

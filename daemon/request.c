@@ -210,7 +210,6 @@ static void queue_request(struct fid_core *core, struct fid_request *request)
 {
 	struct finf_policy_model state;
 
-	request->arena_bytes = arena_bytes;
 	request->id = fid_slot_take(core, SLOT_REQUEST, request);
 	if (!request->id) {
 		finf_diag_set(&request->diag, -EAGAIN, "too many requests at a time");

@@ -51,7 +51,18 @@ static inline uint64_t finf_align_up(uint64_t value, uint64_t align)
 bool finf_mul_size(size_t a, size_t b, size_t *ret);
 bool finf_add_size(size_t a, size_t b, size_t *ret);
 
-/* ---- shapes ----------------------------------------------------------- */
+/* ---- dtypes and shapes ----------------------------------------------------------- */
+
+/* Numbers of 16 bits: at the edges of a model only. */
+static inline bool finf_dtype_is_half(enum finf_dtype dtype)
+{
+	return dtype == FINF_F16 || dtype == FINF_BF16;
+}
+
+static inline bool finf_dtype_is_float(enum finf_dtype dtype)
+{
+	return dtype == FINF_F32 || dtype == FINF_F64 || finf_dtype_is_half(dtype);
+}
 
 bool finf_shape_equal(const struct finf_shape *a, const struct finf_shape *b);
 bool finf_shape_is_static(const struct finf_shape *shape); /* no FINF_DIM_ANY */

@@ -12,9 +12,9 @@ static const struct {
 	uint8_t bytes;
 	const char *name;
 } dtypes[] = {
-	{FINF_F32, 4, "float32"}, {FINF_U8, 1, "uint8"},  {FINF_I8, 1, "int8"},
-	{FINF_I32, 4, "int32"},	  {FINF_I64, 8, "int64"}, {FINF_BOOL, 1, "bool"},
-	{FINF_F64, 8, "float64"},
+	{FINF_F32, 4, "float32"}, {FINF_U8, 1, "uint8"},    {FINF_I8, 1, "int8"},
+	{FINF_I32, 4, "int32"},	  {FINF_I64, 8, "int64"},   {FINF_BOOL, 1, "bool"},
+	{FINF_F64, 8, "float64"}, {FINF_F16, 2, "float16"}, {FINF_BF16, 2, "bfloat16"},
 };
 
 size_t finf_dtype_bytes(enum finf_dtype dtype)

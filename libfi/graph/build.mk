@@ -8,3 +8,5 @@ graph_DEPS := base
 graph_LIBS := -lm
 # Wide loops of the reference convolution: a whole network runs through it in tests.
 CFLAGS_libfi_graph_op_conv := -O3
+# And of the casts at the edges of a model in half precision.
+CFLAGS_libfi_graph_op_cast := -O3

@@ -158,11 +158,6 @@ static int store_shape(struct step *s, struct finf_value *v, const struct finf_t
 
 /* ---- known bytes ------------------------------------------------------------- */
 
-static bool is_float(enum finf_dtype dtype)
-{
-	return dtype == FINF_F32 || dtype == FINF_F64;
-}
-
 /* Are all inputs known, or all their extents where that is enough? */
 static bool inputs_known(const struct step *s, const struct finf_node *node, size_t *ret_bytes)
 {
@@ -189,7 +184,8 @@ static bool outputs_fit(struct step *s, const struct finf_node *node, size_t in_
 	size_t at = 0, limit = KNOWN_BYTES;
 
 	for (uint32_t i = 0; i < node->n_out; i++)
-		if (node->out[i] != FINF_NONE && is_float(s->graph->values[node->out[i]].dtype))
+		if (node->out[i] != FINF_NONE &&
+		    finf_dtype_is_float(s->graph->values[node->out[i]].dtype))
 			limit = KNOWN_FLOAT_BYTES;
 	if (in_bytes > limit)
 		return false;
@@ -285,6 +281,25 @@ static bool handed_on(struct step *s, const struct finf_node *node)
 	return all;
 }
 
+/*
+ * Numbers of 16 bits come in and go out, and Cast makes float32 of them: no
+ * other kernel has to know them.
+ */
+static int check_half(struct step *s, const struct finf_node *node)
+{
+	if (node->op == finf_op_find("Cast"))
+		return 0;
+	for (uint32_t i = 0; i < node->n_in; i++)
+		if (s->in_at[i] && finf_dtype_is_half(s->in[i].dtype))
+			return finf_diag_set(s->diag, -EOPNOTSUPP, "input %u is %s", i,
+					     finf_dtype_name(s->in[i].dtype));
+	for (uint32_t i = 0; i < node->n_out; i++)
+		if (node->out[i] != FINF_NONE && finf_dtype_is_half(s->out[i].dtype))
+			return finf_diag_set(s->diag, -EOPNOTSUPP, "output %u is %s", i,
+					     finf_dtype_name(s->out[i].dtype));
+	return 0;
+}
+
 /* ---- the walk ------------------------------------------------------------------ */
 
 static int infer_node(struct step *s, uint32_t index)
@@ -302,6 +317,8 @@ static int infer_node(struct step *s, uint32_t index)
 
 	step_load(s, node);
 	err = node->op->infer(&ctx);
+	if (!err)
+		err = check_half(s, node);
 	for (uint32_t i = 0; !err && i < node->n_out; i++)
 		if (node->out[i] != FINF_NONE)
 			err = store_shape(s, &s->graph->values[node->out[i]], &s->out[i],

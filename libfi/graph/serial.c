@@ -23,7 +23,7 @@ bool finf_graph_const_inline(const struct finf_value *value)
 		return false;
 	if (value->bytes <= FINF_GRAPH_INLINE_BYTES)
 		return true;
-	return value->dtype != FINF_F32 && value->dtype != FINF_F64;
+	return !finf_dtype_is_float(value->dtype);
 }
 
 /* ---- writing ------------------------------------------------------------------ */

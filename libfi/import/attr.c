@@ -108,13 +108,15 @@ static int attr_tensor(const Onnx__AttributeProto *a, int dir, struct finf_arena
 		       struct finf_attr *ret, struct finf_diag *diag)
 {
 	struct finf_tensor *tensor = finf_arena_alloc(scratch, sizeof(*tensor));
+	int err;
 
 	if (!tensor)
 		return -ENOMEM;
 	if (!a->t)
 		return finf_diag_set(diag, -EINVAL, "attribute '%s' lacks its tensor", a->name);
 	ret->t = tensor;
-	return import_tensor(a->t, dir, scratch, tensor, diag);
+	err = import_tensor(a->t, dir, scratch, tensor, diag);
+	return err ? err : import_widen(scratch, tensor, diag);
 }
 
 static int attr_string(const Onnx__AttributeProto *a, struct finf_arena *scratch,

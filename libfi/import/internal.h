@@ -90,9 +90,47 @@ int import_dtype(int32_t type, const char *what, const char *name, enum finf_dty
 int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *arena,
 		  struct finf_tensor *ret, struct finf_diag *diag);
 
+/**
+ * import_widen - numbers of 16 bits as float32, which is exact; others stay.
+ * @param arena  takes the elements. Return: 0, -ENOMEM.
+ */
+int import_widen(struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag);
+
 /** import_external - fill in data of @tensor, whose dtype, shape and bytes are known. */
 int import_external(const Onnx__TensorProto *proto, const char *name, int dir,
 		    struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag);
+
+/* Values of 16 bits at the edges of the graph, and the float32 in their place inside. */
+struct import_half {
+	struct finf_graph *graph;
+	uint32_t *wide; /* by value: its float32 form, or FINF_NONE */
+	uint32_t n;
+};
+
+/**
+ * import_half_mark - find them, once every value of the model is there.
+ * @half   graph is set
+ * @arena  takes the array
+ * Return: 0; -EOPNOTSUPP an output of 16 bits that is an initialiser; -ENOMEM.
+ */
+int import_half_mark(struct import_half *half, const Onnx__GraphProto *proto,
+		     struct finf_arena *arena, struct finf_diag *diag);
+
+/* What nodes read and write in the place of @value. */
+static inline uint32_t import_half_inside(const struct import_half *half, uint32_t value)
+{
+	return value < half->n && half->wide[value] != FINF_NONE ? half->wide[value] : value;
+}
+
+/* The casts between the edges and the inside. Return: 0, -ENOMEM. */
+int import_half_casts(const struct import_half *half, uint32_t opset);
+
+/**
+ * import_half_round - before a node is built: where it casts to 16 bits, a
+ * value that is rounded so takes the place of *@out, which is made of it.
+ */
+int import_half_round(const struct import_half *half, const struct finf_op *op, uint32_t opset,
+		      const struct finf_attr *attrs, size_t n_attrs, uint32_t *out);
 
 /* Does it stand for an attribute of the function around it? */
 bool import_attr_refers(const Onnx__AttributeProto *a);

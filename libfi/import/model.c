@@ -22,6 +22,7 @@ struct import {
 	struct finf_graph *graph;
 	struct finf_arena scratch; /* owned: arrays handed to finf_graph_node() */
 	struct import_nodes nodes; /* at: owned */
+	struct import_half half;
 	uint32_t opset;
 	int dir; /* the model's folder, borrowed; -1 = none */
 	struct finf_diag *diag;
@@ -144,6 +145,8 @@ static int add_initialiser(struct import *im, const Onnx__TensorProto *proto)
 	if (err)
 		return err;
 	err = import_tensor(proto, im->dir, &im->graph->arena, &tensor, im->diag);
+	if (!err)
+		err = import_widen(&im->graph->arena, &tensor, im->diag);
 	if (err)
 		return err;
 	err = add_value(im, "initialiser", proto->name, tensor.dtype, &tensor.shape, &value);
@@ -248,7 +251,7 @@ static int add_values(struct import *im)
 		err = add_input(im, proto->input[i]);
 	for (uint32_t i = 0; !err && i < im->nodes.n; i++)
 		err = add_node_outputs(im, &im->nodes.at[i]);
-	return err;
+	return err ? err : import_half_mark(&im->half, proto, &im->scratch, im->diag);
 }
 
 /* ---- nodes --------------------------------------------------------------- */
@@ -272,6 +275,7 @@ static int resolve(struct import *im, char **names, size_t n, uint32_t **ret, ui
 					     "'" IMPORT_NAME_SHOWN
 					     "' is no input, initialiser or output of a node",
 					     names[i]);
+		values[i] = import_half_inside(&im->half, values[i]);
 	}
 	*ret = values;
 	*ret_n = (uint32_t)n;
@@ -320,6 +324,8 @@ static int build_node(struct import *im, const struct import_node *from)
 		err = resolve(im, node->input, node->n_input, &in, &n_in);
 	if (!err)
 		err = resolve(im, node->output, node->n_output, &out, &n_out);
+	if (!err && n_out)
+		err = import_half_round(&im->half, op, from->opset, attrs, node->n_attribute, out);
 	if (err)
 		return err;
 	err = finf_graph_node(im->graph, op, from->opset, node->name, in, n_in, out, n_out, attrs,
@@ -340,7 +346,7 @@ static int add_nodes(struct import *im)
 		if (err)
 			err = at_node(im, &im->nodes.at[i], err);
 	}
-	return err;
+	return err ? err : import_half_casts(&im->half, im->opset);
 }
 
 static int add_outputs(struct import *im)
@@ -426,6 +432,7 @@ static int import_model(const void *data, size_t bytes, int dir, struct finf_gra
 		release_message(message);
 		return finf_diag_set(diag, err, "out of memory");
 	}
+	im.half.graph = im.graph;
 	im.graph->foreign = message;
 	im.graph->release = release_message;
 	finf_arena_init(&im.scratch);

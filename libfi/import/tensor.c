@@ -2,10 +2,10 @@
 /* import: TensorProto -> dense tensor; its bytes are borrowed wherever they can be. */
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "import/internal.h"
 
 /* raw_data is little-endian and so is everything we borrow it for. */
@@ -162,47 +162,13 @@ static int check_storage(const Onnx__TensorProto *proto, const char *name, struc
 
 /* ---- float16 and bfloat16 ------------------------------------------------------ */
 
-#define HALF  ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16
-#define BRAIN ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16
-
-static bool is_half(const Onnx__TensorProto *proto)
-{
-	return proto->data_type == HALF || proto->data_type == BRAIN;
-}
-
-/* IEEE 754 binary16: 1 sign, 5 exponent (bias 15), 10 fraction bits. Exact. */
-static float half_value(uint16_t bits)
-{
-	int exponent = bits >> 10 & 31, fraction = bits & 1023;
-	float value = exponent ? ldexpf((float)(1024 + fraction), exponent - 25)
-			       : ldexpf((float)fraction, -24);
-
-	if (exponent == 31)
-		value = fraction ? NAN : INFINITY;
-	return bits >> 15 ? -value : value;
-}
-
-/* bfloat16 is the upper half of a float32. */
-static float brain_value(uint16_t bits)
-{
-	uint32_t wide = (uint32_t)bits << 16;
-	float value;
-
-	memcpy(&value, &wide, sizeof(value));
-	return value;
-}
-
-/* Elements of 16 bits from wherever the proto keeps them; @tensor has their dims. */
-static int half_bits(const Onnx__TensorProto *proto, const char *name, int dir,
-		     struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag)
+/* In the typed fields they lie as int32, of which the lower half counts. */
+static int half_bits(const Onnx__TensorProto *proto, const char *name, struct finf_arena *arena,
+		     struct finf_tensor *tensor, struct finf_diag *diag)
 {
 	size_t n = tensor->bytes / sizeof(uint16_t);
 	uint16_t *bits;
 
-	if (is_external(proto))
-		return import_external(proto, name, dir, arena, tensor, diag);
-	if (proto->has_raw_data && proto->raw_data.len)
-		return from_raw(proto, name, tensor, diag);
 	if (proto->n_int32_data != n)
 		return finf_diag_set(diag, -EINVAL,
 				     "tensor '" IMPORT_NAME_SHOWN
@@ -216,27 +182,25 @@ static int half_bits(const Onnx__TensorProto *proto, const char *name, int dir,
 	return 0;
 }
 
-/* Constants of 16 bits are widened once: everything here computes in float32. */
-static int from_half(const Onnx__TensorProto *proto, const char *name, int dir,
-		     struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag)
+int import_widen(struct finf_arena *arena, struct finf_tensor *tensor, struct finf_diag *diag)
 {
-	struct finf_tensor narrow = {.bytes = tensor->bytes / 2};
-	const uint8_t *from;
+	size_t n = tensor->bytes / sizeof(uint16_t);
+	const uint8_t *from = tensor->data; /* may lie at any address */
 	float *to;
-	int err = half_bits(proto, name, dir, arena, &narrow, diag);
 
-	if (err)
-		return err;
-	to = finf_arena_alloc(arena, tensor->bytes);
+	if (!finf_dtype_is_half(tensor->dtype))
+		return 0;
+	to = finf_arena_array(arena, n, sizeof(*to));
 	if (!to)
 		return finf_diag_set(diag, -ENOMEM, "out of memory");
-	from = narrow.data;
-	for (size_t i = 0; i < tensor->bytes / sizeof(*to); i++, from += 2) {
+	for (size_t i = 0; i < n; i++, from += 2) {
 		uint16_t bits = (uint16_t)(from[0] | from[1] << 8);
 
-		to[i] = proto->data_type == HALF ? half_value(bits) : brain_value(bits);
+		to[i] = tensor->dtype == FINF_F16 ? finf_half_value(bits) : finf_brain_value(bits);
 	}
+	tensor->dtype = FINF_F32;
 	tensor->data = to;
+	tensor->bytes = n * sizeof(*to);
 	return 0;
 }
 
@@ -250,8 +214,7 @@ int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *ar
 	struct finf_tensor tensor = {.name = name};
 	int err;
 
-	err = import_dtype(is_half(proto) ? FINF_F32 : proto->data_type, "tensor", name,
-			   &tensor.dtype, diag);
+	err = import_dtype(proto->data_type, "tensor", name, &tensor.dtype, diag);
 	if (!err)
 		err = check_storage(proto, name, diag);
 	if (!err)
@@ -261,12 +224,12 @@ int import_tensor(const Onnx__TensorProto *proto, int dir, struct finf_arena *ar
 	err = finf_tensor_bytes(tensor.dtype, &tensor.shape, &tensor.bytes);
 	if (err)
 		return err;
-	if (is_half(proto))
-		err = from_half(proto, name, dir, arena, &tensor, diag);
-	else if (is_external(proto))
+	if (is_external(proto))
 		err = import_external(proto, name, dir, arena, &tensor, diag);
 	else if (proto->has_raw_data && proto->raw_data.len)
 		err = from_raw(proto, name, &tensor, diag);
+	else if (finf_dtype_is_half(tensor.dtype))
+		err = half_bits(proto, name, arena, &tensor, diag);
 	else
 		err = from_typed(proto, name, arena, &tensor, diag);
 	if (err)

@@ -9,8 +9,9 @@ static const struct {
 	enum finf_dtype dtype;
 	const char *name;
 } dtypes[] = {
-	{FINF_F32, "F32"}, {FINF_U8, "U8"},	{FINF_I8, "I8"},   {FINF_I32, "I32"},
-	{FINF_I64, "I64"}, {FINF_BOOL, "BOOL"}, {FINF_F64, "F64"},
+	{FINF_F32, "F32"}, {FINF_U8, "U8"},   {FINF_I8, "I8"},
+	{FINF_I32, "I32"}, {FINF_I64, "I64"}, {FINF_BOOL, "BOOL"},
+	{FINF_F64, "F64"}, {FINF_F16, "F16"}, {FINF_BF16, "BF16"},
 };
 
 const char *finf_pack_dtype_name(enum finf_dtype dtype)

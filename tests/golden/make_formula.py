@@ -7,6 +7,8 @@ For what PyTorch's exporter of the time does not write:
 
     fn_*    models with functions of their own: attributes and their defaults,
             optional inputs and outputs, nested calls, opsets that differ
+    half_*  float16 and bfloat16 inputs, outputs, weights and casts; computed in
+            float32, rounded where the model says so and at its outputs
 
 Layout and folder are those of make_golden.py. Everything is seeded. Needs
 python3-onnx and python3-numpy.
@@ -21,7 +23,7 @@ from onnx import AttributeProto, FunctionProto, TensorProto, helper, numpy_helpe
 
 HERE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "cases")
 TYPES = {np.dtype(np.float32): TensorProto.FLOAT, np.dtype(np.float16): TensorProto.FLOAT16,
-         np.dtype(np.int64): TensorProto.INT64}
+         np.dtype(np.int64): TensorProto.INT64, np.dtype("V2"): TensorProto.BFLOAT16}
 CASES = {}
 
 
@@ -35,9 +37,16 @@ def case(make):
     return make
 
 
+def tensor(array, name):
+    if array.dtype != np.dtype("V2"):
+        return numpy_helper.from_array(array, name)
+    return TensorProto(name=name, dims=array.shape, data_type=TensorProto.BFLOAT16,
+                       raw_data=array.tobytes())
+
+
 def write_pb(path, array, name):
     with open(path, "wb") as out:
-        out.write(numpy_helper.from_array(array, name).SerializeToString())
+        out.write(tensor(array, name).SerializeToString())
 
 
 def write(name):
@@ -59,7 +68,7 @@ def model(nodes, inputs, outputs, weights, opset, functions=()):
         return [helper.make_tensor_value_info(name, TYPES[a.dtype], a.shape)
                 for name, a in arrays.items()]
     graph = helper.make_graph(nodes, "formula", info(inputs), info(outputs),
-                              [numpy_helper.from_array(a, n) for n, a in weights.items()])
+                              [tensor(a, n) for n, a in weights.items()])
     made = helper.make_model(graph, producer_name="make_formula.py", functions=list(functions),
                              opset_imports=[helper.make_opsetid("", opset),
                                             helper.make_opsetid("local", 1)])
@@ -213,6 +222,64 @@ def fn_overload_13():
              node("Turn", ["x"], ["c"], domain="local"), soft]
     out = {"a": x.transpose(1, 2, 0), "b": softmax(x.transpose() + add, 1), "c": x.transpose()}
     return model(nodes, {"x": x}, out, {}, 13, functions), {"x": x}, out
+
+
+# ---------------------------------------------------------------- 16 bits
+def brain(x):
+    """float32 to bfloat16, to nearest, ties to even"""
+    bits = x.astype(np.float32).view(np.uint32)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16).view("V2")
+
+
+def wide(x):
+    if x.dtype != np.dtype("V2"):
+        return x.astype(np.float32)
+    return (x.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
+
+
+def layers(half):
+    """Two linear layers and a normalised sum, all of 16 bits; the input goes out again."""
+    x, w1, w2 = half(rand(3, 8)), half(rand(8, 16, seed=1) / 3), half(rand(16, 4, seed=2) / 4)
+    b1, c = half(rand(16, seed=3)), half(np.float32([0.3]))
+    weights = {"w1": w1, "w2": w2, "b1": b1}
+    nodes = [node("MatMul", ["x", "w1"], ["p"]), node("Add", ["p", "b1"], ["q"]),
+             node("Relu", ["q"], ["r"]), node("MatMul", ["r", "w2"], ["s"]),
+             node("Constant", [], ["c"], value=tensor(c, "c")), node("Mul", ["s", "c"], ["t"]),
+             node("Softmax", ["t"], ["y"]), node("Cast", ["y"], ["z"], to=TensorProto.FLOAT)]
+    s = np.maximum(wide(x) @ wide(w1) + wide(b1), 0) @ wide(w2)
+    y = softmax(s * wide(c), 1)
+    out = {"y": half(y), "z": y, "x": x, "t": half(s * wide(c))}
+    return model(nodes, {"x": x}, out, weights, 13), {"x": x}, out
+
+
+@case
+def half_layers_13():
+    return layers(lambda x: np.asarray(x).astype(np.float16))
+
+
+@case
+def half_brain_13():
+    return layers(lambda x: brain(np.asarray(x)))
+
+
+@case
+def half_round_13():
+    """Casts inside of a model round, also from float64 and in a function."""
+    x = np.concatenate([rand(40) * 300, np.float32([65519.99, 65520, 1e-7, 2**-25, 5.9e-8, 0])])
+    f = function("Round", ["x"], ["y"], [
+        node("Cast", ["x"], ["h"], [ref("to", "type", AttributeProto.INT)]),
+        node("Cast", ["h"], ["y"], to=TensorProto.FLOAT)], 13, ["type"])
+    nodes = [node("Round", ["x"], ["a"], domain="local", type=TensorProto.FLOAT16),
+             node("Round", ["x"], ["b"], domain="local", type=TensorProto.BFLOAT16),
+             node("Cast", ["x"], ["wide"], to=TensorProto.DOUBLE),
+             node("Cast", ["wide"], ["c"], to=TensorProto.FLOAT16),
+             node("Cast", ["c"], ["d"], to=TensorProto.INT64)]
+    with np.errstate(over="ignore"):
+        c = x.astype(np.float16)
+    whole = np.where(np.isinf(c), 0, c).astype(np.int64)
+    whole[np.isinf(c)] = np.iinfo(np.int64).max
+    out = {"a": wide(c), "b": wide(brain(x)), "c": c, "d": whole}
+    return model(nodes, {"x": x}, out, {}, 13, [f]), {"x": x}, out
 
 
 def main():

@@ -21,6 +21,7 @@
 
 #include <fusedinf/engine.h>
 
+#include "base/half.h"
 #include "graph/op.h"
 #include "import/import.h"
 #include "tests/support/interp.h"
@@ -30,8 +31,8 @@
 #define REL_L2_MAX  1e-4
 #define TENSORS_MAX 8
 /* Fewer than this and something has gone missing. */
-#define GOLDEN_MIN 239
-#define NODES_MIN  619
+#define GOLDEN_MIN 242
+#define NODES_MIN  634
 
 /* Only our operators, and refused nevertheless. */
 static const struct refusal {
@@ -41,12 +42,9 @@ static const struct refusal {
 } refusals[] = {
 	{"test_batchnorm_epsilon_training_mode", -EOPNOTSUPP, "BatchNormalization"},
 	{"test_batchnorm_example_training_mode", -EOPNOTSUPP, "BatchNormalization"},
-	{"test_blackmanwindow_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_blackmanwindow_symmetric_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_hammingwindow_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_hammingwindow_symmetric_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_hannwindow_expanded", -EOPNOTSUPP, "depends on data"},
-	{"test_hannwindow_symmetric_expanded", -EOPNOTSUPP, "depends on data"},
+	/* Their files have another shape than their models. */
+	{"test_castlike_BFLOAT16_to_FLOAT_expanded", -EINVAL, "3x4 was expected, not 1"},
+	{"test_castlike_FLOAT_to_BFLOAT16_expanded", -EINVAL, "3x4 was expected, not 1"},
 	{"test_training_dropout", -EOPNOTSUPP, "training_mode"},
 	{"test_training_dropout_default", -EOPNOTSUPP, "training_mode"},
 	{"test_training_dropout_default_mask", -EOPNOTSUPP, "training_mode"},
@@ -64,9 +62,9 @@ static const struct shaped_by_data {
 	const char *op;
 	uint32_t fed; /* inputs that stay inputs */
 } shaped_by_data[] = {
-	{"ConstantOfShape", 0}, {"Expand", 1},	{"Pad", 1},  {"Range", 0},     {"ReduceSum", 1},
-	{"Reshape", 1},		{"Squeeze", 1}, {"TopK", 1}, {"Unsqueeze", 1},
-	{"Slice", 1},		{"Split", 1},	{"Tile", 1}, {"Resize", 1},    {"Upsample", 1},
+	{"ConstantOfShape", 0}, {"Expand", 1},	{"Pad", 1},    {"Range", 0},	 {"ReduceSum", 1},
+	{"Reshape", 1},		{"Squeeze", 1}, {"TopK", 1},   {"Unsqueeze", 1}, {"Slice", 1},
+	{"Split", 1},		{"Tile", 1},	{"Resize", 1}, {"Upsample", 1},
 };
 
 /* ---- files --------------------------------------------------------------------- */
@@ -111,6 +109,25 @@ static Onnx__ModelProto *read_model(const char *dir)
 	return model;
 }
 
+/* NumPy has no bfloat16: the files of such cases say uint16, which no model here has. */
+static uint8_t *name_brain(uint8_t *data, size_t *bytes)
+{
+	Onnx__TensorProto *t = onnx__tensor_proto__unpack(NULL, *bytes, data);
+	uint8_t *named = data;
+
+	ck_assert_ptr_nonnull(t);
+	if (t->data_type == ONNX__TENSOR_PROTO__DATA_TYPE__UINT16) {
+		t->data_type = FINF_BF16;
+		*bytes = onnx__tensor_proto__get_packed_size(t);
+		named = malloc(*bytes);
+		ck_assert_ptr_nonnull(named);
+		onnx__tensor_proto__pack(t, named);
+		free(data);
+	}
+	onnx__tensor_proto__free_unpacked(t, NULL);
+	return named;
+}
+
 /* DIR/test_data_set_K/KIND_0.pb and on, as many as there are. */
 static uint32_t read_tensors(const char *dir, unsigned set, const char *kind,
 			     struct finf_tensor *tensors)
@@ -126,7 +143,7 @@ static uint32_t read_tensors(const char *dir, unsigned set, const char *kind,
 		if (access(path, R_OK))
 			return n;
 		ck_assert_uint_lt(n, TENSORS_MAX);
-		data = read_file(path, &bytes);
+		data = name_brain(read_file(path, &bytes), &bytes);
 		ck_assert_msg(!finf_import_tensor(data, bytes, &tensors[n], &diag), "%s: %s", path,
 			      diag.text);
 		free(data);
@@ -146,6 +163,9 @@ static uint32_t inputs_fed(const Onnx__ModelProto *model)
 {
 	size_t last = model->graph->n_node - 1;
 
+	for (size_t i = 0; i < last; i++) /* a window function of some length */
+		if (!strcmp(model->graph->node[i]->op_type, "Range"))
+			return 0;
 	for (size_t i = 0; i < last; i++)
 		if (strcmp(model->graph->node[i]->op_type, "Constant") != 0)
 			return TENSORS_MAX;
@@ -284,6 +304,41 @@ static int run_exact(const char *path, const struct finf_tensor *inputs, uint32_
 	return run_in_engine(&opts, path, inputs, n_inputs, outputs, ret_n, diag);
 }
 
+static float as_float(const struct finf_tensor *t, size_t i)
+{
+	if (t->dtype == FINF_F32)
+		return ((const float *)t->data)[i];
+	return t->dtype == FINF_F16 ? finf_half_value(((const uint16_t *)t->data)[i])
+				    : finf_brain_value(((const uint16_t *)t->data)[i]);
+}
+
+/* The node cases of bfloat16 cut off where we round: up to a unit apart. */
+static double l2_max(enum finf_dtype dtype)
+{
+	return dtype == FINF_F32 ? REL_L2_MAX : dtype == FINF_F16 ? 1e-3 : 5e-3;
+}
+
+/* Near where there is a number; infinities and NaN where they are wanted. */
+static void check_floats(const char *what, const struct finf_tensor *got,
+			 const struct finf_tensor *want, size_t count)
+{
+	double most = l2_max(want->dtype), off;
+	float *wide = calloc(2 * count + 1, sizeof(*wide));
+
+	ck_assert_ptr_nonnull(wide);
+	for (size_t i = 0; i < count; i++) {
+		float x = as_float(got, i), y = as_float(want, i);
+
+		if (!isfinite(y) && (x == y || (isnan(x) && isnan(y))))
+			continue; /* as it should be, and nothing to compute with */
+		wide[i] = x;
+		wide[count + i] = y;
+	}
+	off = relative_l2(wide, wide + count, count);
+	ck_assert_msg(off <= most, "%s: off by %g", what, off);
+	free(wide);
+}
+
 static void check_output(const char *what, const struct finf_tensor *got,
 			 const struct finf_tensor *want)
 {
@@ -303,10 +358,8 @@ static void check_output(const char *what, const struct finf_tensor *got,
 			ck_assert_double_eq_tol(x, ((const double *)want->data)[i],
 						1e-6 + 1e-6 * fabs(x));
 		}
-	} else if (want->dtype == FINF_F32) {
-		double off = relative_l2(got->data, want->data, count);
-
-		ck_assert_msg(off <= REL_L2_MAX, "%s: off by %g", what, off);
+	} else if (finf_dtype_is_float(want->dtype)) {
+		check_floats(what, got, want, count);
 	} else {
 		ck_assert_msg(!memcmp(got->data, want->data, want->bytes), "%s: wrong", what);
 	}

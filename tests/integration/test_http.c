@@ -437,6 +437,66 @@ START_TEST(a_group_over_http)
 	free(both);
 	free(half);
 	free(some);
+/*
+ * A model in 16 bits, asked in JSON for JSON and in bytes for bytes. Its output
+ * x is its input, so what was sent has to come back: exactly, for these numbers.
+ */
+static const struct {
+	const char *model, *datatype;
+	uint16_t bits[8];
+} halves[] = {
+	{"half_layers_13", "FP16", {0x3c00, 0xc000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0, 0x3555}},
+	{"half_brain_13", "BF16", {0x3f80, 0xc000, 0x0080, 0xbf7f, 0x4049, 0x4000, 0, 0x3eab}},
+};
+
+#define HALVES 24 /* an input of 3 x 8 */
+
+static size_t half_body(char *to, const char *datatype, const char *data)
+{
+	return (size_t)sprintf(to, "{\"id\":\"q\",\"inputs\":[{\"name\":\"x\",\"datatype\":\"%s\","
+				   "\"shape\":[3,8],%s}],\"outputs\":[{\"name\":\"x\"}]%s}",
+			       datatype, data,
+			       *data == '"' && data[1] == 'p'
+				       ? ",\"parameters\":{\"binary_data_output\":true}"
+				       : "");
+}
+
+START_TEST(halves_come_back)
+{
+	char path[1200], infer[128], body[4096], header[80];
+	uint16_t bits[HALVES];
+	struct reply reply;
+	json_t *doc, *list;
+	size_t at;
+
+	start("halves", NULL);
+	snprintf(path, sizeof(path), "%s/tests/golden/cases/%s/model.onnx", source_dir(),
+		 halves[_i].model);
+	fictl_ok(&fid, "import", path, "--name", "half", NULL);
+	snprintf(infer, sizeof(infer), "/v2/models/half/infer");
+	for (int i = 0; i < HALVES; i++)
+		bits[i] = halves[_i].bits[i % 8];
+	at = half_body(body, halves[_i].datatype, "\"parameters\":{\"binary_data_size\":48}");
+	snprintf(header, sizeof(header), "Inference-Header-Content-Length: %zu\r\n", at);
+	memcpy(body + at, bits, sizeof(bits));
+	ask(&reply, "POST", infer, header, body, at + sizeof(bits));
+	ck_assert_msg(reply.status == 200, "%s", reply.body);
+	ck_assert_uint_eq(reply.bytes, reply.json_bytes + sizeof(bits));
+	ck_assert_mem_eq(reply.body + reply.json_bytes, bits, sizeof(bits));
+	reply_free(&reply);
+
+	at = half_body(body, halves[_i].datatype,
+		       "\"data\":[1,-2,0.5,2.25,0,3,8,-1,1,-2,0.5,2.25,0,3,8,-1,"
+		       "1,-2,0.5,2.25,0,3,8,-1]");
+	ask(&reply, "POST", infer, "", body, at);
+	ck_assert_msg(reply.status == 200, "%s", reply.body);
+	doc = json_loads((char *)reply.body, 0, NULL);
+	list = json_object_get(json_array_get(json_object_get(doc, "outputs"), 0), "data");
+	ck_assert_uint_eq(json_array_size(list), HALVES);
+	ck_assert_double_eq(json_number_value(json_array_get(list, 3)), 2.25);
+	ck_assert_double_eq(json_number_value(json_array_get(list, 9)), -2);
+	json_decref(doc);
+	reply_free(&reply);
 	fid_stop(&fid);
 }
 END_TEST
@@ -468,7 +528,10 @@ static const struct {
 	{400, "JSON object", "POST", INFER, "[]"},
 	{400, "\"inputs\"", "POST", INFER, "{}"},
 	{400, "no \"name\"", "POST", INFER, "{\"inputs\":[1]}"},
-	{400, "datatype", "POST", INFER, INPUT("image", "FP16", "[1,1,8,8]", "")},
+	{400, "datatype", "POST", INFER, INPUT("image", "UINT16", "[1,1,8,8]", "")},
+	{400, "expected float32", "POST", INFER, INPUT("image", "FP16", "[1]", ",\"data\":[1]")},
+	{400, "is no FP16", "POST", INFER, INPUT("image", "FP16", "[1]", ",\"data\":[65520]")},
+	{400, "is no BF16", "POST", INFER, INPUT("image", "BF16", "[1]", ",\"data\":[1e39]")},
 	{400, "expected float32", "POST", INFER, INPUT("image", "INT64", "[1]", ",\"data\":[1]")},
 	{400, "no input 'picture'", "POST", INFER, INPUT("picture", "FP32", "[1]", ",\"data\":[1]")},
 	{400, "expected float32", "POST", INFER, INPUT("image", "FP32", "[2]", ",\"data\":[1,2]")},
@@ -746,6 +809,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, groups_and_members_tell_what_they_take);
 	tcase_add_test(tc, one_member_over_http);
 	tcase_add_test(tc, a_group_over_http);
+	tcase_add_loop_test(tc, halves_come_back, 0, sizeof(halves) / sizeof(*halves));
 	tcase_add_test(tc, every_mistake_has_its_status);
 	tcase_add_test(tc, garbage_ends_the_connection);
 	tcase_add_test(tc, slow_clients_are_dropped_and_hold_nobody_up);

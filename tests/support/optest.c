@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/half.h"
 #include "graph/op.h"
 #include "tests/support/optest.h"
 
@@ -33,6 +34,12 @@ static void store(enum finf_dtype dtype, void *data, size_t i, double x)
 	case FINF_BOOL:
 		((uint8_t *)data)[i] = (uint8_t)x;
 		break;
+	case FINF_F16:
+		((uint16_t *)data)[i] = finf_half_bits((float)x);
+		break;
+	case FINF_BF16:
+		((uint16_t *)data)[i] = finf_brain_bits((float)x);
+		break;
 	case FINF_DTYPE_NONE:
 		ck_abort_msg("no dtype");
 	}
@@ -54,6 +61,10 @@ static double load(enum finf_dtype dtype, const void *data, size_t i)
 	case FINF_U8:
 	case FINF_BOOL:
 		return ((const uint8_t *)data)[i];
+	case FINF_F16:
+		return finf_half_value(((const uint16_t *)data)[i]);
+	case FINF_BF16:
+		return finf_brain_value(((const uint16_t *)data)[i]);
 	case FINF_DTYPE_NONE:
 		break;
 	}

@@ -9,6 +9,7 @@
 
 #include <fusedinf/engine.h>
 
+#include "base/half.h"
 #include "tools/fictl/group.h"
 
 #define PORTS_MAX 64
@@ -73,23 +74,40 @@ static void print_range(const float *x, size_t n)
 	printf("  min %.5g  mean %.5g  max %.5g\n", low, sum / (double)n, high);
 }
 
+/* The numbers of a float tensor of at most 32 bits; NULL for others. free(). */
+static float *as_floats(const struct finf_tensor *t)
+{
+	size_t n = t->bytes / FINF_MAX(finf_dtype_bytes(t->dtype), (size_t)1);
+	const uint16_t *bits = t->data;
+	float *x = NULL;
+
+	if (t->dtype == FINF_F32 || finf_dtype_is_half(t->dtype))
+		x = malloc(FINF_MAX(n, (size_t)1) * sizeof(*x));
+	for (size_t i = 0; x && i < n; i++)
+		x[i] = t->dtype == FINF_F32   ? ((const float *)t->data)[i]
+		       : t->dtype == FINF_F16 ? finf_half_value(bits[i])
+					      : finf_brain_value(bits[i]);
+	return x;
+}
+
 static void print_outputs(const struct finf_tensor *outputs, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++) {
 		const struct finf_tensor *out = &outputs[i];
-		const float *x = out->data;
+		float *x = as_floats(out);
 		size_t count;
 		char shape[128];
 
 		finf_shape_text(&out->shape, shape, sizeof(shape));
 		printf("%s %s %s\n", out->name, finf_dtype_name(out->dtype), shape);
-		if (out->dtype != FINF_F32 || finf_shape_count(&out->shape, &count) || !count)
-			continue;
-		if (out->shape.rank == 2 && out->shape.dim[0] <= 8)
+		if (!x || finf_shape_count(&out->shape, &count) || !count)
+			count = 0;
+		else if (out->shape.rank == 2 && out->shape.dim[0] <= 8)
 			for (int64_t r = 0; r < out->shape.dim[0]; r++)
 				print_top(x + r * out->shape.dim[1], (size_t)out->shape.dim[1]);
 		else
 			print_range(x, count);
+		free(x);
 	}
 }
 
@@ -343,17 +361,22 @@ static int answers_on(const struct run_opts *opts, const char *device, struct fi
 /* ||a - b|| / ||b||; infinite when they differ in more than numbers, or hold what is none. */
 static double difference(const struct finf_tensor *a, const struct finf_tensor *b)
 {
-	const float *x = a->data, *y = b->data;
+	size_t n = a->bytes / FINF_MAX(finf_dtype_bytes(a->dtype), (size_t)1);
 	double off = 0, norm = 0;
+	float *x, *y;
 
 	if (a->dtype != b->dtype || a->bytes != b->bytes)
 		return INFINITY;
-	if (a->dtype != FINF_F32)
-		return memcmp(x, y, a->bytes) ? INFINITY : 0;
-	for (size_t i = 0; i < a->bytes / sizeof(float); i++) {
+	x = as_floats(a);
+	y = as_floats(b);
+	if (!x || !y)
+		off = memcmp(a->data, b->data, a->bytes) ? INFINITY : 0;
+	for (size_t i = 0; x && y && i < n; i++) {
 		off += ((double)x[i] - y[i]) * ((double)x[i] - y[i]);
 		norm += (double)y[i] * y[i];
 	}
+	free(x);
+	free(y);
 	if (!isfinite(off) || !isfinite(norm))
 		return INFINITY;
 	return off > 0 ? sqrt(off / norm) : 0;

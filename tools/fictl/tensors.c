@@ -13,6 +13,7 @@
 #include <unistd.h>
 #include <zip.h>
 
+#include "base/half.h"
 #include "import/import.h"
 #include "tools/fictl/fictl.h"
 
@@ -24,7 +25,8 @@ static const struct {
 	const char *descr;
 } npy_dtypes[] = {
 	{FINF_F32, "<f4"}, {FINF_F64, "<f8"}, {FINF_I64, "<i8"}, {FINF_I32, "<i4"},
-	{FINF_I8, "|i1"},  {FINF_U8, "|u1"},  {FINF_BOOL, "|b1"},
+	{FINF_I8, "|i1"},  {FINF_U8, "|u1"},  {FINF_BOOL, "|b1"}, {FINF_F16, "<f2"},
+	{FINF_BF16, "<V2"}, /* as ml_dtypes writes it: NumPy has no bfloat16 */
 };
 
 void tensors_free(struct tensor_file *file)
@@ -120,7 +122,8 @@ static int parse_npy(const uint8_t *data, size_t bytes, struct finf_tensor *tens
 	if (err)
 		return finf_diag_set(diag, -EBADMSG, "the .npy header asks for a dtype, order or shape "
 						     "that is not taken here (row-major float32, "
-						     "float64, int64, int32, int8, uint8, bool)");
+						     "float64, float16, int64, int32, int8, uint8, bool, "
+						     "bfloat16 as V2)");
 	err = finf_tensor_bytes(tensor->dtype, &tensor->shape, &want);
 	if (err || want != bytes - header_at - header_len)
 		return finf_diag_set(diag, -EBADMSG, "the .npy data has %zu bytes, its shape needs %zu",
@@ -379,7 +382,17 @@ static uint64_t next_random(uint64_t *state)
 	return z ^ (z >> 31);
 }
 
-/* Uniform in [-1, 1) for floats; zeros for everything else. */
+static void store_float(struct finf_tensor *tensor, size_t at, float x)
+{
+	if (tensor->dtype == FINF_F16)
+		((uint16_t *)tensor->data)[at] = finf_half_bits(x);
+	else if (tensor->dtype == FINF_BF16)
+		((uint16_t *)tensor->data)[at] = finf_brain_bits(x);
+	else
+		((float *)tensor->data)[at] = x;
+}
+
+/* Uniform in [-1, 1) for float32 and less; zeros for everything else. */
 static int make_up(const struct finf_port *port, uint64_t batch, uint64_t *seed,
 		   struct finf_tensor *tensor)
 {
@@ -394,10 +407,10 @@ static int make_up(const struct finf_port *port, uint64_t batch, uint64_t *seed,
 	tensor->data = calloc(1, FINF_MAX(tensor->bytes, (size_t)1));
 	if (!tensor->name || !tensor->data)
 		return -ENOMEM;
-	if (tensor->dtype == FINF_F32)
-		for (size_t k = 0; k < tensor->bytes / sizeof(float); k++)
-			((float *)tensor->data)[k] =
-				(float)(next_random(seed) >> 40) / (float)(1 << 23) - 1.0f;
+	if (tensor->dtype == FINF_F32 || finf_dtype_is_half(tensor->dtype))
+		for (size_t k = 0; k < tensor->bytes / finf_dtype_bytes(tensor->dtype); k++)
+			store_float(tensor, k,
+				    (float)(next_random(seed) >> 40) / (float)(1 << 23) - 1.0f);
 	return 0;
 }
 

@@ -37,7 +37,7 @@ static struct finf_k_call *binary_add(struct finf_k_build *b, unsigned op,
 	if (!call)
 		return NULL;
 	b->flops += n;
-	call->args.binary = (struct finf_binary_args){.n = n, .op = op};
+	call->args.binary = (struct finf_binary_args){.n = n, .op = op, .scale = 1};
 	finf_k_point(call, &call->args.binary.y, FINF_K_OUT, 0, 0);
 	return call;
 }
@@ -101,6 +101,8 @@ static int many(struct finf_k_build *b, unsigned op)
 		call->args.binary.at_a = finf_k_walk_in(b, 0);
 		finf_k_point_in(b, call, &call->args.binary.a, 0);
 	}
+	if (!strcmp(b->node->op->name, "Mean"))
+		call->args.binary.scale = 1 / (float)b->node->n_in;
 	call->args.binary.act = finf_k_act(b);
 	return 0;
 }
@@ -108,12 +110,12 @@ static int many(struct finf_k_build *b, unsigned op)
 int finf_k_build_fold(struct finf_k_build *b)
 {
 	const char *name = b->node->op->name;
-	unsigned op = finf_k_number(strcmp(name, "Sum") ? name : "Add", arith_names,
-				    FINF_ARRAY_LEN(arith_names));
+	bool mean = !strcmp(name, "Mean"), sum = mean || !strcmp(name, "Sum");
+	unsigned op = finf_k_number(sum ? "Add" : name, arith_names, FINF_ARRAY_LEN(arith_names));
 
 	if (b->node->n_in == 1)
 		return finf_k_build_copy(b);
-	return b->node->n_in == 2 ? two_floats(b, op) : many(b, op);
+	return b->node->n_in == 2 && !mean ? two_floats(b, op) : many(b, op);
 }
 
 int finf_k_build_pow(struct finf_k_build *b)

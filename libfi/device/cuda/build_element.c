@@ -72,6 +72,7 @@ int finf_k_build_map(struct finf_k_build *b)
 	static const char *const names[] = {
 		[FINF_K_ABS] = "Abs",
 		[FINF_K_CEIL] = "Ceil",
+		[FINF_K_COS] = "Cos",
 		[FINF_K_ELU] = "Elu",
 		[FINF_K_ERF] = "Erf",
 		[FINF_K_EXP] = "Exp",
@@ -83,6 +84,7 @@ int finf_k_build_map(struct finf_k_build *b)
 		[FINF_K_MISH] = "Mish",
 		[FINF_K_NEG] = "Neg",
 		[FINF_K_RECIPROCAL] = "Reciprocal",
+		[FINF_K_SIN] = "Sin",
 		[FINF_K_SOFTPLUS] = "Softplus",
 		[FINF_K_SOFTSIGN] = "Softsign",
 		[FINF_K_SQRT] = "Sqrt",

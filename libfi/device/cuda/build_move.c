@@ -246,6 +246,61 @@ int finf_k_build_gather(struct finf_k_build *b)
 	return 0;
 }
 
+int finf_k_build_gather_elements(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
+	uint32_t axis = axis_of(b, x->rank);
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	int64_t stride[FINF_RANK_MAX];
+	struct finf_k_box box = {0};
+	struct finf_k_call *call;
+	int err = check_indices(b, x->dim[axis]);
+
+	if (err)
+		return err;
+	call = finf_k_each_add(b, FINF_K_FUNCTION_gather_elements, n);
+	if (!call)
+		return -ENOMEM;
+	finf_k_strides(x, stride);
+	for (uint32_t i = 0; i < y->rank; i++)
+		finf_k_box_add(&box, y->dim[i], i == axis ? 0 : stride[i], 0);
+	call->args.gather_elements = (struct finf_gather_elements_args){
+		.n = n,
+		.each = element_bytes(b),
+		.wide = finf_k_in(b, 1)->dtype == FINF_I64,
+		.extent = (unsigned)x->dim[axis],
+		.step = (unsigned)stride[axis],
+		.at = finf_k_box_walk(&box, 0),
+		.act = act_of(b),
+	};
+	finf_k_point_in(b, call, &call->args.gather_elements.x, 0);
+	finf_k_point_in(b, call, &call->args.gather_elements.index, 1);
+	finf_k_point(call, &call->args.gather_elements.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+int finf_k_build_trilu(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_trilu, n);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.trilu = (struct finf_trilu_args){
+		.n = n,
+		.each = element_bytes(b),
+		.upper = finf_node_int(b->node, "upper", 1) != 0,
+		.cols = finf_k_div((unsigned)x->dim[x->rank - 1]),
+		.rows = finf_k_div((unsigned)x->dim[x->rank - 2]),
+		.act = act_of(b),
+	};
+	finf_k_point_in(b, call, &call->args.trilu.x, 0);
+	finf_k_point_in(b, call, &call->args.trilu.k, 1);
+	finf_k_point(call, &call->args.trilu.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
 /* ---- Pad ------------------------------------------------------------------------------ */
 
 /* In front of each dimension of x; what is behind follows from the shape of y. */

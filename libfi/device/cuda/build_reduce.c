@@ -216,3 +216,38 @@ int finf_k_build_normalize(struct finf_k_build *b)
 	finf_k_point(call, &call->args.normalize.y, FINF_K_OUT, 0, 0);
 	return 0;
 }
+
+/* ---- CumSum -------------------------------------------------------------------------- */
+
+int finf_k_build_cumsum(struct finf_k_build *b)
+{
+	const struct finf_value *x = finf_k_in(b, 0), *given = finf_k_in(b, 1);
+	struct finf_k_call *call;
+	unsigned n, length, step;
+	uint32_t axis;
+
+	if (!given->data)
+		return finf_diag_set(b->diag, -EOPNOTSUPP, "its axis is not known before it runs");
+	if (!finf_axis(given->dtype == FINF_I64 ? *(const int64_t *)given->data
+						: *(const int32_t *)given->data,
+		       x->shape.rank, &axis))
+		return finf_diag_set(b->diag, -EINVAL, "its axis is beyond its dimensions");
+	length = (unsigned)x->shape.dim[axis];
+	step = finf_k_product(&x->shape, axis + 1, x->shape.rank);
+	n = finf_k_count(x) / length;
+	call = finf_k_each_add(b, FINF_K_FUNCTION_cumsum, n);
+	if (!call)
+		return -ENOMEM;
+	call->args.cumsum = (struct finf_cumsum_args){
+		.n = n,
+		.length = length,
+		.dtype = x->dtype,
+		.exclusive = finf_node_int(b->node, "exclusive", 0) != 0,
+		.reverse = finf_node_int(b->node, "reverse", 0) != 0,
+		.step = finf_k_div(step),
+		.act = x->dtype == FINF_F32 ? finf_k_act(b) : (struct finf_k_act){0},
+	};
+	finf_k_point_in(b, call, &call->args.cumsum.x, 0);
+	finf_k_point(call, &call->args.cumsum.y, FINF_K_OUT, 0, 0);
+	return 0;
+}

@@ -34,6 +34,8 @@ static const struct builder builders[] = {
 	{"Clip", finf_k_build_clip, F32 | INTS},
 	{"Concat", finf_k_build_concat, ANY},
 	{"Conv", finf_k_build_conv, F32},
+	{"Cos", finf_k_build_map, F32},
+	{"CumSum", finf_k_build_cumsum, F32 | INTS},
 	{"DepthToSpace", finf_k_build_depth, ANY},
 	{"Div", finf_k_build_arith, F32 | INTS},
 	{"Dropout", finf_k_build_copy, ANY},
@@ -46,6 +48,7 @@ static const struct builder builders[] = {
 	{"Floor", finf_k_build_map, F32},
 	{"FusedMatMul", finf_k_build_matmul, F32},
 	{"Gather", finf_k_build_gather, ANY},
+	{"GatherElements", finf_k_build_gather_elements, ANY},
 	{"Gelu", finf_k_build_map, F32},
 	{"Gemm", finf_k_build_gemm, F32},
 	{"GlobalAveragePool", finf_k_build_global_pool, F32},
@@ -66,6 +69,7 @@ static const struct builder builders[] = {
 	{"MatMul", finf_k_build_matmul, F32},
 	{"Max", finf_k_build_fold, F32},
 	{"MaxPool", finf_k_build_pool, F32},
+	{"Mean", finf_k_build_fold, F32},
 	{"Min", finf_k_build_fold, F32},
 	{"Mish", finf_k_build_map, F32},
 	{"Mul", finf_k_build_arith, F32 | INTS},
@@ -90,6 +94,7 @@ static const struct builder builders[] = {
 	{"Reshape", finf_k_build_copy, ANY},
 	{"Shape", finf_k_build_shape, ANY},
 	{"Sigmoid", finf_k_build_activation, F32},
+	{"Sin", finf_k_build_map, F32},
 	{"Size", finf_k_build_shape, ANY},
 	{"Slice", finf_k_build_slice, ANY},
 	{"Softmax", finf_k_build_softmax, F32},
@@ -104,6 +109,7 @@ static const struct builder builders[] = {
 	{"Tanh", finf_k_build_map, F32},
 	{"Tile", finf_k_build_tile, ANY},
 	{"Transpose", finf_k_build_transpose, ANY},
+	{"Trilu", finf_k_build_trilu, ANY},
 	{"Unsqueeze", finf_k_build_copy, ANY},
 	{"Where", finf_k_build_where, ANY},
 	{"Xor", finf_k_build_compare, ANY},
@@ -213,8 +219,9 @@ static int keep_integers(struct finf_k_build *b)
 		const struct finf_value *value = finf_k_in(b, i);
 		uint64_t at = finf_align_up(b->workspace_bytes, 16);
 
-		if (!value || !value->is_const || !value->data || value->dtype == FINF_F32 ||
-		    value->dtype == FINF_F64 || value->bytes > KEPT_MAX || !redirect(b, i, at))
+		if (!value || !value->is_const || !value->data ||
+		    finf_dtype_is_float(value->dtype) || value->bytes > KEPT_MAX ||
+		    !redirect(b, i, at))
 			continue;
 		b->workspace_bytes = at + finf_align_up(value->bytes, 8);
 		for (size_t from = 0; from < value->bytes && !err; from += FILL_BYTES)

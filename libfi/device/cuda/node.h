@@ -76,7 +76,10 @@ int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
 int finf_k_build_depth(struct finf_k_build *b); /* DepthToSpace, SpaceToDepth */
 int finf_k_build_expand(struct finf_k_build *b);
 int finf_k_build_fold(struct finf_k_build *b); /* Max, Min, Sum */
+int finf_k_build_cumsum(struct finf_k_build *b);
 int finf_k_build_gather(struct finf_k_build *b);
+int finf_k_build_gather_elements(struct finf_k_build *b);
+int finf_k_build_trilu(struct finf_k_build *b);
 int finf_k_build_gemm(struct finf_k_build *b);
 int finf_k_build_global_pool(struct finf_k_build *b);
 int finf_k_build_map(struct finf_k_build *b); /* functions of one float */

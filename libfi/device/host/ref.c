@@ -18,8 +18,7 @@ struct ref_kernel {
 
 bool finf_ref_keeps(const struct finf_value *value)
 {
-	return value->is_const && value->data && value->dtype != FINF_F32 &&
-	       value->dtype != FINF_F64;
+	return value->is_const && value->data && !finf_dtype_is_float(value->dtype);
 }
 
 /* ---- a copy of the node ----------------------------------------------------------- */

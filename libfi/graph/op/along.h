@@ -39,7 +39,26 @@ int finf_softmax_infer(struct finf_infer *ctx);
 int finf_softmax_eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		      struct finf_tensor *y, finf_normalise_fn normalise);
 
-/* ArgMax and ArgMin. */
+/* ArgMax and ArgMin: the operator @id from the only thing that sets it apart. */
+#define FINF_ARG_OP(id, onnx, largest)                                                             \
+	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
+			struct finf_tensor *const *out)                                            \
+	{                                                                                          \
+		return finf_arg_eval(node, in[0], out[0], largest);                                \
+	}                                                                                          \
+	const struct finf_op finf_op_##id = {                                                      \
+		.name = onnx,                                                                      \
+		.opset_min = 7,                                                                    \
+		.opset_max = 21,                                                                   \
+		.min_in = 1,                                                                       \
+		.max_in = 1,                                                                       \
+		.min_out = 1,                                                                      \
+		.max_out = 1,                                                                      \
+		.attrs = finf_arg_attrs,                                                           \
+		.infer = finf_arg_infer,                                                           \
+		.eval = eval,                                                                      \
+	}
+
 extern const struct finf_attr_spec finf_arg_attrs[];
 int finf_arg_infer(struct finf_infer *ctx);
 int finf_arg_eval(const struct finf_node *node, const struct finf_tensor *x, struct finf_tensor *y,

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
+#include "base/half.h"
 #include "graph/op/element.h"
 #include "graph/op/move.h"
 
@@ -28,14 +29,18 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static bool is_float(enum finf_dtype dtype)
+static long double load_float(const struct finf_tensor *t, size_t i)
 {
-	return dtype == FINF_F32 || dtype == FINF_F64;
-}
-
-static double load_float(const struct finf_tensor *t, size_t i)
-{
-	return t->dtype == FINF_F32 ? ((const float *)t->data)[i] : ((const double *)t->data)[i];
+	switch (t->dtype) {
+	case FINF_F32:
+		return (long double)((const float *)t->data)[i];
+	case FINF_F16:
+		return (long double)finf_half_value(((const uint16_t *)t->data)[i]);
+	case FINF_BF16:
+		return (long double)finf_brain_value(((const uint16_t *)t->data)[i]);
+	default:
+		return (long double)((const double *)t->data)[i];
+	}
 }
 
 static int64_t load_int(const struct finf_tensor *t, size_t i)
@@ -72,18 +77,59 @@ static void store_int(struct finf_tensor *t, size_t i, int64_t x)
 	}
 }
 
+/* long double holds every number there is: one rounding. */
+static void store_float(struct finf_tensor *t, size_t i, long double x)
+{
+	switch (t->dtype) {
+	case FINF_F32:
+		((float *)t->data)[i] = (float)x;
+		break;
+	case FINF_F16:
+		((uint16_t *)t->data)[i] = finf_half_bits(finf_odd_float(x));
+		break;
+	case FINF_BF16:
+		((uint16_t *)t->data)[i] = finf_brain_bits(finf_odd_float(x));
+		break;
+	default:
+		((double *)t->data)[i] = (double)x;
+	}
+}
+
 static void convert(const struct finf_tensor *in, struct finf_tensor *out, size_t i)
 {
-	if (!is_float(out->dtype))
-		store_int(out, i,
-			  is_float(in->dtype) ? finf_to_int(load_float(in, i), out->dtype)
-					      : load_int(in, i));
-	else if (out->dtype == FINF_F32) /* not through double: one rounding */
-		((float *)out->data)[i] =
-			is_float(in->dtype) ? (float)load_float(in, i) : (float)load_int(in, i);
+	bool from_float = finf_dtype_is_float(in->dtype);
+
+	if (finf_dtype_is_float(out->dtype))
+		store_float(out, i, from_float ? load_float(in, i) : (long double)load_int(in, i));
 	else
-		((double *)out->data)[i] =
-			is_float(in->dtype) ? load_float(in, i) : (double)load_int(in, i);
+		store_int(out, i,
+			  from_float ? finf_to_int((double)load_float(in, i), out->dtype)
+				     : load_int(in, i));
+}
+
+/* The edges of a model in float16 or bfloat16: whole images, so they have loops of their own. */
+static bool convert_half(const struct finf_tensor *in, struct finf_tensor *out, size_t n)
+{
+	const uint16_t *bits = in->data;
+	const float *x = in->data;
+	uint16_t *to_bits = out->data;
+	float *y = out->data;
+
+	if (in->dtype == FINF_F16 && out->dtype == FINF_F32)
+		for (size_t i = 0; i < n; i++)
+			y[i] = finf_half_value(bits[i]);
+	else if (in->dtype == FINF_BF16 && out->dtype == FINF_F32)
+		for (size_t i = 0; i < n; i++)
+			y[i] = finf_brain_value(bits[i]);
+	else if (in->dtype == FINF_F32 && out->dtype == FINF_F16)
+		for (size_t i = 0; i < n; i++)
+			to_bits[i] = finf_half_bits(x[i]);
+	else if (in->dtype == FINF_F32 && out->dtype == FINF_BF16)
+		for (size_t i = 0; i < n; i++)
+			to_bits[i] = finf_brain_bits(x[i]);
+	else
+		return false;
+	return true;
 }
 
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
@@ -96,6 +142,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		return finf_tensor_copy(in[0], out[0]);
 	if (finf_shape_count(&in[0]->shape, &n))
 		return -EINVAL;
+	if (convert_half(in[0], out[0], n))
+		return 0;
 	for (size_t i = 0; i < n; i++)
 		convert(in[0], out[0], i);
 	return 0;

@@ -96,6 +96,54 @@ int finf_infer_bias(const struct finf_infer *ctx, uint32_t i, int64_t channels)
 			     finf_shape_text(&ctx->in[i]->shape, text, sizeof(text)), channels);
 }
 
+/* The weight's shape and the kernel in it, where they are known; @n spatial dimensions. */
+static int conv_weight(const struct finf_infer *ctx, uint32_t n, struct finf_shape *ret_w,
+		       int64_t *ret_kernel)
+{
+	const struct finf_shape *w = &ctx->in[1]->shape;
+
+	*ret_w = (struct finf_shape){.dim = {FINF_DIM_ANY, FINF_DIM_ANY}};
+	for (uint32_t i = 0; i < n; i++)
+		ret_kernel[i] = FINF_DIM_ANY;
+	if (!finf_infer_given(ctx, 1))
+		return 0;
+	if (w->rank != n + 2)
+		return finf_diag_set(ctx->diag, -EINVAL,
+				     "weight of rank %" PRIu32 ", input of rank %" PRIu32, w->rank,
+				     n + 2);
+	*ret_w = *w;
+	memcpy(ret_kernel, &w->dim[2], n * sizeof(*ret_kernel));
+	return 0;
+}
+
+int finf_infer_conv(struct finf_infer *ctx, finf_window_fn resolve, finf_channels_fn channels)
+{
+	const struct finf_shape *x = &ctx->in[0]->shape;
+	struct finf_shape *y = &ctx->out[0].shape, w;
+	int64_t kernel[FINF_SPATIAL_MAX];
+	int err = finf_infer_f32(ctx);
+	uint32_t n;
+
+	ctx->out[0].dtype = FINF_F32;
+	if (err || !finf_infer_given(ctx, 0))
+		return err;
+	err = finf_infer_spatial(ctx, &n);
+	if (!err)
+		err = conv_weight(ctx, n, &w, kernel);
+	if (err)
+		return err;
+	*y = (struct finf_shape){.rank = x->rank, .dim = {x->dim[0]}};
+	err = channels(ctx, x, &w, &y->dim[1]);
+	if (!err)
+		err = finf_infer_bias(ctx, 2, y->dim[1]);
+	if (!err)
+		err = finf_infer_kernel(ctx, n, kernel);
+	if (!err)
+		err = finf_infer_window(ctx, resolve, n, kernel, &y->dim[2]);
+	ctx->out_has_shape[0] = !err;
+	return err;
+}
+
 /* The kernel of a pool; also refuses windows that could lie on padding alone. */
 static int pool_kernel(const struct finf_infer *ctx, uint32_t spatial, int64_t *ret_kernel)
 {

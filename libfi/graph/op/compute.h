@@ -44,6 +44,13 @@ int finf_infer_kernel(const struct finf_infer *ctx, uint32_t n, int64_t *kernel)
 /** finf_infer_bias - input @i is a vector of @channels, if it is there. */
 int finf_infer_bias(const struct finf_infer *ctx, uint32_t i, int64_t channels);
 
+/* Output channels of a convolution from the shapes of input and weight, or a refusal. */
+typedef int (*finf_channels_fn)(const struct finf_infer *ctx, const struct finf_shape *x,
+				const struct finf_shape *w, int64_t *ret);
+
+/** finf_infer_conv - of Conv and ConvTranspose: inputs X, W and maybe B, all float32. */
+int finf_infer_conv(struct finf_infer *ctx, finf_window_fn resolve, finf_channels_fn channels);
+
 /** finf_dim_differs - both known, and not equal. */
 static inline bool finf_dim_differs(int64_t a, int64_t b)
 {

@@ -21,8 +21,9 @@ static const struct finf_attr_spec attrs[] = {
 	{0},
 };
 
-static int check_channels(const struct finf_infer *ctx, const struct finf_shape *x,
-			  const struct finf_shape *w)
+/* The weight is [M, C / group, ...]: *ret is M. */
+static int channels_of(const struct finf_infer *ctx, const struct finf_shape *x,
+		       const struct finf_shape *w, int64_t *ret)
 {
 	int64_t group = finf_node_int(ctx->node, "group", 1), channels;
 
@@ -33,6 +34,7 @@ static int check_channels(const struct finf_infer *ctx, const struct finf_shape 
 				     "%" PRId64 " output channels do not divide into %" PRId64
 				     " groups",
 				     w->dim[0], group);
+	*ret = w->dim[0];
 	if (w->dim[1] == FINF_DIM_ANY || x->dim[1] == FINF_DIM_ANY)
 		return 0;
 	if (__builtin_mul_overflow(w->dim[1], group, &channels) || channels != x->dim[1])
@@ -45,38 +47,7 @@ static int check_channels(const struct finf_infer *ctx, const struct finf_shape 
 
 static int infer(struct finf_infer *ctx)
 {
-	int64_t kernel[FINF_SPATIAL_MAX] = {FINF_DIM_ANY, FINF_DIM_ANY, FINF_DIM_ANY};
-	struct finf_shape unknown = {.dim = {FINF_DIM_ANY, FINF_DIM_ANY}};
-	const struct finf_shape *x, *w = finf_infer_given(ctx, W) ? &ctx->in[W]->shape : &unknown;
-	struct finf_tensor *y = &ctx->out[0];
-	uint32_t n;
-	int err = finf_infer_f32(ctx);
-
-	if (err)
-		return err;
-	y->dtype = FINF_F32;
-	if (!finf_infer_given(ctx, X))
-		return 0;
-	x = &ctx->in[X]->shape;
-	err = finf_infer_spatial(ctx, &n);
-	if (err)
-		return err;
-	if (w != &unknown && w->rank != x->rank)
-		return finf_diag_set(ctx->diag, -EINVAL,
-				     "weight of rank %" PRIu32 ", input of rank %" PRIu32, w->rank,
-				     x->rank);
-	if (w != &unknown)
-		memcpy(kernel, &w->dim[2], n * sizeof(*kernel));
-	y->shape = (struct finf_shape){.rank = x->rank, .dim = {x->dim[0], w->dim[0]}};
-	err = check_channels(ctx, x, w);
-	if (!err)
-		err = finf_infer_bias(ctx, B, w->dim[0]);
-	if (!err)
-		err = finf_infer_kernel(ctx, n, kernel);
-	if (!err)
-		err = finf_infer_window(ctx, finf_window_init, n, kernel, &y->shape.dim[2]);
-	ctx->out_has_shape[0] = !err;
-	return err;
+	return finf_infer_conv(ctx, finf_window_init, channels_of);
 }
 
 enum { DEPTH, ROW, COL }; /* of a window seen as a volume */

@@ -47,38 +47,7 @@ static int channels_of(const struct finf_infer *ctx, const struct finf_shape *x,
 
 static int infer(struct finf_infer *ctx)
 {
-	int64_t kernel[FINF_SPATIAL_MAX] = {FINF_DIM_ANY, FINF_DIM_ANY, FINF_DIM_ANY};
-	struct finf_shape unknown = {.dim = {FINF_DIM_ANY, FINF_DIM_ANY}};
-	const struct finf_shape *x, *w = finf_infer_given(ctx, W) ? &ctx->in[W]->shape : &unknown;
-	struct finf_tensor *y = &ctx->out[0];
-	uint32_t n;
-	int err = finf_infer_f32(ctx);
-
-	if (err)
-		return err;
-	y->dtype = FINF_F32;
-	if (!finf_infer_given(ctx, X))
-		return 0;
-	x = &ctx->in[X]->shape;
-	err = finf_infer_spatial(ctx, &n);
-	if (err)
-		return err;
-	if (w != &unknown && w->rank != x->rank)
-		return finf_diag_set(ctx->diag, -EINVAL,
-				     "weight of rank %" PRIu32 ", input of rank %" PRIu32, w->rank,
-				     x->rank);
-	if (w != &unknown)
-		memcpy(kernel, &w->dim[2], n * sizeof(*kernel));
-	y->shape = (struct finf_shape){.rank = x->rank, .dim = {x->dim[0]}};
-	err = channels_of(ctx, x, w, &y->shape.dim[1]);
-	if (!err)
-		err = finf_infer_bias(ctx, B, y->shape.dim[1]);
-	if (!err)
-		err = finf_infer_kernel(ctx, n, kernel);
-	if (!err)
-		err = finf_infer_window(ctx, finf_window_transposed, n, kernel, &y->shape.dim[2]);
-	ctx->out_has_shape[0] = !err;
-	return err;
+	return finf_infer_conv(ctx, finf_window_transposed, channels_of);
 }
 
 /* The input cell whose tap @k falls on output @o of an axis; false when there is none. */

@@ -58,13 +58,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		.stride = {x[1] * plane, crd ? block * block * plane : plane, x[3],
 			   block * unit * plane, 1, unit * plane},
 	};
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
 
-	if (finf_shape_count(&out[0]->shape, &n))
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
-		finf_move(out[0]->data, (int64_t)i, in[0]->data, walk.offset, each);
-	return 0;
+	return finf_walk_move(&walk, in[0], out[0]);
 }
 
 const struct finf_op finf_op_depthtospace = {

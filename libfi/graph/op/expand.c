@@ -37,17 +37,11 @@ static int infer(struct finf_infer *ctx)
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
-	const struct finf_shape *shape = &out[0]->shape;
 	struct finf_walk walk;
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
 
 	(void)node;
-	if (finf_shape_count(shape, &n))
-		return -EINVAL;
-	finf_walk_over(&walk, &in[0]->shape, shape);
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
-		finf_move(out[0]->data, (int64_t)i, in[0]->data, walk.offset, each);
-	return 0;
+	finf_walk_over(&walk, &in[0]->shape, &out[0]->shape);
+	return finf_walk_move(&walk, in[0], out[0]);
 }
 
 const struct finf_op finf_op_expand = {

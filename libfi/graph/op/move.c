@@ -177,3 +177,14 @@ void finf_walk_over(struct finf_walk *walk, const struct finf_shape *from,
 		walk->dim[i] = to->dim[i];
 	finf_broadcast_strides(from, to, walk->stride);
 }
+
+int finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to)
+{
+	size_t n, each = finf_dtype_bytes(from->dtype);
+
+	if (finf_shape_count(&to->shape, &n))
+		return -EINVAL;
+	for (size_t i = 0; i < n; i++, finf_walk_next(walk))
+		finf_move(to->data, (int64_t)i, from->data, walk->offset, each);
+	return 0;
+}

@@ -99,6 +99,12 @@ static inline void finf_walk_next(struct finf_walk *walk)
 }
 
 /**
+ * finf_walk_move - every element of @to from where @walk stands in @from, which
+ * is at the first of as many. Return: 0; -EINVAL for a size that cannot be counted.
+ */
+int finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to);
+
+/**
  * finf_slice_walk - the elements of input 0 that a Slice node takes, in the order of @out.
  * @in  all inputs with shapes, and all but the first with data
  * Return: 0; -EINVAL where @out is not what comes out.
@@ -106,13 +112,16 @@ static inline void finf_walk_next(struct finf_walk *walk)
 int finf_slice_walk(const struct finf_node *node, const struct finf_tensor *const *in,
 		    const struct finf_shape *out, struct finf_walk *ret);
 
-/** finf_move - one element of 1, 4 or 8 bytes. */
+/** finf_move - one element of 1, 2, 4 or 8 bytes. */
 static inline void finf_move(void *to, int64_t to_at, const void *from, int64_t from_at,
 			     size_t each)
 {
 	switch (each) {
 	case 1:
 		((uint8_t *)to)[to_at] = ((const uint8_t *)from)[from_at];
+		break;
+	case 2:
+		((uint16_t *)to)[to_at] = ((const uint16_t *)from)[from_at];
 		break;
 	case 4:
 		((uint32_t *)to)[to_at] = ((const uint32_t *)from)[from_at];

@@ -163,15 +163,10 @@ int finf_slice_walk(const struct finf_node *node, const struct finf_tensor *cons
 static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		struct finf_tensor *const *out)
 {
-	size_t n, each = finf_dtype_bytes(in[DATA]->dtype);
 	struct finf_walk walk;
+	int err = finf_slice_walk(node, in, &out[0]->shape, &walk);
 
-	if (finf_shape_count(&out[0]->shape, &n) ||
-	    finf_slice_walk(node, in, &out[0]->shape, &walk))
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
-		finf_move(out[0]->data, (int64_t)i, in[DATA]->data, walk.offset, each);
-	return 0;
+	return err ? err : finf_walk_move(&walk, in[DATA], out[0]);
 }
 
 const struct finf_op finf_op_slice = {

@@ -52,13 +52,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		.dim = {x[0], block, block, x[1], y[2], y[3]},
 		.stride = {x[1] * plane, x[3], 1, plane, block * x[3], block},
 	};
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
 
-	if (finf_shape_count(&out[0]->shape, &n))
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
-		finf_move(out[0]->data, (int64_t)i, in[0]->data, walk.offset, each);
-	return 0;
+	return finf_walk_move(&walk, in[0], out[0]);
 }
 
 const struct finf_op finf_op_spacetodepth = {

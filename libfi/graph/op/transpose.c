@@ -49,21 +49,17 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		struct finf_tensor *const *out)
 {
 	struct finf_walk walk = {.rank = out[0]->shape.rank};
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
 	int64_t stride[FINF_RANK_MAX];
 	uint32_t perm[FINF_RANK_MAX];
 
-	if (in[0]->shape.rank != walk.rank || read_perm(node, walk.rank, perm, NULL) ||
-	    finf_shape_count(&out[0]->shape, &n))
+	if (in[0]->shape.rank != walk.rank || read_perm(node, walk.rank, perm, NULL))
 		return -EINVAL;
 	finf_strides(&in[0]->shape, stride);
 	for (uint32_t i = 0; i < walk.rank; i++) {
 		walk.dim[i] = out[0]->shape.dim[i];
 		walk.stride[i] = stride[perm[i]];
 	}
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk))
-		finf_move(out[0]->data, (int64_t)i, in[0]->data, walk.offset, each);
-	return 0;
+	return finf_walk_move(&walk, in[0], out[0]);
 }
 
 static const struct finf_attr_spec attrs[] = {

@@ -25,7 +25,9 @@ enum finf_dtype {
 	FINF_I32 = 6,
 	FINF_I64 = 7,
 	FINF_BOOL = 9,
+	FINF_F16 = 10, /* of inputs and outputs; models compute in float32 */
 	FINF_F64 = 11,
+	FINF_BF16 = 16, /* as FINF_F16 */
 };
 
 #define FINF_RANK_MAX 8

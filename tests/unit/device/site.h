@@ -161,6 +161,8 @@ static inline void fill_other(struct finf_tensor *t, const struct case_in *in, s
 			((int64_t *)t->data)[i] = v;
 		else if (t->dtype == FINF_I32)
 			((int32_t *)t->data)[i] = (int32_t)v;
+		else if (finf_dtype_is_half(t->dtype)) /* any bits but those of NaN */
+			((uint16_t *)t->data)[i] = (uint16_t)((v + (int64_t)i) * 40503 & 0xbbff);
 		else
 			((uint8_t *)t->data)[i] = (uint8_t)(t->dtype == FINF_BOOL ? v & 1 : v);
 	}

@@ -86,21 +86,18 @@ START_TEST(storage)
 }
 END_TEST
 
-/* 16-bit floats, raw and typed, arrive as the float32 of the same value. */
+/* Numbers of 16 bits, raw and typed, arrive as they are. */
 START_TEST(halves)
 {
 	static const int64_t eight[] = {8};
 	static const struct {
 		int32_t type;
 		uint16_t bits[8];
-		float want[8];
 	} kinds[] = {
 		{ONNX__TENSOR_PROTO__DATA_TYPE__FLOAT16,
-		 {0x3c00, 0xc000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfc00, 0x8000},
-		 {1, -2, 0x1p-24f, -0x1.ff8p-15f, 0x1p-14f, 65504, -INFINITY, -0.0f}},
+		 {0x3c00, 0xc000, 0x0001, 0x83ff, 0x0400, 0x7bff, 0xfc00, 0x8000}},
 		{ONNX__TENSOR_PROTO__DATA_TYPE__BFLOAT16,
-		 {0x3f80, 0xc000, 0x0001, 0x807f, 0x0080, 0x7f7f, 0xff80, 0x8000},
-		 {1, -2, 0x1p-133f, -0x1.fcp-127f, 0x1p-126f, 0x1.fep127f, -INFINITY, -0.0f}},
+		 {0x3f80, 0xc000, 0x0001, 0x807f, 0x0080, 0x7f7f, 0xff80, 0x8000}},
 	};
 	int32_t wide[8];
 	struct finf_tensor got;
@@ -122,9 +119,9 @@ START_TEST(halves)
 	build_fini(&b);
 	ck_assert_msg(!finf_import_tensor(data, bytes, &got, &diag), "%s", diag.text);
 	free(data);
-	ck_assert_int_eq(got.dtype, FINF_F32);
-	ck_assert_uint_eq(got.bytes, sizeof(kinds[0].want));
-	ck_assert_mem_eq(got.data, kinds[_i / 2].want, sizeof(kinds[0].want));
+	ck_assert_int_eq((int)got.dtype, kinds[_i / 2].type);
+	ck_assert_uint_eq(got.bytes, sizeof(kinds[0].bits));
+	ck_assert_mem_eq(got.data, kinds[_i / 2].bits, sizeof(kinds[0].bits));
 	finf_import_tensor_free(&got);
 }
 END_TEST

@@ -260,7 +260,8 @@ static const struct edit {
 	{"\"W1\"", "\"W1@\"", -EBADMSG, "the plan has W1", true},
 	{"\"W1\"", "\"W1@x\"", -EBADMSG, "the plan has W1", true},
 	/* entries */
-	{"\"dtype\":\"F32\"", "\"dtype\":\"F16\"", -EBADMSG, "dtype \"F16\"", false},
+	{"\"dtype\":\"F32\"", "\"dtype\":\"U16\"", -EBADMSG, "dtype \"U16\"", false},
+	{"\"dtype\":\"F32\"", "\"dtype\":\"F16\"", -EBADMSG, "do not match its shape", false},
 	{"\"dtype\":\"F32\"", "\"dtype\":\"I32\"", -EBADMSG, "not this constant", false},
 	{"\"dtype\":\"F32\"", "\"dtype\":32", -EBADMSG, "malformed", false},
 	{"\"dtype\":\"F32\"", "\"dtype\":\"F32\",\"more\":1", -EBADMSG, "malformed", false},

@@ -61,6 +61,7 @@ struct finf_binary_args {
 	const void *a, *b;
 	void *y;
 	unsigned n, op;
+	float scale; /* of the result; float32 only */
 	struct finf_k_walk at_a, at_b;
 	struct finf_k_act act;
 };
@@ -177,7 +178,7 @@ struct finf_fill_args {
 	long long v[FINF_K_WORDS];
 };
 
-/* each is the size of an element: 1, 4 or 8. */
+/* each is the size of an element: 1, 2, 4 or 8. */
 struct finf_gather_args {
 	const void *x, *index;
 	void *y;
@@ -187,9 +188,40 @@ struct finf_gather_args {
 	struct finf_k_act act;
 };
 
+/* y's index i takes from x at walk + index * step. */
+struct finf_gather_elements_args {
+	const void *x, *index;
+	void *y;
+	unsigned n, each, wide; /* as above */
+	unsigned extent, step;
+	struct finf_k_walk at;
+	struct finf_k_act act;
+};
+
+/* k is one int64, or NULL for 0. */
+struct finf_trilu_args {
+	const void *x;
+	const long long *k;
+	void *y;
+	unsigned n, each, upper;
+	struct finf_k_div cols, rows;
+	struct finf_k_act act;
+};
+
+/* n lines of so many elements, step apart; of float32, int64 or int32. */
+struct finf_cumsum_args {
+	const void *x;
+	void *y;
+	unsigned n, length, dtype;
+	unsigned exclusive, reverse;
+	struct finf_k_div step;
+	struct finf_k_act act;
+};
+
 enum finf_k_map {
 	FINF_K_ABS,
 	FINF_K_CEIL,
+	FINF_K_COS,
 	FINF_K_ELU,
 	FINF_K_ERF,
 	FINF_K_EXP,
@@ -202,6 +234,7 @@ enum finf_k_map {
 	FINF_K_MISH,
 	FINF_K_NEG,
 	FINF_K_RECIPROCAL,
+	FINF_K_SIN,
 	FINF_K_SOFTPLUS,
 	FINF_K_SOFTSIGN,
 	FINF_K_SQRT,

@@ -3,10 +3,71 @@
 #include "device/cuda/kernels/kernel.cuh"
 
 /* The numbers are those of enum finf_dtype. */
-enum { F32 = 1, U8 = 2, I8 = 3, I32 = 6, I64 = 7, BOOL = 9, F64 = 11 };
+enum { F32 = 1, U8 = 2, I8 = 3, I32 = 6, I64 = 7, BOOL = 9, F16 = 10, F64 = 11, BF16 = 16 };
+
+FINF_K_FN bool is_float(unsigned dtype)
+{
+	return dtype == F32 || dtype == F64 || dtype == F16 || dtype == BF16;
+}
+
+/* ---- numbers of 16 bits: base/half.h says how and why -------------------------------- */
+
+union bits {
+	unsigned u;
+	float f;
+};
+
+FINF_K_FN float half_value(unsigned half, bool brain)
+{
+	union bits x;
+
+	x.u = brain ? half << 16 : (half & 0x7fff) << 13;
+	if (brain)
+		return x.f;
+	x.f *= 0x1p112f;
+	x.u |= (half & 0x7c00) == 0x7c00 ? 0x7f800000u : 0;
+	x.u |= (half & 0x8000) << 16;
+	return x.f;
+}
+
+/* A float that rounds to 16 bits as x would. */
+FINF_K_FN float odd_float(double x)
+{
+	union bits near;
+
+	near.f = (float)x;
+	if ((double)near.f == x || !(x == x))
+		return near.f;
+	near.u -= (near.f < 0 ? -(double)near.f : (double)near.f) > (x < 0 ? -x : x);
+	near.u |= 1;
+	return near.f;
+}
+
+FINF_K_FN unsigned half_bits(float value, bool brain)
+{
+	union bits x, low;
+	unsigned sign, half;
+
+	x.f = value;
+	sign = x.u >> 16 & 0x8000;
+	x.u &= 0x7fffffffu;
+	if (x.u > 0x7f800000u)
+		return sign | (brain ? 0x7fc0 : 0x7e00);
+	if (brain)
+		return sign | (x.u + 0x7fff + (x.u >> 16 & 1)) >> 16;
+	if (x.u >= 0x477ff000u)
+		return sign | 0x7c00;
+	low.f = x.f + 0.5f;
+	half = (x.u - (112u << 23) + 0xfff + (x.u >> 13 & 1)) >> 13;
+	return sign | (x.u < 0x38800000u ? low.u - 0x3f000000u : half);
+}
+
+/* ---- elements ----------------------------------------------------------------------- */
 
 FINF_K_FN double load_float(const void *x, unsigned dtype, unsigned i)
 {
+	if (dtype == F16 || dtype == BF16)
+		return (double)half_value(((const unsigned short *)x)[i], dtype == BF16);
 	return dtype == F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
 }
 
@@ -67,7 +128,7 @@ FINF_K_FN long long to_int(double x, unsigned dtype)
 
 FINF_K(cast)
 {
-	bool from_float = p.from == F32 || p.from == F64;
+	bool from_float = is_float(p.from);
 
 	FINF_K_EACH (i, p.n) {
 		if (p.to == F32) /* not through double: one rounding */
@@ -76,6 +137,11 @@ FINF_K(cast)
 		else if (p.to == F64)
 			((double *)p.y)[i] = from_float ? load_float(p.x, p.from, i)
 							: (double)load_int(p.x, p.from, i);
+		else if (p.to == F16 || p.to == BF16)
+			((unsigned short *)p.y)[i] = (unsigned short)half_bits(
+				odd_float(from_float ? load_float(p.x, p.from, i)
+						     : (double)load_int(p.x, p.from, i)),
+				p.to == BF16);
 		else
 			store_int(p.y, p.to, i,
 				  from_float ? to_int(load_float(p.x, p.from, i), p.to)

@@ -100,7 +100,9 @@ FINF_K(binary)
 	float *y = (float *)p.y;
 
 	FINF_K_EACH (i, p.n)
-		y[i] = activate(arith(a[walk_at(&p.at_a, i)], b[walk_at(&p.at_b, i)], p.op), p.act);
+		y[i] = activate(p.scale *
+					arith(a[walk_at(&p.at_a, i)], b[walk_at(&p.at_b, i)], p.op),
+				p.act);
 }
 
 /* Integers wrap, as unsigned ones do. There is no division: it could not report a 0. */

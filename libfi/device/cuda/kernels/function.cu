@@ -11,6 +11,8 @@ FINF_K_FN float map(float x, const struct finf_map_args *p)
 		return absolute(x);
 	case FINF_K_CEIL:
 		return -round_down(-x);
+	case FINF_K_COS:
+		return sine(x, 1);
 	case FINF_K_ELU:
 		return x < 0 ? p->alpha * exponential_less_1(x) : x;
 	case FINF_K_ERF:
@@ -36,6 +38,8 @@ FINF_K_FN float map(float x, const struct finf_map_args *p)
 		return -x;
 	case FINF_K_RECIPROCAL:
 		return 1 / x;
+	case FINF_K_SIN:
+		return sine(x, 0);
 	case FINF_K_SOFTPLUS:
 		return softplus(x);
 	case FINF_K_SOFTSIGN:

@@ -124,7 +124,7 @@ FINF_K_FN float activate(float x, struct finf_k_act act)
 	}
 }
 
-/* One element of 1, 4 or 8 bytes; the activation is for float32 and else absent. */
+/* One element of 1, 2, 4 or 8 bytes; the activation is for float32 and else absent. */
 FINF_K_FN void move(void *to, unsigned to_at, const void *from, unsigned from_at, unsigned each,
 		    struct finf_k_act act)
 {
@@ -132,6 +132,8 @@ FINF_K_FN void move(void *to, unsigned to_at, const void *from, unsigned from_at
 		((float *)to)[to_at] = activate(((const float *)from)[from_at], act);
 	else if (each == 4)
 		((unsigned *)to)[to_at] = ((const unsigned *)from)[from_at];
+	else if (each == 2)
+		((unsigned short *)to)[to_at] = ((const unsigned short *)from)[from_at];
 	else if (each == 8)
 		((unsigned long long *)to)[to_at] = ((const unsigned long long *)from)[from_at];
 	else

@@ -74,6 +74,35 @@ FINF_K(gather)
 	}
 }
 
+FINF_K(gather_elements)
+{
+	const long long ones = -1;
+
+	FINF_K_EACH (i, p.n) {
+		long long at = p.wide ? ((const long long *)p.index)[i] : ((const int *)p.index)[i];
+
+		at += at < 0 ? p.extent : 0;
+		if (at < 0 || at >= p.extent)
+			move(p.y, i, &ones, 0, p.each, p.act);
+		else
+			move(p.y, i, p.x, (unsigned)walk_at(&p.at, i) + (unsigned)at * p.step,
+			     p.each, p.act);
+	}
+}
+
+FINF_K(trilu)
+{
+	const long long zero = 0, k = p.k ? *p.k : 0;
+
+	FINF_K_EACH (i, p.n) {
+		unsigned rows = i, col = split(&rows, p.cols), row = split(&rows, p.rows);
+		long long right = (long long)col - row;
+		bool stays = p.upper ? right >= k : right <= k;
+
+		move(p.y, i, stays ? p.x : &zero, stays ? i : 0, p.each, p.act);
+	}
+}
+
 FINF_K(fill)
 {
 	FINF_K_EACH (i, p.n)

@@ -109,6 +109,52 @@ FINF_K_FN float exponential_wide(double x)
 	return scaled((float)(x - n * 0.69314718055994531), n);
 }
 
+/* ---- the circle ----------------------------------------------------------------- */
+
+/*
+ * x = quadrant * pi/2 + r with |r| <= pi/4, for any finite x >= 0.5. x is an
+ * integer m times 2^e; of 2/pi only the 96 bits count that, times x, are neither
+ * multiples of 4 nor too small to matter. Source: Payne and Hanek, "Radian
+ * reduction for trigonometric functions", 1983.
+ */
+FINF_K_FN unsigned quadrant(float x, double *r)
+{
+	const unsigned two_over_pi[] = {0,	     0xa2f9836eu, 0x4e441529u, 0xfc2757d1u,
+					0xf534ddc0u, 0xdb629599u, 0x3c439041u, 0xfe5163abu};
+	unsigned m = (to_bits(x) & 0x7fffff) | 0x800000, at = (to_bits(x) >> 23) - 150 + 30;
+	const unsigned *w = &two_over_pi[at / 32];
+	unsigned shift = at % 32, back = 32 - shift;
+	unsigned long long high, turns;
+	unsigned low;
+	long long rest;
+
+	high = ((unsigned long long)w[0] << 32 | w[1]) << shift;
+	high |= shift ? w[2] >> back : 0;
+	low = w[2] << shift | (shift ? w[3] >> back : 0);
+	turns = high * m + ((unsigned long long)low * m >> 32);
+	rest = (long long)(turns << 2); /* of a quarter, from -1/2 to 1/2 */
+	*r = (double)rest * (1.5707963267948966 / 18446744073709551616.0);
+	return (unsigned)(turns >> 62) + (rest < 0);
+}
+
+/* sin(x + turn * pi/2) within 2 units in the last place, also for large x. */
+FINF_K_FN float sine(float x, unsigned turn)
+{
+	double r = (double)absolute(x), r2, y;
+	bool negative = x < 0 && !(turn & 1);
+
+	if (!(absolute(x) < INFINITE))
+		return NOT_A_NUMBER;
+	if (absolute(x) >= 0.5f)
+		turn += quadrant(absolute(x), &r);
+	r2 = r * r;
+	if (turn & 1)
+		y = 1 + r2 * (-1.0 / 2 + r2 * (1.0 / 24 + r2 * (-1.0 / 720 + r2 / 40320)));
+	else
+		y = r + r * r2 * (-1.0 / 6 + r2 * (1.0 / 120 + r2 * (-1.0 / 5040 + r2 / 362880)));
+	return (float)(negative == ((turn & 2) != 0) ? y : -y);
+}
+
 /* ---- logarithms ---------------------------------------------------------------- */
 
 /* x > 0 and finite as m * 2^*e with m in [sqrt(1/2), sqrt(2)). */

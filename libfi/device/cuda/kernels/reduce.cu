@@ -2,6 +2,39 @@
 /* kernels: an output depends on a row of elements - reductions, softmax, normalisation. */
 #include "device/cuda/kernels/kernel.cuh"
 
+/* The line of p from element @first on, summed in @wide. */
+#define LINE(type, wide, put)                                                                      \
+	do {                                                                                       \
+		const type *x = (const type *)p.x;                                                 \
+		type *y = (type *)p.y;                                                             \
+		wide sum = 0;                                                                      \
+                                                                                                   \
+		for (unsigned k = 0; k < p.length; k++) {                                          \
+			unsigned at = first + (p.reverse ? p.length - 1 - k : k) * p.step.by;      \
+			wide before = sum;                                                         \
+                                                                                                   \
+			sum += (wide)x[at];                                                        \
+			y[at] = put((type)(p.exclusive ? before : sum));                           \
+		}                                                                                  \
+	} while (0)
+#define AS_IT_IS(x)  (x)
+#define ACTIVATED(x) activate(x, p.act)
+
+FINF_K(cumsum)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned outer = i, in = split(&outer, p.step);
+		unsigned first = outer * p.length * p.step.by + in;
+
+		if (p.dtype == F32)
+			LINE(float, double, ACTIVATED);
+		else if (p.dtype == I64)
+			LINE(long long, unsigned long long, AS_IT_IS);
+		else
+			LINE(int, unsigned, AS_IT_IS);
+	}
+}
+
 /* ---- reductions -------------------------------------------------------------------- */
 
 /* What is folded of an element; @largest is taken off by LogSumExp. */
