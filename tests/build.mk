@@ -79,8 +79,8 @@ bench-fused: all $(BUILD)/tests/bench/roofline
 	$(Q)tests/bench/fused.py --build $(BUILD) --out $(BUILD)/bench-fused $(FUSED)
 
 # Programs that run under the preload library, which know nothing of it.
-PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup server cost)
-$(addprefix $(BUILD)/tests/preload/,app lookup server cost): %: %.o
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup server)
+$(addprefix $(BUILD)/tests/preload/,app lookup server): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
 $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
