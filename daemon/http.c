@@ -222,6 +222,7 @@ static void serve_metrics(struct call *call)
 	now.queued = stats.queued;
 	now.running = stats.running;
 	now.prefetch = stats.prefetch;
+	now.fast_bytes = stats.fast_bytes;
 	finf_buf_init(&buf);
 	fid_metrics_text(call->http->metrics, &now, &buf);
 	if (buf.err)

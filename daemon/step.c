@@ -147,6 +147,8 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 	}
 }
 
+static void apply(struct fid_core *core, const struct finf_action *action);
+
 /* ---- evicting and compacting ------------------------------------------------ */
 
 static void do_evict(struct fid_core *core, const struct finf_action *action)
@@ -155,7 +157,7 @@ static void do_evict(struct fid_core *core, const struct finf_action *action)
 
 	/* The extents belong to the background thread until it has moved them. */
 	if (core->compacting) {
-		core->deferred[core->n_deferred++] = *action; /* a model is evicted once */
+		core->deferred[core->n_deferred++] = *action; /* at most a shrink and this of a model */
 		return;
 	}
 	core->evictions++;
@@ -177,6 +179,9 @@ static void mark_movable(struct fid_core *core)
 			continue;
 		finf_policy_model(core->policy, i, &state);
 		core->models[i]->extent->movable = state.residency == FINF_RESIDENT && !state.running;
+		if (core->models[i]->fast_extent)
+			core->models[i]->fast_extent->movable =
+				core->models[i]->extent->movable && core->models[i]->fast_ready;
 	}
 }
 
@@ -203,7 +208,7 @@ static void compact_finish(struct fid_job *job)
 	if (core->compact_result == -EREMOTEIO || core->fault.state == FID_DEVICE_LOST)
 		fid_fault_begin(core);
 	for (uint32_t i = 0; i < core->n_deferred; i++)
-		do_evict(core, &core->deferred[i]);
+		apply(core, &core->deferred[i]);
 	core->n_deferred = 0;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_COMPACTED,
 					   .a = (uint64_t)-core->compact_result});
@@ -351,6 +356,15 @@ static void apply(struct fid_core *core, const struct finf_action *action)
 		break;
 	case FINF_DO_CANCEL_LOAD:
 		do_cancel_load(core, action);
+		break;
+	case FINF_DO_PRICE:
+		fid_fast_price(core, action);
+		break;
+	case FINF_DO_GROW:
+		fid_fast_grow(core, action);
+		break;
+	case FINF_DO_SHRINK:
+		fid_fast_shrink(core, action);
 		break;
 	}
 }

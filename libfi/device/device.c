@@ -214,27 +214,6 @@ int finf_device_describe_self(struct finf_device *dev, char *text, size_t len)
 
 /* ---- what a device may lack -------------------------------------------------------- */
 
-bool finf_device_join_axis(const struct finf_graph *graph, const struct finf_node *node,
-			   uint32_t *ret_axis)
-{
-	const struct finf_shape *shape;
-	uint32_t axis;
-
-	if (strcmp(node->op->name, "Concat") || node->act != FINF_ACT_NONE)
-		return false;
-	shape = &graph->values[node->out[0]].shape;
-	if (!finf_axis(finf_node_int(node, "axis", 1), shape->rank, &axis))
-		return false;
-	for (uint32_t i = 0; i < axis; i++)
-		if (shape->dim[i] != 1)
-			return false;
-	for (uint32_t i = 0; i < node->n_in; i++)
-		if (graph->values[node->in[i]].is_const)
-			return false;
-	*ret_axis = axis;
-	return true;
-}
-
 int finf_device_sync(struct finf_device *dev)
 {
 	return dev->ops->sync ? dev->ops->sync(dev) : 0;
@@ -266,9 +245,14 @@ void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload
 		dev->ops->upload_free(dev, upload);
 }
 
-bool finf_device_concurrent(const struct finf_device *dev)
+bool finf_device_spreads(const struct finf_device *dev)
 {
-	return dev->ops->concurrent;
+	return dev->ops->spread;
+}
+
+int finf_device_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx)
+{
+	return dev->ops->spread(dev, n, fn, ctx);
 }
 
 bool finf_device_captures(const struct finf_device *dev)

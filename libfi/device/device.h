@@ -39,6 +39,9 @@ struct finf_kernel; /* device's own: one node in one form, ready to run */
 struct finf_upload; /* device's own: copies from one staging memory, in flight */
 struct finf_captured; /* device's own: a whole run, launched as one piece */
 
+/* Called for each k below some n, on threads of their own. */
+typedef void (*finf_spread_fn)(void *ctx, uint32_t k);
+
 struct finf_device_ops {
 	uint32_t abi; /* FINF_DEVICE_ABI */
 	const char *name;
@@ -115,9 +118,14 @@ struct finf_device_ops {
 
 	/* ---- optional: NULL = absent ---- */
 
-	/** concurrent - kernels may run on several threads at once, each of them on one. Only
-	 * where launches are finished on return, and in pools the host can see. */
-	bool concurrent;
+	/**
+	 * spread - call @fn on @n threads at once, the caller's (k = 0) and those that kernels made
+	 * for @n threads use, so nobody else has to be woken. There kernels made for one thread
+	 * may run beside each other. Only where launches are finished on return, and in
+	 * pools the host can see.
+	 * Return: 0 all have returned; -EAGAIN there are not so many threads, nothing was called.
+	 */
+	int (*spread)(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx);
 
 	/** sync - until everything launched has finished. 0; -EREMOTEIO: one of it failed. */
 	int (*sync)(struct finf_device *dev);
@@ -223,14 +231,8 @@ int finf_device_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
 			   const struct finf_launch *launch);
 void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel);
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
-bool finf_device_concurrent(const struct finf_device *dev);
-/**
- * finf_device_join_axis - is this node's row-major output its inputs, one behind
- * the other, and is none of them constant? Then a device may offer FINF_FORM_JOIN.
- * @ret_axis: that of the Concat.
- */
-bool finf_device_join_axis(const struct finf_graph *graph, const struct finf_node *node,
-			   uint32_t *ret_axis);
+bool finf_device_spreads(const struct finf_device *dev);
+int finf_device_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx);
 /* Optional members. Absent: sync 0, faulted false, all others -EOPNOTSUPP. */
 int finf_device_sync(struct finf_device *dev);
 int finf_device_upload_new(struct finf_device *dev, void *staging, uint64_t bytes, uint32_t slots,

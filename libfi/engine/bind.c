@@ -20,11 +20,16 @@ int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
 		return err;
 	}
 	binding->need = calloc(plan->n_steps + 1, sizeof(*binding->need));
-	if (!binding->need) {
+	if (plan->side.n_lanes)
+		binding->watch = malloc(sizeof(*binding->watch));
+	if (!binding->need || (plan->side.n_lanes && !binding->watch)) {
 		finf_session_free(binding->session);
+		free(binding->need);
 		free(binding);
 		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
 	}
+	if (binding->watch)
+		finf_watch_init(binding->watch, plan->side.off);
 	binding->model = model;
 	binding->bound = bound;
 	binding->plan = plan;
@@ -41,6 +46,7 @@ void finf_binding_free(const struct finf_model *model, struct finf_binding *bind
 		finf_plan_free((struct finf_plan *)binding->plan);
 	finf_graph_free(binding->bound);
 	free(binding->need);
+	free(binding->watch);
 	free(binding);
 }
 
@@ -186,6 +192,39 @@ static uint32_t need_of(const struct finf_plan *plan, uint32_t s, const uint32_t
 	return need;
 }
 
+bool finf_model_way(const struct finf_model *model, struct finf_way *ret)
+{
+	struct finf_watch *watch = model->bindings[0] ? model->bindings[0]->watch : NULL;
+	uint32_t changes;
+
+	if (!watch)
+		return false;
+	changes = atomic_load(&watch->changes);
+	*ret = (struct finf_way){
+		.side_by_side = model->bindings[0]->plan->side.off == changes % 2,
+		.side_ns = atomic_load(&watch->ns[0]),
+		.alone_ns = atomic_load(&watch->ns[1]),
+		.trials = atomic_load(&watch->trials),
+		.changes = changes,
+	};
+	return true;
+}
+
+/* Side by side or not, and told how long it took. */
+static int run_watched(const struct finf_binding *binding, const struct finf_run *given,
+		       struct finf_diag *diag)
+{
+	struct finf_run run = *given;
+	uint64_t start_ns = finf_now_ns();
+	int err;
+
+	run.alone = finf_watch_next(binding->watch);
+	err = finf_session_run(binding->session, &run, diag);
+	if (!err)
+		finf_watch_note(binding->watch, finf_now_ns() - start_ns);
+	return err;
+}
+
 int finf_binding_run(const struct finf_binding *binding, const struct finf_run *run,
 		     struct finf_diag *diag)
 {
@@ -193,6 +232,8 @@ int finf_binding_run(const struct finf_binding *binding, const struct finf_run *
 		binding->model->group ? binding->model->group : binding->model;
 	struct finf_run ranked = *run;
 
+	if (binding->watch && !run->load && !run->on_step && !run->alone)
+		return run_watched(binding, run, diag);
 	if (!run->load || !model->ranked)
 		return finf_session_run(binding->session, run, diag);
 	for (uint32_t s = 0; s < binding->plan->n_steps; s++)

@@ -14,11 +14,11 @@
 struct finf_session;
 
 /**
- * finf_session_new - kernels for every step. May take milliseconds per step. Starts
- * threads when branches run side by side; they sleep between runs.
+ * finf_session_new - kernels for every step, two where branches run side by side. May take
+ * milliseconds per step.
  * @param graph, plan  borrowed; must outlive the session; plan was checked
  * Return: 0; -EOPNOTSUPP, -ENOMEM with diag naming the node; -EBADMSG the plan
- * promises what this device's layouts do not hold; -EAGAIN no more threads.
+ * promises what this device's layouts do not hold.
  */
 int finf_session_new(struct finf_device *dev, const struct finf_graph *graph,
 		     const struct finf_plan *plan, struct finf_session **ret_session,
@@ -31,6 +31,7 @@ typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64
 struct finf_run {
 	size_t size;	     /* sizeof(struct finf_run) */
 	const void *weights; /* address of the extent; may differ from run to run */
+	const void *grown;   /* the same of the second one, where the plan has grown_bytes */
 	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
 	struct finf_load *load; /* still streaming: steps wait for segments; NULL = resident */
 	/* Per step: how many segments of the load it needs, when they do not come in the
@@ -40,6 +41,7 @@ struct finf_run {
 	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
 	struct finf_tensor *outputs;
 	uint32_t n_inputs, n_outputs;
+	bool alone;	      /* one step at a time, also where there are lanes */
 	uint64_t deadline_ns; /* 0 = none; checked between steps */
 	finf_step_fn on_step;
 	void *on_step_ctx;
@@ -50,8 +52,8 @@ struct finf_run {
  * Where the device captures, a run without @load and @on_step is launched as one
  * piece, captured when weights or arena lie elsewhere than at the last such run; its
  * deadline is checked before the launch.
- * Branches run side by side, on threads of the session, where plan->side says so
- * and the device can (finf_device_concurrent()). A step that fails, or the deadline,
+ * Branches run side by side, on the device's threads, where plan->side says so
+ * and the device can (finf_device_spread()). A step that fails, or the deadline,
  * ends all branches at their next step; the first failure is told.
  * Everything has finished on return, also of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.

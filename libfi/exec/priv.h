@@ -8,7 +8,13 @@
 
 #include "exec/exec.h"
 
-enum finf_base { FINF_BASE_NONE = 0, FINF_BASE_ARENA, FINF_BASE_WEIGHTS, FINF_N_BASES };
+enum finf_base {
+	FINF_BASE_NONE = 0,
+	FINF_BASE_ARENA,
+	FINF_BASE_WEIGHTS,
+	FINF_BASE_GROWN, /* what a plan adds to the extent it was given */
+	FINF_N_BASES
+};
 
 struct finf_slot {
 	enum finf_base base;
@@ -51,9 +57,11 @@ struct finf_session {
 	struct finf_lane lane;	/* of the thread that runs the session */
 	struct finf_side *side; /* owned; NULL = steps in the order of the list */
 	uint32_t n_steps, n_inputs, n_outputs;
+	uint32_t *order; /* of a warm run; NULL = the list's */
 	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
 	struct finf_captured *captured; /* owned */
 	const void *captured_weights;	/* the addresses it was captured with */
+	const void *captured_grown;
 	void *captured_arena;
 	bool never_capture; /* it failed once: steps are launched one by one */
 };
@@ -78,10 +86,9 @@ int finf_step_run(struct finf_session *session, const struct finf_run *run, stru
 int finf_lane_init(struct finf_session *session, const struct finf_plan *plan,
 		   struct finf_lane *lane);
 
-/** finf_side_new - threads and tables for a plan whose branches run side by side. (side.c)
- * Return: 0; -ENOMEM; -EAGAIN no more threads. */
+/** finf_side_new - tables for a plan whose branches run side by side. (side.c) 0; -ENOMEM. */
 int finf_side_new(struct finf_session *session, const struct finf_plan *plan,
-		  struct finf_side **ret_side, struct finf_diag *diag);
+		  struct finf_side **ret_side);
 void finf_side_free(struct finf_side *side);
 /** finf_side_run - all steps, as plan->side says. Every thread is out of the run on return. */
 int finf_side_run(struct finf_side *side, const struct finf_run *run, struct finf_diag *diag);

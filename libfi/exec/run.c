@@ -88,6 +88,7 @@ static int launch(struct finf_session *session, const struct finf_run *run,
 	char *const base[FINF_N_BASES] = {
 		[FINF_BASE_ARENA] = run->arena,
 		[FINF_BASE_WEIGHTS] = (char *)run->weights,
+		[FINF_BASE_GROWN] = (char *)run->grown,
 	};
 	struct finf_launch args = {
 		.in = lane->in,
@@ -137,11 +138,14 @@ int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 	int err = 0;
 
 	session->lane.published = 0;
-	if (session->side)
+	if (session->side && !run->load && !run->alone)
 		return finf_side_run(session->side, run, diag);
-	for (uint32_t i = 0; !err && i < session->n_steps; i++)
-		err = finf_step_run(session, run, &session->lane, i, session->steps[i].kernel,
+	for (uint32_t i = 0; !err && i < session->n_steps; i++) {
+		uint32_t s = session->order && !run->load ? session->order[i] : i;
+
+		err = finf_step_run(session, run, &session->lane, s, session->steps[s].kernel,
 				    diag);
+	}
 	return err;
 }
 

@@ -13,13 +13,22 @@ static const struct finf_plan_buffer *bytes_of(const struct finf_plan *plan, uin
 	return &plan->buffers[buffer];
 }
 
+static struct finf_slot weight_slot(const struct finf_plan *plan, uint64_t offset)
+{
+	uint64_t first = plan->weight_bytes - plan->grown_bytes;
+
+	if (plan->grown_bytes && offset >= first)
+		return (struct finf_slot){FINF_BASE_GROWN, offset - first};
+	return (struct finf_slot){FINF_BASE_WEIGHTS, offset};
+}
+
 static struct finf_slot slot_of(const struct finf_plan *plan, struct finf_operand operand)
 {
 	switch (operand.kind) {
 	case FINF_OPERAND_BUFFER:
 		return (struct finf_slot){FINF_BASE_ARENA, bytes_of(plan, operand.index)->offset};
 	case FINF_OPERAND_WEIGHT:
-		return (struct finf_slot){FINF_BASE_WEIGHTS, plan->weights[operand.index].offset};
+		return weight_slot(plan, plan->weights[operand.index].offset);
 	default:
 		return (struct finf_slot){FINF_BASE_NONE, 0};
 	}
@@ -38,7 +47,7 @@ static const struct finf_slot *slots_of(struct finf_session *session, const stru
 /* Then every step may run on one core beside others, or on all of them. */
 static bool side_by_side(const struct finf_session *session, const struct finf_plan *plan)
 {
-	return plan->side.least && plan->threads > 1 && finf_device_concurrent(session->dev);
+	return plan->side.n_lanes && plan->threads > 1 && finf_device_spreads(session->dev);
 }
 
 /* A reorder carries one value between layouts; a weight is copied out plain. */
@@ -190,6 +199,42 @@ int finf_lane_init(struct finf_session *session, const struct finf_plan *plan,
 	return lane->in && lane->out ? 0 : -ENOMEM;
 }
 
+static bool is_ready(const struct finf_plan *plan, uint32_t s, const bool *over)
+{
+	for (uint32_t i = 0; i < plan->steps[s].n_deps; i++)
+		if (!over[plan->steps[s].deps[i]])
+			return false;
+	return true;
+}
+
+/*
+ * Weights come in the order of the list, in which branches take turns. Once they are there, each
+ * branch is run as far as it gets before the next: what it works on stays in the caches.
+ */
+static int order_init(struct finf_session *session, const struct finf_plan *plan)
+{
+	bool *over = calloc(plan->n_steps + 1, sizeof(*over));
+	uint32_t n = 0;
+
+	session->order = finf_arena_array(&session->arena, plan->n_steps, sizeof(*session->order));
+	if (!over || !session->order) {
+		free(over);
+		return -ENOMEM;
+	}
+	while (n < plan->n_steps)
+		for (uint32_t b = 0; b < plan->n_branches; b++)
+			for (uint32_t s = 0; s < plan->n_steps; s++) {
+				if (over[s] || plan->steps[s].branch != b)
+					continue;
+				if (!is_ready(plan, s, over))
+					break;
+				over[s] = true;
+				session->order[n++] = s;
+			}
+	free(over);
+	return 0;
+}
+
 static int session_init(struct finf_session *session, const struct finf_graph *graph,
 			const struct finf_plan *plan, struct finf_diag *diag)
 {
@@ -218,8 +263,10 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 		if (err && session->steps[i].name)
 			finf_diag_prefix(diag, "node '%s'", session->steps[i].name);
 	}
+	if (!err && plan->n_branches > 1)
+		err = order_init(session, plan);
 	if (!err && side_by_side(session, plan))
-		err = finf_side_new(session, plan, &session->side, diag);
+		err = finf_side_new(session, plan, &session->side);
 	return err;
 }
 

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * exec/side: branches side by side. The threads of a session take branches, the
- * one with most left first, and run their steps one after the other with kernels
- * made for one thread. A branch whose next step waits for another branch is put
- * back. When too few branches are left to keep the cores busy all threads stop,
- * and the caller's runs what remains on all cores. plan.h draws it.
+ * exec/side: branches side by side. Each thread of the device goes through a lane, pieces of
+ * branches in an order that the planner fixed, with kernels made for one thread. A step
+ * waits until the one before it in its branch and those of other branches that it needs
+ * are over, which are in other lanes or earlier in its own. plan.h draws it.
  *
- * Never more threads than the plan has: while branches run side by side no kernel
- * brings a team, and when a team runs all other threads sleep.
+ * The threads are those that kernels for all threads use: no other is woken or spins, and from
+ * steps on all threads to lanes it is no further than from one such step to the next.
  */
 #include <errno.h>
 #include <pthread.h>
@@ -17,54 +16,48 @@
 
 #include "exec/priv.h"
 
-/* Who finds nothing to do looks around for so long before it sleeps: waking takes longer. */
-#define LOOK_NS 50000
+/* Who waits for another looks around for so long before it sleeps: waking takes longer. */
+#define LOOK_NS 200000
 
 struct side_step {
 	uint32_t branch, nth; /* which of its branch, from 0 */
 	const uint32_t *deps; /* steps */
 	uint32_t n_deps;
-	bool awaited;	  /* a step of another branch waits for it */
+	bool awaited;	  /* another lane may wait for it */
 	bool prefers_one; /* when it runs alone */
-	uint64_t rest_ns; /* it and all after it in its branch */
 };
 
 struct side_branch {
 	uint32_t *steps;
 	uint32_t n_steps, head;
-	atomic_uint done; /* steps; written by who holds it */
-	bool held;	  /* under lock */
+	atomic_uint done; /* steps; written by whose lane is at it */
 };
 
-struct side_thread {
-	struct finf_side *side;
-	struct finf_lane lane;
+struct side_lane {
+	const struct finf_plan_piece *pieces;
+	uint32_t n_pieces;
+	struct finf_lane scratch;
 	struct finf_diag diag;
-	pthread_t thread;
-	bool started;
 };
 
 struct finf_side {
 	struct finf_session *session; /* whose this is, and whose arena it lies in */
 	struct side_step *steps;
 	struct side_branch *branches;
-	struct side_thread *threads; /* the caller's is not among them */
-	uint32_t n_branches, n_threads, least;
+	struct side_lane *lanes;
+	uint32_t n_branches, n_lanes, threads;
+	bool heads; /* is there one? */
 
 	pthread_mutex_t lock;
 	pthread_cond_t changed;
 	atomic_uint version;  /* goes up whenever who waits should look again */
 	atomic_uint sleepers; /* threads that would not see that by themselves */
 	atomic_bool stop;     /* leave at the next step */
-	/* under lock */
-	const struct finf_run *run; /* NULL = none to join */
-	struct finf_diag *diag;
-	int err;		   /* the first */
-	uint32_t inside;	   /* threads in the run beside the caller's */
-	uint32_t held, unfinished; /* branches */
-	bool quit;
+	int err;	      /* under lock: the first, of lane @failed */
+	uint32_t failed;
 
-	pthread_mutex_t step_lock; /* the caller's on_step, one at a time */
+	const struct finf_run *run; /* of this run, and the caller's own */
+	pthread_mutex_t step_lock;  /* the caller's on_step, one at a time */
 	const struct finf_run *given;
 };
 
@@ -80,160 +73,103 @@ static void tell(struct finf_side *side)
 	pthread_mutex_unlock(&side->lock);
 }
 
-/* Until the version is another than @seen; the lock is held, and let go meanwhile. */
-static void await(struct finf_side *side, uint32_t seen, bool look)
+static void sleep_until_told(struct finf_side *side, uint32_t seen)
 {
-	uint64_t until_ns = look ? finf_now_ns() + LOOK_NS : 0;
-
-	pthread_mutex_unlock(&side->lock);
-	while (look && atomic_load(&side->version) == seen && finf_now_ns() < until_ns)
-		sched_yield();
 	pthread_mutex_lock(&side->lock);
 	atomic_fetch_add(&side->sleepers, 1);
 	while (atomic_load(&side->version) == seen)
 		pthread_cond_wait(&side->changed, &side->lock);
 	atomic_fetch_sub(&side->sleepers, 1);
+	pthread_mutex_unlock(&side->lock);
 }
 
-/* ---- branches -------------------------------------------------------------------------- */
-
-static bool ready(const struct finf_side *side, const struct side_branch *branch, uint32_t at)
+static bool is_over(const struct finf_side *side, uint32_t s)
 {
-	const struct side_step *step;
+	const struct side_step *step = &side->steps[s];
 
-	if (at == branch->n_steps)
+	return atomic_load(&side->branches[step->branch].done) > step->nth;
+}
+
+static bool is_ready(const struct finf_side *side, const struct side_step *step)
+{
+	if (atomic_load(&side->branches[step->branch].done) != step->nth)
 		return false;
-	step = &side->steps[branch->steps[at]];
-	for (uint32_t i = 0; i < step->n_deps; i++) {
-		const struct side_step *dep = &side->steps[step->deps[i]];
-
-		if (atomic_load(&side->branches[dep->branch].done) <= dep->nth)
+	for (uint32_t i = 0; i < step->n_deps; i++)
+		if (!is_over(side, step->deps[i]))
 			return false;
-	}
 	return true;
 }
 
-/* The lock is held. */
-static struct side_branch *pick(const struct finf_side *side)
+/* Until the step can run. False: another lane has failed. */
+static bool await(struct finf_side *side, const struct side_step *step)
 {
-	struct side_branch *best = NULL;
-	uint64_t most = 0;
+	uint64_t until_ns = 0;
 
-	for (uint32_t b = 0; b < side->n_branches; b++) {
-		struct side_branch *branch = &side->branches[b];
-		uint32_t at = atomic_load(&branch->done);
-		uint64_t left;
-
-		if (branch->held || !ready(side, branch, at))
-			continue;
-		left = side->steps[branch->steps[at]].rest_ns;
-		if (!best || left > most) {
-			best = branch;
-			most = left;
-		}
-	}
-	return best;
-}
-
-/* Waits while others may yet make one ready; NULL = nothing more to do side by side. */
-static struct side_branch *take(struct finf_side *side)
-{
-	struct side_branch *branch = NULL;
-
-	pthread_mutex_lock(&side->lock);
-	while (!atomic_load(&side->stop)) {
+	for (;;) {
 		uint32_t seen = atomic_load(&side->version);
 
-		branch = pick(side);
-		if (branch || !side->held)
-			break;
-		await(side, seen, true);
+		if (atomic_load(&side->stop))
+			return false;
+		if (is_ready(side, step))
+			return true;
+		if (!until_ns)
+			until_ns = finf_now_ns() + LOOK_NS;
+		else if (finf_now_ns() > until_ns)
+			sleep_until_told(side, seen);
+		else
+			sched_yield();
 	}
-	if (branch) {
-		branch->held = true;
-		side->held++;
-	}
-	pthread_mutex_unlock(&side->lock);
-	return branch;
 }
 
-static void put_back(struct finf_side *side, struct side_branch *branch)
-{
-	pthread_mutex_lock(&side->lock);
-	branch->held = false;
-	side->held--;
-	if (atomic_load(&branch->done) == branch->n_steps && --side->unfinished < side->least)
-		atomic_store(&side->stop, true);
-	pthread_mutex_unlock(&side->lock);
-	tell(side);
-}
+/* ---- a lane ---------------------------------------------------------------------------- */
 
-static void fail(struct finf_side *side, int err, const struct finf_diag *diag)
+static void fail(struct finf_side *side, uint32_t lane, int err)
 {
 	pthread_mutex_lock(&side->lock);
 	if (!side->err) {
 		side->err = err;
-		if (side->diag)
-			*side->diag = *diag;
+		side->failed = lane;
 	}
 	atomic_store(&side->stop, true);
 	pthread_mutex_unlock(&side->lock);
+	tell(side);
 }
 
-static void work(struct finf_side *side, const struct finf_run *run, struct finf_lane *lane,
-		 struct finf_diag *diag)
+static int run_piece(struct finf_side *side, struct side_lane *lane,
+		     const struct finf_plan_piece *piece)
 {
 	struct finf_session *session = side->session;
-	struct side_branch *branch;
+	struct side_branch *branch = &side->branches[piece->branch];
 
-	while ((branch = take(side))) {
-		uint32_t at = atomic_load(&branch->done);
+	for (uint32_t at = piece->from; at < piece->until; at++) {
+		uint32_t s = branch->steps[at];
+		int err;
 
-		while (!atomic_load(&side->stop) && ready(side, branch, at)) {
-			uint32_t s = branch->steps[at];
-			int err = finf_step_run(session, run, lane, s, session->steps[s].one, diag);
-
-			if (err) {
-				fail(side, err, diag);
-				break;
-			}
-			atomic_store(&branch->done, ++at);
-			if (side->steps[s].awaited)
-				tell(side);
-		}
-		put_back(side, branch);
+		if (!await(side, &side->steps[s]))
+			return -ECANCELED;
+		err = finf_step_run(session, side->run, &lane->scratch, s, session->steps[s].one,
+				    &lane->diag);
+		if (err)
+			return err;
+		atomic_store(&branch->done, at + 1);
+		if (side->steps[s].awaited)
+			tell(side);
 	}
+	return 0;
 }
 
-static void *thread_main(void *arg)
+static void run_lane(void *ctx, uint32_t k)
 {
-	struct side_thread *thread = arg;
-	struct finf_side *side = thread->side;
-	bool look = false;
+	struct finf_side *side = ctx;
+	struct side_lane *lane = &side->lanes[k];
+	int err = 0;
 
-	pthread_mutex_lock(&side->lock);
-	while (!side->quit) {
-		const struct finf_run *run = side->run;
-		uint32_t seen = atomic_load(&side->version);
-
-		if (!run || atomic_load(&side->stop)) {
-			await(side, seen, look);
-			look = false;
-			continue;
-		}
-		side->inside++;
-		pthread_mutex_unlock(&side->lock);
-		thread->lane.published = 0;
-		work(side, run, &thread->lane, &thread->diag);
-		pthread_mutex_lock(&side->lock);
-		side->inside--;
-		/* The next run may come at once; but a team needs this core. */
-		look = !side->unfinished;
-		atomic_fetch_add(&side->version, 1);
-		pthread_cond_broadcast(&side->changed);
-	}
-	pthread_mutex_unlock(&side->lock);
-	return NULL;
+	if (k >= side->n_lanes)
+		return;
+	for (uint32_t i = 0; !err && i < lane->n_pieces; i++)
+		err = run_piece(side, lane, &lane->pieces[i]);
+	if (err && err != -ECANCELED)
+		fail(side, k, err);
 }
 
 /* ---- a run -------------------------------------------------------------------------------- */
@@ -248,21 +184,21 @@ static void on_step(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns
 	pthread_mutex_unlock(&side->step_lock);
 }
 
-/* Steps on all cores, in the order of the list: the heads, or all that is left. */
-static int run_alone(struct finf_side *side, const struct finf_run *run, bool heads,
-		     struct finf_diag *diag)
+/* Steps on all cores, branch after branch: the heads, or all that is left. */
+static int run_alone(struct finf_side *side, bool heads, struct finf_diag *diag)
 {
 	struct finf_session *session = side->session;
 	int err = 0;
 
-	for (uint32_t s = 0; !err && s < session->n_steps; s++) {
+	for (uint32_t i = 0; !err && i < session->n_steps; i++) {
+		uint32_t s = session->order[i];
 		const struct side_step *step = &side->steps[s];
 		struct side_branch *branch = &side->branches[step->branch];
 
-		if (atomic_load(&branch->done) > step->nth || (heads && step->nth >= branch->head))
+		if (is_over(side, s) || (heads && step->nth >= branch->head))
 			continue;
 		err = finf_step_run(
-			session, run, &session->lane, s,
+			session, side->run, &session->lane, s,
 			step->prefers_one ? session->steps[s].one : session->steps[s].kernel, diag);
 		if (!err)
 			atomic_store(&branch->done, step->nth + 1);
@@ -270,71 +206,39 @@ static int run_alone(struct finf_side *side, const struct finf_run *run, bool he
 	return err;
 }
 
-static int run_side(struct finf_side *side, const struct finf_run *run, struct finf_diag *diag)
+static int run_lanes(struct finf_side *side, struct finf_diag *diag)
 {
-	struct finf_diag own = {""};
-	int err;
-
-	pthread_mutex_lock(&side->lock);
-	side->run = run;
-	side->diag = diag;
 	side->err = 0;
 	atomic_store(&side->stop, false);
-	pthread_mutex_unlock(&side->lock);
-	tell(side);
-	work(side, run, &side->session->lane, &own);
-	pthread_mutex_lock(&side->lock);
-	side->run = NULL;
-	for (;;) {
-		uint32_t seen = atomic_load(&side->version);
-
-		if (!side->inside)
-			break;
-		await(side, seen, true);
-	}
-	err = side->err;
-	pthread_mutex_unlock(&side->lock);
-	return err;
-}
-
-static void begin(struct finf_side *side)
-{
-	side->unfinished = 0;
-	for (uint32_t b = 0; b < side->n_branches; b++) {
-		atomic_store(&side->branches[b].done, 0);
-		side->unfinished += side->branches[b].head < side->branches[b].n_steps;
-	}
+	if (finf_device_spread(side->session->dev, side->threads, run_lane, side))
+		return run_alone(side, false, diag); /* not so many threads today */
+	if (side->err && diag)
+		*diag = side->lanes[side->failed].diag;
+	return side->err;
 }
 
 int finf_side_run(struct finf_side *side, const struct finf_run *given, struct finf_diag *diag)
 {
 	struct finf_run run = *given;
-	int err;
+	int err = 0;
 
 	side->given = given;
+	side->run = &run;
 	if (given->on_step) {
 		run.on_step = on_step;
 		run.on_step_ctx = side;
 	}
-	begin(side);
-	err = run_alone(side, &run, true, diag);
-	if (!err && side->unfinished >= side->least)
-		err = run_side(side, &run, diag);
-	return err ? err : run_alone(side, &run, false, diag);
+	for (uint32_t b = 0; b < side->n_branches; b++)
+		atomic_store(&side->branches[b].done, 0);
+	if (side->heads)
+		err = run_alone(side, true, diag);
+	return err ? err : run_lanes(side, diag);
 }
 
 /* ---- making one ------------------------------------------------------------------------------ */
 
-static int tables(struct finf_side *side, const struct finf_plan *plan)
+static void fill_steps(struct finf_side *side, const struct finf_plan *plan)
 {
-	struct finf_arena *arena = &side->session->arena;
-
-	side->steps = finf_arena_array(arena, plan->n_steps, sizeof(*side->steps));
-	side->branches = finf_arena_array(arena, plan->n_branches, sizeof(*side->branches));
-	if (!side->steps || !side->branches)
-		return -ENOMEM;
-	side->n_branches = plan->n_branches;
-	side->least = plan->side.least;
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *from = &plan->steps[s];
 		struct side_step *step = &side->steps[s];
@@ -347,56 +251,66 @@ static int tables(struct finf_side *side, const struct finf_plan *plan)
 		for (uint32_t i = 0; i < from->n_deps; i++)
 			side->steps[from->deps[i]].awaited = true;
 	}
+}
+
+static int fill_branches(struct finf_side *side, const struct finf_plan *plan)
+{
 	for (uint32_t b = 0; b < plan->n_branches; b++) {
 		struct side_branch *branch = &side->branches[b];
 
 		branch->head = plan->side.head[b];
-		branch->steps = finf_arena_array(arena, branch->n_steps, sizeof(*branch->steps));
+		side->heads |= branch->head > 0;
+		branch->steps = finf_arena_array(&side->session->arena, branch->n_steps,
+						 sizeof(*branch->steps));
 		if (!branch->steps)
 			return -ENOMEM;
 	}
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		side->branches[side->steps[s].branch].steps[side->steps[s].nth] = s;
 	return 0;
 }
 
-/* From the end: what is left of a branch at each step. */
-static void fill(struct finf_side *side, const struct finf_plan *plan)
+static int fill_lanes(struct finf_side *side, const struct finf_plan *plan)
 {
-	uint64_t rest_ns[FINF_BRANCHES_MAX] = {0};
-
-	for (uint32_t s = plan->n_steps; s-- > 0;) {
-		struct side_step *step = &side->steps[s];
-
-		rest_ns[step->branch] += plan->side.costs[s].one_ns;
-		step->rest_ns = rest_ns[step->branch];
-		side->branches[step->branch].steps[step->nth] = s;
-	}
-}
-
-static int start(struct finf_side *side, const struct finf_plan *plan)
-{
-	uint32_t n = FINF_MIN(plan->threads, plan->n_branches) - 1;
 	int err = 0;
 
-	side->threads = finf_arena_array(&side->session->arena, n, sizeof(*side->threads));
-	if (!side->threads)
-		return -ENOMEM;
-	side->n_threads = n;
-	for (uint32_t i = 0; i < n && !err; i++) {
-		struct side_thread *thread = &side->threads[i];
+	for (uint32_t k = 0; k < side->n_lanes && !err; k++) {
+		struct side_lane *lane = &side->lanes[k];
 
-		thread->side = side;
-		err = finf_lane_init(side->session, plan, &thread->lane);
-		if (!err)
-			err = -pthread_create(&thread->thread, NULL, thread_main, thread);
-		thread->started = !err;
-		if (!err)
-			pthread_setname_np(thread->thread, "fi-side");
+		lane->pieces = plan->side.lanes[k].pieces;
+		lane->n_pieces = plan->side.lanes[k].n;
+		err = finf_lane_init(side->session, plan, &lane->scratch);
+		/* Another lane may go on where this one stops. */
+		for (uint32_t i = 0; i < lane->n_pieces; i++) {
+			const struct finf_plan_piece *piece = &lane->pieces[i];
+
+			side->steps[side->branches[piece->branch].steps[piece->until - 1]].awaited =
+				true;
+		}
 	}
 	return err;
 }
 
+static int tables(struct finf_side *side, const struct finf_plan *plan)
+{
+	struct finf_arena *arena = &side->session->arena;
+	int err;
+
+	side->threads = plan->threads;
+	side->n_branches = plan->n_branches;
+	side->n_lanes = plan->side.n_lanes;
+	side->steps = finf_arena_array(arena, plan->n_steps, sizeof(*side->steps));
+	side->branches = finf_arena_array(arena, plan->n_branches, sizeof(*side->branches));
+	side->lanes = finf_arena_array(arena, side->n_lanes, sizeof(*side->lanes));
+	if (!side->steps || !side->branches || !side->lanes)
+		return -ENOMEM;
+	fill_steps(side, plan);
+	err = fill_branches(side, plan);
+	return err ? err : fill_lanes(side, plan);
+}
+
 int finf_side_new(struct finf_session *session, const struct finf_plan *plan,
-		  struct finf_side **ret_side, struct finf_diag *diag)
+		  struct finf_side **ret_side)
 {
 	struct finf_side *side = calloc(1, sizeof(*side));
 	int err;
@@ -408,29 +322,17 @@ int finf_side_new(struct finf_session *session, const struct finf_plan *plan,
 	pthread_mutex_init(&side->step_lock, NULL);
 	pthread_cond_init(&side->changed, NULL);
 	err = tables(side, plan);
-	if (!err) {
-		fill(side, plan);
-		err = start(side, plan);
-	}
-	if (err) {
+	if (err)
 		finf_side_free(side);
-		return finf_diag_set(diag, err, "no threads for branches side by side");
-	}
-	*ret_side = side;
-	return 0;
+	else
+		*ret_side = side;
+	return err;
 }
 
 void finf_side_free(struct finf_side *side)
 {
 	if (!side)
 		return;
-	pthread_mutex_lock(&side->lock);
-	side->quit = true;
-	pthread_mutex_unlock(&side->lock);
-	tell(side);
-	for (uint32_t i = 0; i < side->n_threads; i++)
-		if (side->threads[i].started)
-			pthread_join(side->threads[i].thread, NULL);
 	pthread_cond_destroy(&side->changed);
 	pthread_mutex_destroy(&side->step_lock);
 	pthread_mutex_destroy(&side->lock);

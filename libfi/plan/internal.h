@@ -43,6 +43,7 @@ struct finf_planner {
 	const struct finf_graph *graph;
 	const struct finf_form_table *forms;
 	const struct finf_plan *fixed; /* NULL = weights may be laid out freely */
+	bool grow; /* forms that take more room may add weights to what is fixed */
 	struct finf_plan *plan;
 	struct finf_diag *diag;
 	struct finf_arena scratch; /* owned: everything below */
@@ -119,6 +120,10 @@ struct finf_plan_parts {
 /** finf_plan_parts - operands exist, aliases are of earlier buffers. 0; -EINVAL; -ENOMEM. */
 int finf_plan_parts(const struct finf_plan *plan, struct finf_arena *arena,
 		    struct finf_plan_parts *ret, struct finf_diag *diag);
+
+/** finf_plan_check_lanes - the part of finf_plan_check() about plan->side. The rest has been
+ * proven before. (lanes.c) */
+int finf_plan_check_lanes(const struct finf_plan *plan, struct finf_diag *diag);
 
 /** finf_plan_check_order - the part of finf_plan_check() about branches: whatever may run at
  * the same time keeps out of each other's bytes. The rest has been proven before. */

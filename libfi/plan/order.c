@@ -253,32 +253,6 @@ static void place_things(struct order *o)
 			part(o, plan->outputs[i], k)->at_end = true;
 }
 
-/* Heads run before all else: what they wait for is in heads too. */
-static int check_side(const struct order *o)
-{
-	const struct finf_plan *plan = o->plan;
-	const struct finf_plan_side *side = &plan->side;
-
-	if (!side->least)
-		return 0;
-	if (side->least > plan->n_branches || !side->head || !side->costs)
-		return no(o, "%u branches side by side of %u", side->least, plan->n_branches);
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		const struct finf_step *step = &plan->steps[s];
-
-		if (o->nth[s] > side->head[step->branch])
-			continue;
-		for (uint32_t i = 0; i < step->n_deps; i++) {
-			uint32_t dep = step->deps[i];
-
-			if (o->nth[dep] > side->head[plan->steps[dep].branch])
-				return no(o, "step %u comes before step %u, for which it waits", s,
-					  dep);
-		}
-	}
-	return 0;
-}
-
 int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,
 			  struct finf_diag *diag)
 {
@@ -301,7 +275,7 @@ int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_p
 	if (!err)
 		err = check_bytes(&o);
 	if (!err)
-		err = check_side(&o);
+		err = finf_plan_check_lanes(plan, diag);
 	finf_arena_fini(&o.scratch);
 	return err;
 }

@@ -75,16 +75,34 @@ struct finf_step_cost {
 	uint64_t all_ns, one_ns;
 };
 
+/* Steps of a branch in a row, by their number in it, from 0: @from and up to @until, without it. */
+struct finf_plan_piece {
+	uint32_t branch, from, until;
+};
+
+/* What one thread does, one piece after the other. */
+struct finf_plan_lane {
+	struct finf_plan_piece *pieces;
+	uint32_t n;
+};
+
 /*
  * How the branches share the host's cores. First the head of each branch, step by step on all
- * threads; then branches side by side, a thread each, while @least or more are unfinished;
- * then what is left, again on all threads.
- *   | A0 A1 (all) | A2 A3 A4 (one) B0 B1 B2 (one) | A5 A6 (all) |
+ * threads; then all that is left, side by side, each lane on a thread of its own. A step waits
+ * for the one before it in its branch and for its dependencies, wherever they run.
+ *   heads on all threads | lane 0: A2 A3 A4 | B3 B4 B5
+ *   A0 A1                | lane 1: B0 B1 B2 | C0 C1 C2 C3
  */
 struct finf_plan_side {
-	uint32_t least;		      /* 0 = the order of the list, on all threads */
-	uint32_t *head;		      /* per branch: how many steps; NULL when least is 0 */
+	uint32_t n_lanes;	      /* 0 = one step at a time, on all threads */
+	bool off;		      /* begin without them: they were not measured to be faster */
+	uint32_t *head;		      /* per branch: how many steps; NULL without lanes */
+	struct finf_plan_lane *lanes; /* together all steps that are in no head */
 	struct finf_step_cost *costs; /* per step; NULL = not measured */
+	/* Whole runs, in turn: medians; 0 = not run. Runs took so much longer than their steps'
+	 * fastest together: how busy the machine was. */
+	uint64_t list_ns, side_ns;
+	uint32_t noise_pct;
 };
 
 struct finf_plan {
@@ -100,9 +118,12 @@ struct finf_plan {
 	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order */
 	uint32_t n_inputs, n_outputs;
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
+	uint64_t grown_bytes;	  /* so many at its end lie elsewhere, in a second extent */
 	uint64_t arena_bytes;	  /* buffers and workspaces */
 	struct finf_plan_branch *branches; /* at least one */
 	uint32_t n_branches;
+	/* Of members side by side, where there were not the bytes for it; else 0. */
+	uint64_t side_arena_bytes;
 	struct finf_plan_side side;
 	uint64_t est_ns;
 	uint32_t threads;
@@ -115,6 +136,7 @@ struct finf_plan_opts {
 	/* Weights must be found in these layouts and places (the packed model's);
 	 * NULL = free choice. Forms that want another layout are not considered. */
 	const struct finf_plan *fixed;
+	bool grow; /* FINF_FORM_FAT may want what is not there: that comes behind, as grown_bytes */
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
@@ -165,13 +187,13 @@ int finf_plan_extent(const uint64_t *bytes, uint32_t n, uint64_t aim, struct fin
 		     uint32_t *ret_n_segments, uint64_t *ret_bytes);
 
 /**
- * finf_plan_side - decide plan->side from its costs: what is predicted to be over first, and
- * the order of the list unless that is beaten by FINF_SIDE_GAIN_PCT.
+ * finf_plan_side - decide plan->side from its costs: lanes, if they are predicted to be over
+ * FINF_SIDE_GAIN_PCT before the list; else none.
  * @param ret  predictions; bound_ns is what no schedule can beat: the longest path, or all
  *             work with one thread spread evenly over plan->threads
  * Return: 0; -ENODATA without costs; -ENOMEM.
  */
-#define FINF_SIDE_GAIN_PCT 3
+#define FINF_SIDE_GAIN_PCT 1
 struct finf_side_times {
 	uint64_t list_ns, side_ns, bound_ns;
 };

@@ -6,9 +6,10 @@
 #include "plan/internal.h"
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
-#define VERSION		   3
+#define VERSION		   4
 #define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
 #define VERSION_NO_SIDE	   2 /* still read: no joins, and it ends with the outputs */
+#define VERSION_NO_LANES   3 /* still read: a schedule without lanes is left aside */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)
 
@@ -83,8 +84,23 @@ static void put_side(struct finf_buf *buf, const struct finf_plan *plan)
 	const struct finf_plan_side *side = &plan->side;
 	uint32_t n = side->costs ? plan->n_steps : 0;
 
-	finf_buf_u32(buf, side->least);
-	put_numbers(buf, side->head, side->least ? plan->n_branches : 0);
+	put_numbers(buf, side->head, side->n_lanes ? plan->n_branches : 0);
+	finf_buf_u32(buf, side->n_lanes);
+	for (uint32_t k = 0; k < side->n_lanes; k++) {
+		const struct finf_plan_lane *lane = &side->lanes[k];
+
+		finf_buf_u32(buf, lane->n);
+		for (uint32_t i = 0; i < lane->n; i++) {
+			finf_buf_u32(buf, lane->pieces[i].branch);
+			finf_buf_u32(buf, lane->pieces[i].from);
+			finf_buf_u32(buf, lane->pieces[i].until);
+		}
+	}
+	finf_buf_u64(buf, side->list_ns);
+	finf_buf_u64(buf, side->side_ns);
+	finf_buf_u32(buf, side->noise_pct);
+	finf_buf_u32(buf, side->off);
+	finf_buf_u64(buf, plan->side_arena_bytes);
 	finf_buf_u32(buf, n);
 	for (uint32_t i = 0; i < n; i++) {
 		finf_buf_u64(buf, side->costs[i].all_ns);
@@ -267,26 +283,58 @@ static void take_branches(struct finf_reader *r, struct finf_plan *plan, uint32_
 	}
 }
 
-static void take_side(struct finf_reader *r, struct finf_plan *plan)
+static void take_lane(struct finf_reader *r, struct finf_plan *plan, struct finf_plan_lane *lane)
+{
+	lane->pieces = take_list(r, plan, 12, sizeof(*lane->pieces), &lane->n);
+	for (uint32_t i = 0; !r->err && i < lane->n; i++) {
+		lane->pieces[i].branch = finf_reader_u32(r);
+		lane->pieces[i].from = finf_reader_u32(r);
+		lane->pieces[i].until = finf_reader_u32(r);
+	}
+}
+
+static void take_lanes(struct finf_reader *r, struct finf_plan *plan)
 {
 	struct finf_plan_side *side = &plan->side;
-	uint32_t n_heads, n_costs;
+	uint32_t n_heads, off;
 
-	side->least = finf_reader_u32(r);
 	side->head = take_numbers(r, plan, &n_heads);
-	side->costs = take_list(r, plan, 16, sizeof(*side->costs), &n_costs);
-	for (uint32_t i = 0; !r->err && i < n_costs; i++) {
+	side->lanes = take_list(r, plan, 4, sizeof(*side->lanes), &side->n_lanes);
+	for (uint32_t k = 0; !r->err && k < side->n_lanes; k++)
+		take_lane(r, plan, &side->lanes[k]);
+	side->list_ns = finf_reader_u64(r);
+	side->side_ns = finf_reader_u64(r);
+	side->noise_pct = finf_reader_u32(r);
+	off = finf_reader_u32(r);
+	side->off = off;
+	plan->side_arena_bytes = finf_reader_u64(r);
+	if (!r->err && (off > 1 || n_heads != (side->n_lanes ? plan->n_branches : 0)))
+		r->err = -EBADMSG;
+}
+
+static void take_side(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
+{
+	struct finf_plan_side *side = &plan->side;
+	uint32_t n;
+
+	if (version == VERSION_NO_LANES) {
+		finf_reader_u32(r);
+		take_numbers(r, plan, &n);
+	} else {
+		take_lanes(r, plan);
+	}
+	side->costs = take_list(r, plan, 16, sizeof(*side->costs), &n);
+	for (uint32_t i = 0; !r->err && i < n; i++) {
 		side->costs[i].all_ns = finf_reader_u64(r);
 		side->costs[i].one_ns = finf_reader_u64(r);
 	}
-	if (r->err)
-		return;
-	if (n_heads != (side->least ? plan->n_branches : 0) ||
-	    (n_costs != plan->n_steps && (n_costs || side->least)))
+	if (!r->err && n != plan->n_steps && (n || side->n_lanes))
 		r->err = -EBADMSG;
-	if (!n_heads)
+	if (!side->n_lanes) {
 		side->head = NULL;
-	if (!n_costs)
+		side->lanes = NULL;
+	}
+	if (!n)
 		side->costs = NULL;
 }
 
@@ -314,7 +362,7 @@ static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t ve
 	plan->inputs = take_numbers(r, plan, &plan->n_inputs);
 	plan->outputs = take_numbers(r, plan, &plan->n_outputs);
 	if (version > VERSION_NO_SIDE)
-		take_side(r, plan);
+		take_side(r, plan, version);
 	if (!r->err && (r->at != r->len || plan->n_buffers > BUFFERS_MAX))
 		r->err = -EBADMSG;
 }

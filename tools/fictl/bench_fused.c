@@ -105,7 +105,7 @@ static void add_weights(struct bench_report *report, const struct group *group,
 	static struct bench_samples ours, theirs;
 
 	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused_weight_bytes * 1e-6);
+	bench_sample(&ours, (double)f->fused.weight_bytes * 1e-6);
 	bench_sample(&theirs, (double)group->report.bytes_after * 1e-6);
 	bench_add(report, &(struct bench_row){.what = "  weights in the pool",
 					      .unit = "MB",
@@ -123,9 +123,9 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 	char what[600];
 
 	snprintf(what, sizeof(what), "%s, %u thread%s%s", models, threads, threads > 1 ? "s" : "",
-		 f->side_by_side ? ", side by side" : "");
-	fill(&ours, f->fused_ns, f->rounds);
-	fill(&theirs, f->separate_ns, f->rounds);
+		 f->fused.batched ? ", batched" : f->fused.side_by_side ? ", side by side" : "");
+	fill(&ours, f->fused.ns, f->rounds);
+	fill(&theirs, f->separate.ns, f->rounds);
 	bench_add(report,
 		  &(struct bench_row){.what = what,
 				      .unit = "ms",
@@ -134,9 +134,9 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 				      .baseline = "one after the other",
 				      .theirs = &theirs,
 				      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
-	if (f->bound_ns) {
+	if (f->fused.bound_ns) {
 		theirs.n = 0;
-		bench_sample(&theirs, (double)f->bound_ns * 1e-6);
+		bench_sample(&theirs, (double)f->fused.bound_ns * 1e-6);
 		bench_add(report, &(struct bench_row){.what = "  of what no schedule beats",
 						      .unit = "ms",
 						      .ours = &ours,
@@ -146,8 +146,8 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 						      .goal = 0.95});
 	}
 	ours.n = theirs.n = 0;
-	bench_sample(&ours, (double)f->fused_bytes * 1e-6);
-	bench_sample(&theirs, (double)f->separate_bytes * 1e-6);
+	bench_sample(&ours, (double)f->fused.bytes * 1e-6);
+	bench_sample(&theirs, (double)f->separate.bytes * 1e-6);
 	bench_add(report, &(struct bench_row){.what = "  peak, weights and arena",
 					      .unit = "MB",
 					      .ours = &ours,
@@ -162,6 +162,7 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 {
 	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
 	static struct trial_figures figures;
+	struct finf_batch_report alike;
 	struct group group = {.n = 0};
 	struct set set;
 	int err = write_set(&set, models, variants, diag);
@@ -169,7 +170,9 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 	if (!err)
 		err = group_open(&group, NULL, "bench", set.list, set.n, &opts, diag);
 	if (!err)
-		err = trial_run(&group, threads, &figures, diag);
+		err = group_alike(&group, &alike, diag);
+	if (!err)
+		err = trial_run(&group, threads, alike.nodes, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
 	if (!err && variants)

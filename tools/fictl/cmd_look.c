@@ -45,6 +45,9 @@ static int cmd_models(struct fictl *ctl, int argc, char **argv)
 		       bytes_text(json_number(model, "weight_bytes")),
 		       bytes_text(json_number(model, "arena_bytes")), json_number(model, "requests"),
 		       json_number(model, "loads"), json_number(model, "evictions"));
+		if (json_number(json_object_get(model, "fast"), "bytes"))
+			printf(" +%s fast", bytes_text(json_number(json_object_get(model, "fast"),
+								   "bytes")));
 		if (load)
 			printf(" %5.2f GB/s", (double)json_number(load, "bytes") /
 						      (double)FINF_MAX(json_number(load, "ns"), 1u));
@@ -83,6 +86,8 @@ static void print_status(const json_t *s)
 	       bytes_text(json_number(pool, "weights")),
 	       bytes_text(json_number(pool, "arena")), bytes_text(json_number(pool, "free")),
 	       bytes_text(json_number(pool, "largest_hole")));
+	printf("fast      %s of the weights are faster forms of busy models (%s)\n",
+	       bytes_text(json_number(pool, "fast")), json_text(s, "fast_forms"));
 	printf("models    %" PRIu64 " known, %" PRIu64 " resident, %" PRIu64 " loading\n",
 	       json_number(models, "known"), json_number(models, "resident"),
 	       json_number(models, "loading"));
@@ -468,8 +473,11 @@ static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan 
 		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}", "weight_bytes",
-			 (json_int_t)plan->weight_bytes, "arena_bytes",
+	return json_pack("{s:b, s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
+			 "batched", bound->batched, "measured_alone_ns", (json_int_t)plan->side.list_ns, "measured_side_ns",
+			 (json_int_t)plan->side.side_ns, "noise_pct", (int)plan->side.noise_pct,
+			 "side_by_side", plan->side.n_lanes && !plan->side.off, "lanes",
+			 (int)plan->side.n_lanes, "weight_bytes", (json_int_t)plan->weight_bytes, "arena_bytes",
 			 (json_int_t)plan->arena_bytes, "workspace_bytes",
 			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
 			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
@@ -490,6 +498,23 @@ static void print_step(size_t i, const json_t *step)
 	putchar('\n');
 }
 
+/* What was measured about members side by side, and what follows from it. */
+static void print_side(const json_t *plan)
+{
+	bool on = json_is_true(json_object_get(plan, "side_by_side"));
+
+	if (!json_number(plan, "measured_alone_ns")) {
+		puts("one step at a time on all cores: side by side promised nothing");
+		return;
+	}
+	printf("%s: side by side %s, one step at a time %s, measured now; runs were %" PRIu64
+	       " %% longer than the fastest of their steps%s\n",
+	       on ? "side by side on the cores" : "one step at a time on all cores",
+	       ns_text(json_number(plan, "measured_side_ns")),
+	       ns_text(json_number(plan, "measured_alone_ns")), json_number(plan, "noise_pct"),
+	       !on && json_number(plan, "lanes") ? ": to be tried again" : "");
+}
+
 static void print_plan(const json_t *plan)
 {
 	const json_t *step;
@@ -505,6 +530,10 @@ static void print_plan(const json_t *plan)
 		       "activations\n",
 		       json_text(plan, "because"),
 		       bytes_text(json_number(plan, "arena_bytes_parallel")));
+	if (json_is_true(json_object_get(plan, "batched")))
+		puts("batched: what members do alike is done once, for the rows of all of them");
+	if (json_number(plan, "branches") > 1 && json_number(plan, "threads") > 1)
+		print_side(plan);
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
 	       " threads, about %s\n\n",
 	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),

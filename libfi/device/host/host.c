@@ -103,6 +103,12 @@ static int host_move(struct finf_device *dev, void *to, const void *from, uint64
 	return 0;
 }
 
+static int host_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx)
+{
+	(void)dev;
+	return finf_dnn_spread(n, fn, ctx);
+}
+
 /* First line of a small kernel file, "unknown" when it is not there. */
 static void kernel_says(const char *path, char *text, size_t len)
 {
@@ -152,7 +158,7 @@ const struct finf_device_ops finf_host_ops = {
 	.reorder_new = finf_host_reorder_new,
 	.kernel_run = finf_host_kernel_run,
 	.kernel_free = finf_host_kernel_free,
-	.concurrent = true,
+	.spread = host_spread,
 	.describe_self = host_describe_self,
 };
 
@@ -176,6 +182,6 @@ const struct finf_device_ops finf_ref_ops = {
 	.reorder_new = finf_host_reorder_new,
 	.kernel_run = finf_host_kernel_run,
 	.kernel_free = finf_host_kernel_free,
-	.concurrent = true,
+	.spread = host_spread,
 	.describe_self = host_describe_self,
 };

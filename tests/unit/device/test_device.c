@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The registry, the pool, copies, layouts and reorders. */
 #include <errno.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -277,7 +279,10 @@ START_TEST(layout_sizes)
 		{1, FINF_F32, {4, {2, 3, 5, 7}}, 0, 2 * 8 * 35 * 4},
 		{2, FINF_F32, {4, {2, 3, 5, 7}}, 0, 2 * 16 * 35 * 4},
 		{2, FINF_F32, {4, {1, 32, 2, 2}}, 0, 32 * 4 * 4},
-		{2, FINF_F32, {3, {1, 32, 2}}, -EINVAL, 0},
+		{2, FINF_F32, {3, {1, 30, 2}}, 0, 32 * 2 * 4},
+		{1, FINF_F32, {5, {2, 3, 2, 5, 7}}, 0, 2 * 8 * 70 * 4},
+		{2, FINF_F32, {2, {1, 32}}, -EINVAL, 0},
+		{2, FINF_F32, {6, {1, 32, 2, 2, 2, 2}}, -EINVAL, 0},
 		{2, FINF_I64, {4, {1, 32, 2, 2}}, -EINVAL, 0},
 		{3, FINF_F32, {4, {1, 32, 2, 2}}, -EINVAL, 0},
 		{2, FINF_F32, {4, {1, -1, 2, 2}}, -EINVAL, 0},
@@ -372,6 +377,38 @@ START_TEST(plain_weights_keep_their_size)
 }
 END_TEST
 
+/* All at once: each waits for the others. */
+struct spread {
+	atomic_uint in, seen;
+	uint32_t n;
+};
+
+static void spread_fn(void *ctx, uint32_t k)
+{
+	struct spread *s = ctx;
+
+	atomic_fetch_or(&s->seen, 1u << k);
+	atomic_fetch_add(&s->in, 1);
+	while (atomic_load(&s->in) < s->n)
+		sched_yield();
+}
+
+START_TEST(spread_over_threads)
+{
+	struct finf_device *dev = open_device(names[_i]);
+
+	ck_assert(finf_device_spreads(dev));
+	for (uint32_t n = 1; n <= 4; n++) {
+		struct spread s = {.n = n};
+
+		ck_assert_int_eq(finf_device_spread(dev, n, spread_fn, &s), 0);
+		ck_assert_uint_eq(atomic_load(&s.in), n);
+		ck_assert_uint_eq(atomic_load(&s.seen), (1u << n) - 1);
+	}
+	finf_device_close(dev);
+}
+END_TEST
+
 START_TEST(unbound_graph_is_refused)
 {
 	static const struct node_case row = {"relu", "Relu",	      13, {ACT(2, 3)}, 1,
@@ -409,6 +446,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, reorders_round_trip);
 	tcase_add_loop_test(tc, reorder_refusals, 0, FINF_ARRAY_LEN(names));
 	tcase_add_loop_test(tc, plain_weights_keep_their_size, 0, FINF_ARRAY_LEN(names));
+	tcase_add_loop_test(tc, spread_over_threads, 0, FINF_ARRAY_LEN(names));
 	tcase_add_loop_test(tc, unbound_graph_is_refused, 0, FINF_ARRAY_LEN(names));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -3,9 +3,12 @@
  * engine: members of a group side by side on the host device. Measured when the
  * group is planned; and whatever was decided, each schedule gives what the list gives.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "engine/priv.h"
 #include "fuse/fuse.h"
@@ -17,6 +20,7 @@
 #define LAYERS	 6
 #define VALUES	 (CHANNELS * SIZE * SIZE)
 #define MEMBERS	 3u
+#define LAST	 UINT32_MAX /* a branch's own last step */
 
 static struct finf_device *dev;
 static struct finf_graph *nets[MEMBERS]; /* whose constants the group borrows */
@@ -98,21 +102,34 @@ static void run(const struct finf_graph *bound, const struct finf_plan *plan, co
 	finf_session_free(session);
 }
 
+#define PIECES 3u
 static const struct {
 	unsigned how;
-	uint32_t least, head[MEMBERS];
+	uint32_t head[MEMBERS];
+	struct finf_plan_piece lanes[2][PIECES]; /* up to the first that is empty */
 } rows[] = {
-	{FINF_PLAN_EXACT, 1, {0, 0, 0}},
-	{FINF_PLAN_EXACT, 2, {2, 0, 0}},
-	{0, 1, {0, 0, 0}},
-	{0, 2, {0, 0, 0}},
-	{0, 2, {3, 1, 0}},
+	{FINF_PLAN_EXACT, {0, 0, 0}, {{{0, 0, 6}, {1, 0, 6}}, {{2, 0, 6}}}},
+	{FINF_PLAN_EXACT, {2, 0, 0}, {{{0, 2, 6}, {1, 3, 6}}, {{1, 0, 3}, {2, 0, 6}}}},
+	{0, {0, 0, 0}, {{{0, 0, LAST}, {1, 0, LAST}}, {{2, 0, LAST}}}},
+	{0, {0, 0, 0}, {{{0, 0, LAST}, {1, 4, LAST}}, {{1, 0, 4}, {2, 0, LAST}}}},
+	{0, {3, 1, 0}, {{{0, 3, LAST}}, {{1, 1, LAST}, {2, 0, LAST}}}},
 };
+
+static uint32_t steps_of(const struct finf_plan *plan, uint32_t branch)
+{
+	uint32_t n = 0;
+
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		n += plan->steps[s].branch == branch;
+	return n;
+}
 
 START_TEST(every_schedule_gives_what_the_list_gives)
 {
 	struct finf_graph *graph = merged(FINF_SIDE_BY_SIDE), *bound = NULL;
 	uint32_t head[MEMBERS];
+	struct finf_plan_piece pieces[2][PIECES];
+	struct finf_plan_lane lanes[2];
 	struct finf_plan *plan = NULL, other;
 	struct finf_diag diag = {""};
 	static float list[MEMBERS * VALUES], side[MEMBERS * VALUES];
@@ -133,10 +150,18 @@ START_TEST(every_schedule_gives_what_the_list_gives)
 					    extent, &diag),
 			 0);
 	other = *plan;
-	other.side.least = 0;
+	other.side.n_lanes = 0;
 	run(bound, &other, extent, arena, list);
 	memcpy(head, rows[_i].head, sizeof(head));
-	other.side.least = rows[_i].least;
+	memcpy(pieces, rows[_i].lanes, sizeof(pieces));
+	for (uint32_t k = 0; k < 2; k++) {
+		lanes[k] = (struct finf_plan_lane){.pieces = pieces[k]};
+		for (uint32_t n; (n = lanes[k].n) < PIECES && pieces[k][n].until; lanes[k].n++)
+			if (pieces[k][n].until == LAST)
+				pieces[k][n].until = steps_of(plan, pieces[k][n].branch);
+	}
+	other.side.n_lanes = 2;
+	other.side.lanes = lanes;
 	other.side.head = head;
 	ck_assert_msg(!finf_plan_check(bound, &other, &diag), "%s", diag.text);
 	run(bound, &other, extent, arena, side);
@@ -167,10 +192,99 @@ START_TEST(measured_only_where_it_matters)
 					  &plan, NULL),
 			 0);
 	ck_assert_ptr_null(plan->side.costs);
-	ck_assert_uint_eq(plan->side.least, 0);
+	ck_assert_uint_eq(plan->side.n_lanes, 0);
 	finf_plan_free(plan);
 	finf_graph_free(bound);
 	finf_graph_free(graph);
+}
+END_TEST
+
+/* ---- bytes ------------------------------------------------------------------------------ */
+
+/* One after the other: the largest member's arena, what later ones are given, what earlier ones
+ * have made; here all of that is of one size. */
+START_TEST(memory_of_the_largest_member)
+{
+	struct finf_graph *graph = merged(FINF_ONE_BY_ONE), *bound = NULL;
+	uint64_t largest = 0;
+	struct finf_plan *plan = NULL;
+
+	ck_assert_int_eq(finf_engine_plan(dev, graph, NULL, 2, 0, 0, NULL, &bound, &plan, NULL), 0);
+	for (uint32_t m = 0; m < MEMBERS; m++) {
+		struct finf_graph *one = NULL;
+		struct finf_plan *alone = NULL;
+
+		ck_assert_int_eq(finf_engine_plan(dev, nets[m], NULL, 2, 0, 0, NULL, &one, &alone, NULL),
+				 0);
+		largest = FINF_MAX(largest, alone->arena_bytes);
+		finf_plan_free(alone);
+		finf_graph_free(one);
+	}
+	ck_assert_uint_eq(plan->n_branches, 1);
+	ck_assert_uint_eq(plan->arena_bytes,
+			  largest + (MEMBERS - 1) * VALUES * sizeof(float));
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	finf_graph_free(graph);
+}
+END_TEST
+
+static struct finf_pack *open_pack(int dir, const char *name)
+{
+	int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	struct finf_pack *pack = NULL;
+
+	ck_assert_int_eq(finf_pack_open(fd, name, &pack, NULL), 0);
+	close(fd);
+	return pack;
+}
+
+static int opens(int dir, uint64_t bytes)
+{
+	struct finf_pack *pack = open_pack(dir, "t.fim");
+	struct finf_model *model = NULL;
+	int err = finf_model_open(dev, pack, 2, bytes, &model, NULL);
+
+	if (err)
+		finf_pack_close(pack);
+	finf_model_close(model);
+	return err;
+}
+
+/* Tuned for a pool of so many bytes, and opened in others. 0 = no bound. */
+START_TEST(a_pool_of_another_size_plans_again)
+{
+	int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct finf_graph *graph = merged(FINF_SIDE_BY_SIDE);
+	struct finf_pack *pack;
+	uint64_t wide, narrow;
+
+	ck_assert_int_eq(finf_pack_write_portable(dir, "p.fim", graph, NULL), 0);
+	finf_graph_free(graph);
+	pack = open_pack(dir, "p.fim");
+	ck_assert_int_eq(finf_engine_tune(dev, pack, 2, 0, dir, "t.fim", NULL), 0);
+	finf_pack_close(pack);
+	pack = open_pack(dir, "t.fim");
+	wide = pack->plan->weight_bytes + pack->plan->arena_bytes;
+	finf_pack_close(pack);
+	ck_assert_int_eq(opens(dir, 0), 0);
+	ck_assert_int_eq(opens(dir, wide), 0);
+	ck_assert_int_eq(opens(dir, wide - 1), -EKEYREJECTED);
+
+	pack = open_pack(dir, "p.fim");
+	ck_assert_int_eq(finf_engine_tune(dev, pack, 2, wide - 1, dir, "t.fim", NULL), 0);
+	finf_pack_close(pack);
+	pack = open_pack(dir, "t.fim");
+	narrow = pack->plan->weight_bytes + pack->plan->arena_bytes;
+	ck_assert_uint_eq(pack->plan->n_branches, 1);
+	ck_assert_uint_eq(pack->plan->weight_bytes + pack->plan->side_arena_bytes, wide);
+	finf_pack_close(pack);
+	ck_assert_uint_lt(narrow, wide);
+	ck_assert_int_eq(opens(dir, narrow), 0);
+	ck_assert_int_eq(opens(dir, wide - 1), 0);
+	ck_assert_int_eq(opens(dir, wide), -EKEYREJECTED);
+	ck_assert_int_eq(opens(dir, 0), -EKEYREJECTED);
+	close(dir);
 }
 END_TEST
 
@@ -196,6 +310,8 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, every_schedule_gives_what_the_list_gives, 0, FINF_ARRAY_LEN(rows));
+	tcase_add_test(tc, memory_of_the_largest_member);
+	tcase_add_test(tc, a_pool_of_another_size_plans_again);
 	tcase_add_loop_test(tc, measured_only_where_it_matters, 0, FINF_ARRAY_LEN(idle));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -48,7 +48,66 @@ static struct {
 	atomic_bool apart;   /* who was to meet gave up */
 	atomic_uint began;   /* nodes, as bits */
 	atomic_uint with_one, with_all;
+	bool alone; /* no more threads today */
 } fake;
+
+/* Threads of the device, as long as a test lasts. */
+#define TEAM 8u
+static struct {
+	pthread_t threads[TEAM];
+	pthread_barrier_t begin, end;
+	uint32_t n; /* who is to work; 0 = leave */
+	finf_spread_fn fn;
+	void *ctx;
+} team;
+
+static void *team_main(void *arg)
+{
+	uint32_t k = (uint32_t)(uintptr_t)arg;
+
+	for (;;) {
+		pthread_barrier_wait(&team.begin);
+		if (!team.n)
+			return NULL;
+		if (k < team.n)
+			team.fn(team.ctx, k);
+		pthread_barrier_wait(&team.end);
+	}
+}
+
+static int fake_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx)
+{
+	(void)dev;
+	ck_assert_uint_le(n, TEAM);
+	if (fake.alone)
+		return -EAGAIN;
+	team.n = n;
+	team.fn = fn;
+	team.ctx = ctx;
+	pthread_barrier_wait(&team.begin);
+	fn(ctx, 0);
+	pthread_barrier_wait(&team.end);
+	return 0;
+}
+
+static void team_start(void)
+{
+	ck_assert_int_eq(pthread_barrier_init(&team.begin, NULL, TEAM), 0);
+	ck_assert_int_eq(pthread_barrier_init(&team.end, NULL, TEAM), 0);
+	for (uintptr_t k = 1; k < TEAM; k++)
+		ck_assert_int_eq(
+			pthread_create(&team.threads[k], NULL, team_main, (void *)k), 0);
+}
+
+static void team_stop(void)
+{
+	team.n = 0;
+	pthread_barrier_wait(&team.begin);
+	for (uint32_t k = 1; k < TEAM; k++)
+		pthread_join(team.threads[k], NULL);
+	pthread_barrier_destroy(&team.begin);
+	pthread_barrier_destroy(&team.end);
+}
 
 static int fake_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
 			   const struct finf_form *form, uint32_t threads,
@@ -122,7 +181,7 @@ static struct finf_device_ops fake_ops = {
 	.kernel_new = fake_kernel_new,
 	.kernel_run = fake_run,
 	.kernel_free = fake_kernel_free,
-	.concurrent = true,
+	.spread = fake_spread,
 };
 
 static struct finf_device fake_device = {&fake_ops};
@@ -139,6 +198,27 @@ static struct finf_plan_segment segments[N_STEPS];
 static struct finf_plan_branch branches[CHAINS];
 static struct finf_step_cost costs[N_STEPS];
 static uint32_t plan_inputs[1], plan_outputs[CHAINS], head[CHAINS], wait_for[1];
+
+#define PIECES 4u
+static struct finf_plan_piece pieces[CHAINS][PIECES];
+static struct finf_plan_lane lanes[CHAINS];
+
+/* Each lane up to its first piece that is empty. */
+static void use_lanes(const struct finf_plan_piece from[CHAINS][PIECES])
+{
+	memcpy(pieces, from, sizeof(pieces));
+	plan.side.n_lanes = 0;
+	for (uint32_t k = 0; k < CHAINS; k++) {
+		lanes[k] = (struct finf_plan_lane){.pieces = pieces[k]};
+		while (lanes[k].n < PIECES && pieces[k][lanes[k].n].until)
+			lanes[k].n++;
+		if (lanes[k].n)
+			plan.side.n_lanes = k + 1;
+	}
+}
+
+static const struct finf_plan_piece one_each[CHAINS][PIECES] = {
+	{{0, 0, LONG}}, {{1, 0, LONG}}, {{2, 0, LONG}}};
 
 static float x[COUNT], y[CHAINS][COUNT], want[CHAINS][COUNT];
 static float extent[N_STEPS][COUNT] __attribute__((aligned(4096)));
@@ -234,7 +314,8 @@ static void setup(void)
 {
 	memset(&fake, 0, sizeof(fake));
 	fake.fail_at = fake.until_deadline = FINF_NONE;
-	fake_ops.concurrent = true;
+	fake_ops.spread = fake_spread;
+	team_start();
 	test_fill_f32(x, COUNT, 1);
 	test_fill_f32(extent[0], N_STEPS * COUNT, 2);
 	memset(head, 0, sizeof(head));
@@ -257,14 +338,16 @@ static void setup(void)
 		.arena_bytes = sizeof(activations),
 		.branches = branches,
 		.n_branches = CHAINS,
-		.side = {.least = 1, .head = head, .costs = costs},
+		.side = {.lanes = lanes, .head = head, .costs = costs},
 		.threads = THREADS,
 	};
+	use_lanes(one_each);
 }
 
 static void teardown(void)
 {
 	finf_graph_free(graph);
+	team_stop();
 	ck_assert_int_eq(fake.live_kernels, 0);
 	ck_assert(!fake.crowded);
 }
@@ -312,32 +395,38 @@ static void expect_right(struct finf_session *session)
 
 /* ---- results -------------------------------------------------------------------------- */
 
-/* with_all: kernels for all threads in a run, when that is certain */
 static const struct {
-	uint32_t threads, least, head[CHAINS];
-	int with_all;
+	uint32_t threads, head[CHAINS];
+	struct finf_plan_piece lanes[CHAINS][PIECES];
 } schedules[] = {
-	{3, 1, {0, 0, 0}, 0},	     {3, 2, {0, 0, 0}, -1},	     {3, 3, {0, 0, 0}, -1},
-	{2, 1, {0, 0, 0}, 0},	     {2, 2, {0, 0, 0}, -1},	     {2, 2, {2, 0, 0}, -1},
-	{2, 1, {2, 1, 0}, 3},	     {3, 2, {2, 4, 1}, -1},	     {8, 1, {4, 4, 0}, 8},
-	{2, 2, {LONG, LONG, 0}, 12}, {2, 1, {LONG, LONG, LONG}, 12},
+	{3, {0, 0, 0}, {{{0, 0, 4}}, {{1, 0, 4}}, {{2, 0, 4}}}},
+	{2, {0, 0, 0}, {{{0, 0, 4}, {2, 0, 4}}, {{1, 0, 4}}}},
+	{2, {0, 0, 0}, {{{0, 0, 4}, {1, 0, 4}}, {{2, 0, 4}}}},
+	{3, {0, 0, 0}, {{{0, 0, 4}, {1, 2, 4}}, {{1, 0, 2}, {2, 0, 4}}}},
+	{8, {0, 0, 0}, {{{0, 0, 2}, {1, 1, 2}, {2, 3, 4}}, {{1, 0, 1}, {0, 2, 4}, {2, 0, 3}}, {{1, 2, 4}}}},
+	{3, {2, 0, 0}, {{{0, 2, 4}}, {{1, 0, 4}}, {{2, 0, 4}}}},
+	{2, {2, 4, 1}, {{{0, 2, 4}}, {{2, 1, 4}}}},
+	{2, {4, 4, 0}, {{{2, 0, 1}, {2, 2, 3}}, {{2, 1, 2}, {2, 3, 4}}}},
+	{2, {0, 0, 0}, {{{1, 0, 4}, {0, 0, 4}, {2, 0, 4}}}},
 };
 
 START_TEST(every_schedule_gives_the_same)
 {
 	struct finf_session *session;
+	uint32_t in_heads = 0;
 
 	plan.threads = schedules[_i].threads;
-	plan.side.least = schedules[_i].least;
 	memcpy(head, schedules[_i].head, sizeof(head));
+	for (uint32_t c = 0; c < CHAINS; c++)
+		in_heads += head[c];
+	use_lanes(schedules[_i].lanes);
 	session = new_session();
 	ck_assert_int_eq(fake.made, 2 * N_STEPS);
 	for (int i = 0; i < 200; i++) {
 		fake.with_all = fake.with_one = 0;
 		expect_right(session);
 		ck_assert_uint_eq(fake.with_all + fake.with_one, N_STEPS);
-		if (schedules[_i].with_all >= 0)
-			ck_assert_int_eq((int)fake.with_all, schedules[_i].with_all);
+		ck_assert_uint_eq(fake.with_all, in_heads);
 	}
 	finf_session_free(session);
 }
@@ -348,6 +437,7 @@ START_TEST(alone_a_step_has_as_many_threads_as_are_fastest)
 	struct finf_session *session;
 
 	head[0] = head[1] = head[2] = LONG;
+	lanes[0].n = lanes[1].n = lanes[2].n = 0;
 	costs[3].one_ns = costs[7].one_ns = 500;
 	session = new_session();
 	expect_right(session);
@@ -358,20 +448,61 @@ START_TEST(alone_a_step_has_as_many_threads_as_are_fastest)
 END_TEST
 
 static const struct {
-	uint32_t least, threads;
-	bool concurrent;
-} lists[] = {{0, 3, true}, {1, 1, true}, {1, 3, false}};
+	uint32_t n_lanes, threads;
+	bool spreads;
+} lists[] = {{0, 3, true}, {CHAINS, 1, true}, {CHAINS, 3, false}};
 
-START_TEST(else_in_the_order_of_the_list)
+START_TEST(else_one_branch_after_the_other)
 {
 	struct finf_session *session;
 
-	plan.side.least = lists[_i].least;
+	plan.side.n_lanes = lists[_i].n_lanes;
 	plan.threads = lists[_i].threads;
-	fake_ops.concurrent = lists[_i].concurrent;
+	fake_ops.spread = lists[_i].spreads ? fake_spread : NULL;
 	session = new_session();
 	ck_assert_int_eq(fake.made, N_STEPS);
 	expect_right(session);
+	finf_session_free(session);
+}
+END_TEST
+
+START_TEST(with_too_few_threads_one_branch_after_the_other)
+{
+	struct finf_session *session = new_session();
+
+	fake.alone = true;
+	expect_right(session);
+	ck_assert_uint_eq(fake.with_all, N_STEPS);
+	fake.alone = false;
+	fake.with_all = 0;
+	expect_right(session);
+	ck_assert_uint_eq(fake.with_all, 0);
+	finf_session_free(session);
+}
+END_TEST
+
+/* Each branch as far as it gets: c waits for a1. */
+static void note_order(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+	uint32_t **at = ctx;
+
+	(void)start_ns, (void)end_ns;
+	*(*at)++ = step;
+}
+
+START_TEST(branch_after_branch)
+{
+	static const uint32_t warm[N_STEPS] = {0, 2, 5, 8, 1, 3, 6, 9, 4, 7, 10, 11};
+	struct finf_session *session;
+	uint32_t seen[N_STEPS], *at = seen;
+	struct finf_run run = a_run();
+
+	plan.side.n_lanes = 0;
+	session = new_session();
+	run.on_step = note_order;
+	run.on_step_ctx = &at;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_mem_eq(seen, warm, sizeof(warm));
 	finf_session_free(session);
 }
 END_TEST
@@ -447,8 +578,9 @@ START_TEST(a_step_that_fails_ends_all_branches)
 	struct finf_run run;
 	char says[32];
 
-	plan.side.least = 1 + (uint32_t)_i % 2;
-	head[1] = (uint32_t)_i % 3;
+	plan.threads = 2 + (uint32_t)_i % 2;
+	use_lanes(schedules[(uint32_t)_i % 5].lanes);
+	plan.threads = FINF_MAX(plan.threads, plan.side.n_lanes);
 	session = new_session();
 	snprintf(says, sizeof(says), "'node%d' failed", _i);
 	for (int i = 0; i < 20; i++) {
@@ -554,7 +686,7 @@ static int run_while_loading(uint32_t damaged, struct finf_diag *diag)
 	return err;
 }
 
-START_TEST(branches_start_before_all_weights_have_come)
+START_TEST(steps_start_before_all_weights_have_come)
 {
 	struct finf_diag diag = {""};
 	int err = run_while_loading(FINF_NONE, &diag);
@@ -564,7 +696,7 @@ START_TEST(branches_start_before_all_weights_have_come)
 }
 END_TEST
 
-START_TEST(a_load_that_fails_ends_all_branches)
+START_TEST(a_load_that_fails_ends_the_run)
 {
 	struct finf_diag diag = {""};
 
@@ -582,14 +714,16 @@ Suite *test_suite(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_loop_test(tc, every_schedule_gives_the_same, 0, FINF_ARRAY_LEN(schedules));
 	tcase_add_test(tc, alone_a_step_has_as_many_threads_as_are_fastest);
-	tcase_add_loop_test(tc, else_in_the_order_of_the_list, 0, FINF_ARRAY_LEN(lists));
+	tcase_add_loop_test(tc, else_one_branch_after_the_other, 0, FINF_ARRAY_LEN(lists));
+	tcase_add_test(tc, with_too_few_threads_one_branch_after_the_other);
+	tcase_add_test(tc, branch_after_branch);
 	tcase_add_test(tc, branches_run_at_the_same_time);
 	tcase_add_test(tc, each_step_is_told_once);
 	tcase_add_test(tc, warm_runs_take_no_heap);
 	tcase_add_loop_test(tc, a_step_that_fails_ends_all_branches, 0, N_STEPS);
 	tcase_add_loop_test(tc, deadline_ends_all_branches, 0, 3);
-	tcase_add_test(tc, branches_start_before_all_weights_have_come);
-	tcase_add_test(tc, a_load_that_fails_ends_all_branches);
+	tcase_add_test(tc, steps_start_before_all_weights_have_come);
+	tcase_add_test(tc, a_load_that_fails_ends_the_run);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

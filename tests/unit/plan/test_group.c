@@ -335,9 +335,16 @@ START_TEST(test_side_by_side)
 	finf_plan_write(plan, &buf);
 	ck_assert_msg(!finf_plan_read(buf.data, buf.len, &back, &diag), "%s", diag.text);
 	ck_assert_msg(!finf_plan_check(graph, back, &diag), "%s", diag.text);
-	ck_assert_uint_eq(back->side.least, plan->side.least);
-	for (uint32_t b = 0; plan->side.least && b < plan->n_branches; b++)
+	ck_assert_uint_eq(back->side.n_lanes, plan->side.n_lanes);
+	for (uint32_t b = 0; plan->side.n_lanes && b < plan->n_branches; b++)
 		ck_assert_uint_eq(back->side.head[b], plan->side.head[b]);
+	for (uint32_t k = 0; k < plan->side.n_lanes; k++) {
+		const struct finf_plan_lane *lane = &plan->side.lanes[k];
+
+		ck_assert_uint_eq(back->side.lanes[k].n, lane->n);
+		ck_assert_mem_eq(back->side.lanes[k].pieces, lane->pieces,
+				 lane->n * sizeof(*lane->pieces));
+	}
 	ck_assert_mem_eq(back->side.costs, plan->side.costs,
 			 plan->n_steps * sizeof(*plan->side.costs));
 	finf_buf_fini(&buf);
@@ -348,29 +355,68 @@ START_TEST(test_side_by_side)
 }
 END_TEST
 
-/* Heads that wait for what comes later, and more branches than there are. */
-START_TEST(test_side_by_side_spoilt)
+/* Three chains of three steps in two lanes; each row is what is wrong with them. */
+#define LANE_PIECES 3u
+static const struct {
+	const char *what;
+	uint32_t head[3];
+	struct finf_plan_piece lanes[2][LANE_PIECES];
+	bool waits; /* the last step of the third chain for the first of the first */
+	int err;
+} lanes_rows[] = {
+	{"whole", {0, 0, 0}, {{{0, 0, 3}, {1, 0, 3}}, {{2, 0, 3}}}, true, 0},
+	{"one cut", {0, 0, 0}, {{{0, 0, 3}, {1, 2, 3}}, {{1, 0, 2}, {2, 0, 3}}}, true, 0},
+	{"with heads", {1, 0, 3}, {{{0, 1, 3}}, {{1, 0, 3}}}, true, 0},
+	{"waits for a later lane", {0, 0, 0}, {{{2, 0, 3}}, {{1, 0, 3}, {0, 0, 3}}}, true, 0},
+	{"waits for itself", {0, 0, 0}, {{{2, 0, 3}, {0, 0, 3}}, {{1, 0, 3}}}, true, -EINVAL},
+	{"no such wait", {0, 0, 0}, {{{2, 0, 3}, {0, 0, 3}}, {{1, 0, 3}}}, false, 0},
+	{"in a circle", {0, 0, 0}, {{{1, 2, 3}, {0, 0, 3}}, {{2, 0, 3}, {1, 0, 2}}}, true, -EINVAL},
+	{"the end first", {0, 0, 0}, {{{0, 1, 3}, {0, 0, 1}}, {{1, 0, 3}, {2, 0, 3}}}, false, -EINVAL},
+	{"a head waits", {0, 0, 3}, {{{0, 0, 3}}, {{1, 0, 3}}}, true, -EINVAL},
+	{"a head too long", {4, 0, 0}, {{{1, 0, 3}}, {{2, 0, 3}}}, false, -EINVAL},
+	{"a step is missing", {0, 0, 0}, {{{0, 0, 2}, {1, 0, 3}}, {{2, 0, 3}}}, false, -EINVAL},
+	{"a step is there twice", {0, 0, 0}, {{{0, 0, 3}, {1, 0, 3}}, {{1, 1, 2}, {2, 0, 3}}}, false, -EINVAL},
+	{"twice for one that is missing", {0, 0, 0}, {{{0, 0, 3}, {1, 0, 2}}, {{1, 1, 2}, {2, 0, 3}}}, false, -EINVAL},
+	{"in a head too", {1, 0, 0}, {{{0, 0, 3}, {1, 0, 3}}, {{2, 1, 3}}}, false, -EINVAL},
+	{"an empty piece", {0, 0, 0}, {{{0, 0, 3}, {0, 3, 3}, {1, 0, 3}}, {{2, 0, 3}}}, false, -EINVAL},
+	{"no such branch", {0, 0, 0}, {{{0, 0, 3}, {3, 0, 3}}, {{2, 0, 3}}}, false, -EINVAL},
+	{"no such step", {0, 0, 0}, {{{0, 0, 3}, {1, 0, 4}}, {{2, 1, 3}}}, false, -EINVAL},
+};
+
+START_TEST(test_lanes_are_proven)
 {
 	struct finf_graph *graph = chains(3, 3);
 	struct finf_plan *plan = plan_for(graph, FINF_SIDE_BY_SIDE, 0);
+	struct finf_plan_piece pieces[2][LANE_PIECES];
+	struct finf_plan_lane lanes[2];
 	struct finf_diag diag = {""};
-	uint32_t head[3] = {0, 0, 3};
+	uint32_t head[3];
 
+	memcpy(pieces, lanes_rows[_i].lanes, sizeof(pieces));
+	memcpy(head, lanes_rows[_i].head, sizeof(head));
+	for (uint32_t k = 0; k < 2; k++) {
+		lanes[k] = (struct finf_plan_lane){.pieces = pieces[k]};
+		while (lanes[k].n < LANE_PIECES && pieces[k][lanes[k].n].until)
+			lanes[k].n++;
+	}
+	plan->threads = 2;
 	plan->side.costs =
 		finf_arena_array(&plan->arena, plan->n_steps, sizeof(*plan->side.costs));
 	plan->side.head = head;
-	plan->side.least = 2;
+	plan->side.lanes = lanes;
+	plan->side.n_lanes = 2;
 	ck_assert_uint_eq(plan->steps[8].branch, 2);
-	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), 0);
-	plan->steps[8].deps[plan->steps[8].n_deps++] = 0; /* the first of branch 0 */
-	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
-	head[0] = 1;
-	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), 0);
-	plan->side.least = 4;
-	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
-	plan->side.least = 2;
-	plan->side.head = NULL;
-	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	if (lanes_rows[_i].waits)
+		plan->steps[8].deps[plan->steps[8].n_deps++] = 0; /* the first of branch 0 */
+	ck_assert_msg(finf_plan_check(graph, plan, &diag) == lanes_rows[_i].err, "%s: %s",
+		      lanes_rows[_i].what, diag.text);
+	if (!lanes_rows[_i].err) { /* more lanes than threads, and no costs */
+		plan->threads = 1;
+		ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+		plan->threads = 2;
+		plan->side.costs = NULL;
+		ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	}
 	finf_plan_free(plan);
 	finf_graph_free(graph);
 }
@@ -507,7 +553,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_shared_trunk);
 	tcase_add_test(tc, test_round_trip);
 	tcase_add_loop_test(tc, test_side_by_side, 0, SEEDS);
-	tcase_add_test(tc, test_side_by_side_spoilt);
+	tcase_add_loop_test(tc, test_lanes_are_proven, 0, FINF_ARRAY_LEN(lanes_rows));
 	tcase_add_loop_test(tc, test_spoilt, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;
