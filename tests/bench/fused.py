@@ -46,7 +46,8 @@ import time
 
 import peers
 
-# A network that is there twice has other weights; in "variants" only another last layer.
+# A network that is there twice has other weights; in "variants" only another last layer. "one-image"
+# are variants that look at the same image: the group has one input.
 SETS = {
     "cifar-pair": ["cifar_resnet18", "cifar_vgg16"],
     "vgg-pair": ["resnet18", "vgg16"],
@@ -56,6 +57,7 @@ SETS = {
     "triple": ["resnet18", "resnet50", "mobilenet_v2"],
     "five": ["mobilenet_v2", "squeezenet1_1", "googlenet", "cifar_resnet18", "cifar_vgg16"],
     "variants": ["cifar_resnet18"] * 4,
+    "one-image": ["cifar_resnet18"] * 4,
     "tiny": ["bert_mini"] * 4,
 }
 # Multiply-adds of one image, in thousand millions: convolutions and matrices, from their shapes.
@@ -124,7 +126,7 @@ def model_files(args, name):
     ret = []
     for i, network in enumerate(SETS[name]):
         nth = SETS[name][:i].count(network)
-        other = ["--head" if name == "variants" else "--seed", str(nth)] if nth else []
+        other = ["--head" if name in ("variants", "one-image") else "--seed", str(nth)] if nth else []
         path = os.path.join(folder, network + "".join(other) + ".onnx")
         if not os.path.exists(path):
             fictl(args, "zoo", network, "-o", path, *other)
@@ -132,13 +134,14 @@ def model_files(args, name):
     return ret
 
 
-def members(files):
-    return ["m%d=%s" % (i, path) for i, (_, path) in enumerate(files)]
+def members(name, files):
+    return (["m%d=%s" % (i, path) for i, (_, path) in enumerate(files)] +
+            (["--share-input"] if name == "one-image" else []))
 
 
-def run_fuse(args, threads, files):
+def run_fuse(args, threads, name, files):
     """Both contenders that one process measures in turn."""
-    verdict = fictl_json(args, "fuse", *members(files), "--dry-run", "--threads",
+    verdict = fictl_json(args, "fuse", *members(name, files), "--dry-run", "--threads",
                          str(threads))["verdict"]
     both = {}
     for kind in ("fused", "separate"):
@@ -149,11 +152,11 @@ def run_fuse(args, threads, files):
     return both
 
 
-def run_fast(args, threads, files):
+def run_fast(args, threads, name, files):
     """In a pool that is large enough for sure: five times what lean forms take."""
     need = sum(plan["weight_bytes"] + plan["arena_bytes"]
                for plan in (fictl_json(args, "plan", path) for _, path in files))
-    ran = fictl_json(args, "run", *members(files), "--repeat", str(args.runs + 2), "--threads",
+    ran = fictl_json(args, "run", *members(name, files), "--repeat", str(args.runs + 2), "--threads",
                      str(threads), "--optimize", "latency", "--pool", str(5 * need + (64 << 20)))
     return {"seconds": ran["median_ns"] / 1e9}
 
@@ -164,12 +167,12 @@ def run_peer(args, kind, threads, files):
                                  *named], peer_env(args, threads)))
 
 
-def one_round(args, threads, files):
+def one_round(args, threads, name, files):
     ret = {}
     if "fused" in args.contenders or "separate" in args.contenders:
-        ret = run_fuse(args, threads, files)
+        ret = run_fuse(args, threads, name, files)
     if "fast" in args.contenders:
-        ret["fast"] = run_fast(args, threads, files)
+        ret["fast"] = run_fast(args, threads, name, files)
     for kind in PEER_NEEDS:
         if kind in args.contenders and (kind == "ort" or torch_has(n for n, _ in files)):
             ret[kind] = run_peer(args, kind, threads, files)
@@ -178,7 +181,7 @@ def one_round(args, threads, files):
 
 def run_set(args, name, threads):
     files = model_files(args, name)
-    rounds = [one_round(args, threads, files) for _ in range(args.rounds)]
+    rounds = [one_round(args, threads, name, files) for _ in range(args.rounds)]
     return {"set": name, "models": SETS[name], "threads": threads,
             "rounds": {kind: [r[kind] for r in rounds] for kind in rounds[0]}}
 
@@ -240,7 +243,7 @@ def run_memory(args, name):
     scratch = tempfile.mkdtemp(prefix="fi-bench-")
     group = os.path.join(scratch, "group.fim")
     try:
-        made = fictl_json(args, "fuse", *members(files), "-o", group, "--optimize", "memory",
+        made = fictl_json(args, "fuse", *members(name, files), "-o", group, "--optimize", "memory",
                           "--no-verdict")
         plans = [fictl_json(args, "plan", path) for path in [group] + [path for _, path in files]]
         row = {"set": name, "group": serving_bytes(args, [group], os.path.join(scratch, "g")),
@@ -326,7 +329,8 @@ def roofline_table(results):
         machine = results["roofline"].get(str(row["threads"]))
         if not machine or row["set"] not in weights:
             continue
-        operations = 2e9 * sum(GMACS[model] for model in row["models"])
+        computed = set(row["models"]) if row["set"] == "one-image" else row["models"]
+        operations = 2e9 * sum(GMACS[model] for model in computed)
         compute, reading = (operations / machine["gflops"] / 1e9,
                             weights[row["set"]] / machine["read_gb_s"] / 1e9)
         took = column(row, "fused")[0]
@@ -382,7 +386,7 @@ def plot(results, out):
                        for i, kind in enumerate(kinds))
     script = ('set terminal png size 1100,480; set output "%s"; set style data histogram; '
               'set style histogram cluster gap 1; set style fill solid 0.85; set grid ytics; '
-              'set yrange [0:*]; set key outside top horizontal; set title "time of all models, '
+              'set logscale y 2; set yrange [0.5:*]; set key outside top horizontal; set title "time of all models, '
               'the fused group = 1, %d threads"; plot %s' % (image, most, series))
     subprocess.run(["gnuplot", "-e", script], check=True)
 
