@@ -68,9 +68,19 @@ $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_ker
 $(addprefix $(BUILD)/tests/integration/,test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
+# Fused groups beside other runtimes; FUSED= takes options of tests/bench/fused.py.
+FUSED ?= --all
+$(BUILD)/tests/bench/roofline: tests/bench/roofline.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu11 -O3 -march=native -pthread -o $@ $<
+.PHONY: bench-fused
+bench-fused: all $(BUILD)/tests/bench/roofline
+	$(Q)tests/bench/fused.py --build $(BUILD) --out $(BUILD)/bench-fused $(FUSED)
+
 # Programs that run under the preload library, which know nothing of it.
-PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup server cost)
-$(addprefix $(BUILD)/tests/preload/,app lookup server cost): %: %.o
+PRELOAD_PROGRAMS := $(addprefix $(BUILD)/tests/preload/,app app_linked lookup server)
+$(addprefix $(BUILD)/tests/preload/,app lookup server): %: %.o
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $< $(LDFLAGS_ALL) -ldl
 $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)

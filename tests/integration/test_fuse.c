@@ -237,6 +237,32 @@ START_TEST(variants_share_their_backbone)
 }
 END_TEST
 
+/* Figures are for people; that each of them is there, without any other runtime, is ours. */
+START_TEST(the_benchmark_tells_all)
+{
+	const char *out = scratch_path("bench");
+	char script[1100];
+	const char *const argv[] = {"/usr/bin/python3", script, "--set", "tiny", "--threads", "1",
+				    "--rounds", "1", "--runs", "1", "--peers", "/bin/false",
+				    "--build", build_dir(), "--out", out, NULL};
+	struct test_output output;
+
+	if (access(argv[0], X_OK)) {
+		skip_test("python3", "python3 is not installed");
+		return;
+	}
+	snprintf(script, sizeof(script), "%s/tests/bench/fused.py", source_dir());
+	run_program(&output, argv);
+	ck_assert_msg(output.status == 0, "%s", output.err);
+	ck_assert_ptr_nonnull(strstr(output.err, "left out: eager"));
+	ck_assert_ptr_nonnull(strstr(output.out, "| tiny | 1 | "));
+	ck_assert_ptr_nonnull(strstr(output.out, "process per member PSS"));
+	test_output_free(&output);
+	ck_assert_int_eq(access(scratch_path("bench/results.json"), R_OK), 0);
+	ck_assert_int_eq(access(scratch_path("bench/table.md"), R_OK), 0);
+}
+END_TEST
+
 /* ---- through fid ------------------------------------------------------------------------ */
 
 static void infer_into(const struct test_fid *fid, const char *model, const char *file)
@@ -402,6 +428,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, verdict_is_given);
 	tcase_add_test(tc, several_files_run_as_one);
 	tcase_add_test(tc, variants_share_their_backbone);
+	tcase_add_test(tc, the_benchmark_tells_all);
 	tcase_add_test(tc, whole_and_members);
 	tcase_add_test(tc, exported_packs);
 	tcase_add_test(tc, bad_groups);

@@ -437,6 +437,10 @@ START_TEST(a_group_over_http)
 	free(both);
 	free(half);
 	free(some);
+	fid_stop(&fid);
+}
+END_TEST
+
 /*
  * A model in 16 bits, asked in JSON for JSON and in bytes for bytes. Its output
  * x is its input, so what was sent has to come back: exactly, for these numbers.

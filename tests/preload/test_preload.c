@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <jansson.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -754,6 +755,19 @@ START_TEST(test_fid_killed_in_a_storm)
 END_TEST
 
 /* One that hangs may keep a program from nothing for longer than a moment. */
+START_TEST(test_cost_is_measured)
+{
+	json_t *rows;
+
+	set_environment();
+	rows = json_loads(fictl_ok(NULL, "--json", "bench", "preload", "--count", "3", NULL), 0, NULL);
+	ck_assert_uint_eq(json_array_size(rows), 2);
+	for (size_t i = 0; i < 2; i++)
+		ck_assert_int_eq(json_integer_value(json_object_get(json_array_get(rows, i), "n")), 3);
+	json_decref(rows);
+}
+END_TEST
+
 START_TEST(test_fid_that_hangs)
 {
 	struct app app = app_dlsym();
@@ -844,6 +858,7 @@ Suite *test_suite(void)
 	tcase_add_test(plain, test_calls_have_the_vendors_arguments);
 	tcase_add_test(plain, test_lookups_are_exact);
 	tcase_add_test(plain, test_switched_off);
+	tcase_add_test(plain, test_cost_is_measured);
 	tcase_add_test(plain, test_other_programs_see_nothing);
 	suite_add_tcase(suite, plain);
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# install-deps.sh [build] [demo] [test] - install what is missing (Debian 12 or
+# install-deps.sh [build] [demo] [test] [bench] - install what is missing (Debian 12 or
 # newer). Asks for nothing, says what it installs, does nothing when all is
 # there. Without root it names the packages and fails.
 set -eu
@@ -9,6 +9,7 @@ build="gcc make pkg-config clang liburing-dev libdnnl-dev libprotobuf-c-dev prot
 	libbpf-dev bpftool systemtap-sdt-dev libmicrohttpd-dev"
 demo="fio python3"
 test="check libonnx-testdata fio util-linux python3 curl bpftrace"
+bench="gnuplot-nox fio python3"
 
 wanted=""
 for group in "${@:-build}"; do
@@ -16,7 +17,8 @@ for group in "${@:-build}"; do
 	build) wanted="$wanted $build" ;;
 	demo) wanted="$wanted $demo" ;;
 	test) wanted="$wanted $test" ;;
-	*) echo "usage: install-deps.sh [build] [demo] [test]" >&2; exit 2 ;;
+	bench) wanted="$wanted $bench" ;;
+	*) echo "usage: install-deps.sh [build] [demo] [test] [bench]" >&2; exit 2 ;;
 	esac
 done
 

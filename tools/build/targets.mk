@@ -7,6 +7,7 @@
 ## make unit-ROOM       the unit tests of one room, e.g. make unit-plan
 ## make check-preload  the tests of the preload library
 ## make check-bpf       the tests of the BPF programs and fid-probe, as root
+## make bench-fused     groups beside separate models and other runtimes; FUSED= options of fused.py
 ## make gpu-bundle      build/gpu-bundle, to run on a machine with an NVIDIA driver: run.sh there
 ## make bench           round trip and swap-ins against fio, as tables (minutes)
 ## make install         into $(DESTDIR)$(prefix); uninstall takes it away again

@@ -202,7 +202,8 @@ int bench_fid_start(struct fictl *ctl, const char *pool, const char *const *opti
 static const struct {
 	const char *name;
 	int (*run)(struct fictl *ctl, int argc, char **argv);
-} benches[] = {{"fused", bench_fused}, {"http", bench_http}, {"ipc", bench_ipc}, {"probe", bench_probe}, {"swap", bench_swap}};
+} benches[] = {{"fused", bench_fused}, {"http", bench_http}, {"ipc", bench_ipc},
+	     {"preload", bench_preload}, {"probe", bench_probe}, {"swap", bench_swap}};
 
 static int cmd_bench(struct fictl *ctl, int argc, char **argv)
 {
@@ -213,13 +214,14 @@ static int cmd_bench(struct fictl *ctl, int argc, char **argv)
 }
 
 const struct command commands_bench[] = {
-	{"bench", "fused|http|ipc|probe|swap [options]", "measure ratios against a baseline in the same run",
+	{"bench", "fused|http|ipc|preload|probe|swap [options]", "measure ratios against a baseline in the same run",
 	 "bench ipc [--count N]      round trip of an empty model through a daemon of our own\n"
 	 "bench http [--count N]     the same over HTTP, with one connection and with eight\n"
 	 "bench fused [--models A,B,.. [--variants]] [--threads N]\n"
 	 "                           a group of zoo networks against its members one after the\n"
 	 "                           other in the same engine; without --models: sets of small\n"
 	 "                           ones; --variants: they differ in their last layer only\n"
+	 "bench preload [--count N]  what libfi-preload.so adds to a call of the CUDA driver\n"
 	 "bench probe [--count N]    from a connection in the kernel to its model's swap-in\n"
 	 "                           submitted, and what the USDT site costs; takes root\n"
 	 "bench swap [--model NAME] [--device host|cuda] [--pool-mode MODE] [--repeat N]\n"

@@ -62,6 +62,7 @@ json_t *bench_ask(struct bench_fid *fid, const char *request);
 int bench_ipc(struct fictl *ctl, int argc, char **argv);
 int bench_fused(struct fictl *ctl, int argc, char **argv);
 int bench_http(struct fictl *ctl, int argc, char **argv);
+int bench_preload(struct fictl *ctl, int argc, char **argv);
 int bench_probe(struct fictl *ctl, int argc, char **argv);
 int bench_swap(struct fictl *ctl, int argc, char **argv);
 

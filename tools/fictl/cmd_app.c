@@ -41,8 +41,7 @@ static int cmd_apps(struct fictl *ctl, int argc, char **argv)
 	return EXIT_DONE;
 }
 
-/* Beside fictl in a build folder, else where it was installed. */
-static bool find_library(char *path)
+bool preload_library(char *path)
 {
 	static const char *const places[] = {"", "../lib/", NULL};
 	char self[PATH_MAX];
@@ -72,7 +71,7 @@ static int app_run(struct fictl *ctl, int argc, char **argv)
 	}
 	if (argc < 2)
 		return usage(ctl, "app run needs a command");
-	if (!find_library(path))
+	if (!preload_library(path))
 		return failed(ctl, -ENOENT, LIBRARY " is neither beside fictl nor in ../lib nor in " FI_LIBDIR);
 	if (snprintf(both, sizeof(both), "%s%s%s", path, before && *before ? ":" : "",
 		     before ? before : "") >= (int)sizeof(both))

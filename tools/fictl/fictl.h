@@ -62,6 +62,11 @@ int parse(struct fictl *ctl, int argc, char **argv, const struct option_spec *sp
 bool parse_number(struct fictl *ctl, const char *what, const char *text, uint64_t min,
 		  uint64_t max, uint64_t *ret);
 
+/* ---- cmd_app.c ------------------------------------------------------------ */
+
+/** preload_library - libfi-preload.so beside fictl or where it was installed; PATH_MAX bytes. */
+bool preload_library(char *path);
+
 /* ---- daemon.c ------------------------------------------------------------- */
 
 /** connect_fid - EXIT_DONE, or EXIT_NO_DAEMON after a message. */
