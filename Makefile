@@ -75,11 +75,12 @@ all: $(BUILD)/libfi.a $(BUILD)/libfi.so $(if $(FID_OBJS),$(BUILD)/fid) $(if $(FI
 # ---- generated code -----------------------------------------------------------
 
 ONNX_PROTO ?= $(firstword $(wildcard /usr/include/onnx/onnx.proto /usr/local/include/onnx/onnx.proto))
-$(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/onnx.pb-c.h &: $(ONNX_PROTO)
+$(BUILD)/gen/onnx.pb-c.c $(BUILD)/gen/onnx.pb-c.h &: $(ONNX_PROTO) tools/build/onnx-proto.awk
 	$(call say,PROTOC,$(BUILD)/gen/onnx.pb-c.c)
 	$(Q)mkdir -p $(BUILD)/gen
 	$(Q)test -n "$(ONNX_PROTO)" || { echo "onnx.proto not found: install libonnx-dev" >&2; exit 1; }
-	$(Q)cd $(BUILD)/gen && $(PROTOC_C) --c_out=. -I$(dir $(ONNX_PROTO)) $(notdir $(ONNX_PROTO))
+	$(Q)awk -f tools/build/onnx-proto.awk $(ONNX_PROTO) >$(BUILD)/gen/onnx.proto
+	$(Q)cd $(BUILD)/gen && $(PROTOC_C) --c_out=. onnx.proto
 $(BUILD)/gen/onnx.pb-c.o: $(BUILD)/gen/onnx.pb-c.c
 	$(call say,CC,$@)
 	$(Q)$(CC) $(filter-out -W%,$(CFLAGS_ALL)) -c -o $@ $<

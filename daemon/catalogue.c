@@ -15,6 +15,7 @@
 
 #define COPY_BYTES (1u << 20)
 #define PORTABLE "portable.fim"
+#define LEAN "lean"
 
 struct fid_catalogue {
 	char *root;  /* owned, for messages */
@@ -438,6 +439,60 @@ int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, ui
 	}
 	close(dir);
 	return err;
+}
+
+int fid_catalogue_packs(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			const char *name, uint32_t version, struct finf_pack **ret_tuned,
+			struct finf_pack **ret_portable, struct finf_diag *diag)
+{
+	struct finf_pack *pack = NULL;
+	char tuned[64];
+	int dir, err = tuned_name(dev, threads, tuned, sizeof(tuned));
+
+	if (!err)
+		err = open_version(cat, name, version, &dir, diag);
+	if (err)
+		return err;
+	if (ret_tuned)
+		err = open_pack(dir, tuned, name, &pack, diag);
+	if (!err && ret_portable)
+		err = open_pack(dir, PORTABLE, name, ret_portable, diag);
+	close(dir);
+	if (err)
+		finf_pack_close(pack);
+	else if (ret_tuned)
+		*ret_tuned = pack;
+	return err;
+}
+
+bool fid_catalogue_lean(struct fid_catalogue *cat, const char *name, uint32_t version)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), "%s/%" PRIu32 "/" LEAN, name, version);
+	return !faccessat(cat->models_fd, path, F_OK, 0);
+}
+
+int fid_catalogue_set_lean(struct fid_catalogue *cat, const char *name, uint32_t version,
+			   bool lean, struct finf_diag *diag)
+{
+	int dir, fd, err = open_version(cat, name, version, &dir, diag);
+
+	if (err)
+		return err;
+	if (lean) {
+		fd = openat(dir, LEAN, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+		err = fd < 0 ? -errno : 0;
+		close_if(fd);
+	} else if (unlinkat(dir, LEAN, 0) < 0 && errno != ENOENT) {
+		err = -errno;
+	}
+	if (!err && fsync(dir) < 0)
+		err = -errno;
+	close(dir);
+	return err ? finf_diag_set(diag, err, "%s:%" PRIu32 "/" LEAN ": %s", name, version,
+				   strerror(-err))
+		   : 0;
 }
 
 int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,

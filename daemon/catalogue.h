@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * daemon/catalogue - the models on disk. Everything here blocks and runs on
- * the background thread; the loop only sees what comes out.
+ * the background thread, but for fid_catalogue_packs(); the loop only sees what comes out.
  *
  *   ROOT/lock                                 one fid per folder
  *   ROOT/models/NAME/VERSION/portable.fim     the master, as imported and verified
  *   ROOT/models/NAME/VERSION/tuned-HASH.fim   for one target; disposable
+ *   ROOT/models/NAME/VERSION/lean             there: this model takes no larger forms of weights
  *   ROOT/tmp/                                 imports in progress; emptied at start
  *
  * Must not know: the pool, policy, sockets.
@@ -49,6 +50,17 @@ int fid_catalogue_prepare(struct fid_catalogue *cat, struct finf_device *dev, ui
 			  uint64_t bytes, const char *name, uint32_t version, bool fresh,
 			  struct finf_model **ret_model, uint64_t *ret_file_bytes,
 			  struct finf_diag *diag);
+
+/** fid_catalogue_packs - open the packs of a version once more, those whose pointer is given.
+ * Any thread. Yours: finf_pack_close(). Return: 0; errors of opening. */
+int fid_catalogue_packs(struct fid_catalogue *cat, struct finf_device *dev, uint32_t threads,
+			const char *name, uint32_t version, struct finf_pack **ret_tuned,
+			struct finf_pack **ret_portable, struct finf_diag *diag);
+
+/** fid_catalogue_lean - is a version marked as lean? And set or remove that mark. 0; -errno. */
+bool fid_catalogue_lean(struct fid_catalogue *cat, const char *name, uint32_t version);
+int fid_catalogue_set_lean(struct fid_catalogue *cat, const char *name, uint32_t version,
+			   bool lean, struct finf_diag *diag);
 
 /** fid_catalogue_export - the master of a version, open for reading. 0; -errno. */
 int fid_catalogue_export(struct fid_catalogue *cat, const char *name, uint32_t version, int *ret_fd,

@@ -65,6 +65,18 @@ static json_t *members_json(const struct finf_graph *graph)
 	return names;
 }
 
+static json_t *fast_json(const struct fid_model_info *info)
+{
+	static const char *const names[] = {"lean", "pricing", "growing", "ready"};
+	const struct finf_policy_fast *fast = &info->fast;
+
+	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "state", names[fast->state],
+			 "allowed", (int)fast->allowed, "bytes", NUMBER(info->policy.fast_bytes),
+			 "gain_ns", NUMBER(fast->gain_ns), "made", NUMBER(fast->made), "given_back",
+			 NUMBER(fast->given_back), "lean_run_ns", NUMBER(info->lean_run_ns),
+			 "fast_run_ns", NUMBER(info->fast_run_ns));
+}
+
 static json_t *model_json(const struct fid_model_info *info)
 {
 	const struct finf_policy_model *p = &info->policy;
@@ -80,6 +92,7 @@ static json_t *model_json(const struct fid_model_info *info)
 	json_object_set_new(doc, "prefetch",
 			    json_pack("{s:I, s:I, s:I}", "hits", NUMBER(p->prefetch_hits), "late",
 				      NUMBER(p->prefetch_late), "wasted", NUMBER(p->prefetch_wasted)));
+	json_object_set_new(doc, "fast", fast_json(info));
 	if (info->model && finf_model_graph(info->model)->n_members)
 		json_object_set_new(doc, "members", members_json(finf_model_graph(info->model)));
 	if (info->state == FID_MODEL_FAILED)
@@ -284,6 +297,7 @@ static json_t *pool_json(const struct fid_core_stats *s)
 		"extents", NUMBER(s->mem.n_extents), "moves", NUMBER(s->mem.moves), "moved_bytes",
 		NUMBER(s->mem.moved_bytes));
 
+	json_object_set_new(pool, "fast", json_integer((json_int_t)s->fast_bytes));
 	if (s->device_free_bytes != UINT64_MAX)
 		json_object_set_new(pool, "device_free", json_integer((json_int_t)s->device_free_bytes));
 	return pool;
@@ -332,6 +346,7 @@ static json_t *status_json(const struct fid_core_stats *s, uint32_t clients)
 				      NUMBER(s->load_bytes), "ns", NUMBER(s->load_ns), "evictions",
 				      NUMBER(s->evictions), "evicted_bytes", NUMBER(s->evicted_bytes)));
 	json_object_set_new(doc, "prefetch", prefetch_json(s));
+	json_object_set_new(doc, "fast_forms", json_string(s->fast_forms ? "auto" : "off"));
 	json_object_set_new(doc, "loader", json_string(s->loader));
 	json_object_set_new(doc, "clients", json_integer(clients));
 	if (s->http[0])
@@ -359,7 +374,8 @@ static json_t *decision_json(const struct fid_decision *d)
 {
 	const struct finf_action *a = &d->action;
 	bool reply = a->kind == FINF_DO_REPLY;
-	uint64_t bytes = a->kind == FINF_DO_LOAD ? a->b : reply ? 0 : a->a;
+	bool adds = a->kind == FINF_DO_LOAD || a->kind == FINF_DO_GROW;
+	uint64_t bytes = adds ? a->b : reply ? 0 : a->a;
 	json_t *doc = json_pack("{s:I, s:I, s:s, s:s, s:I, s:I, s:I, s:s}", "seq", NUMBER(d->seq), "ns",
 				NUMBER(d->ns), "action",
 				finf_action_kind_text((enum finf_action_kind)a->kind), "model", d->model,
@@ -491,6 +507,36 @@ static void explain_prediction(json_t *lines, const struct fid_model_info *info)
 		say(lines, "its load is due, as soon as there is room");
 }
 
+static void explain_fast(json_t *lines, const struct fid_model_info *info, bool possible)
+{
+	const struct finf_policy_fast *fast = &info->fast;
+	const char *late = from_now(fast->next_ns) > 0 ? "; it was given back or failed a moment ago" : "";
+
+	if (!possible || info->lean) {
+		say(lines, "its weights stay lean: %s", info->lean ? "so it was asked for"
+								   : "fid runs without faster forms");
+	} else if (fast->state == FINF_FAST_READY) {
+		say(lines, "it runs on a faster form of %" PRIu64 " bytes: %.3f ms a run, %.3f ms lean; "
+			   "they are given back before any model is evicted",
+		    info->policy.fast_bytes, (double)info->fast_run_ns / 1e6,
+		    (double)info->lean_run_ns / 1e6);
+	} else if (fast->state == FINF_FAST_GROWING) {
+		say(lines, "a faster form of %" PRIu64 " bytes is being made", info->policy.fast_bytes);
+	} else if (fast->state == FINF_FAST_PRICING) {
+		say(lines, "what a faster form of its weights takes and saves is being measured");
+	} else if (!fast->priced) {
+		say(lines, "whether there is a faster form is measured after %" PRIu64
+			   " runs; there were %" PRIu32 " lately%s", fast->runs_needed, fast->runs, late);
+	} else if (!fast->bytes) {
+		say(lines, "there is no faster form of its weights");
+	} else {
+		say(lines, "a faster form takes %" PRIu64 " bytes and saves %.3f ms a run: made after "
+			   "%" PRIu64 " runs, of which there were %" PRIu32 " lately%s%s",
+		    fast->bytes, (double)fast->gain_ns / 1e6, fast->runs_needed, fast->runs,
+		    fast->fits ? "" : "; there is no room for it now", late);
+	}
+}
+
 static void cmd_why(struct fid_control *control, const json_t *request)
 {
 	struct fid_core_stats *stats;
@@ -516,6 +562,7 @@ static void cmd_why(struct fid_control *control, const json_t *request)
 		    info.state == FID_MODEL_FAILED ? "not usable: " : "still being prepared", info.error, "");
 	if (info.state == FID_MODEL_READY) {
 		explain_way(lines, &info);
+		explain_fast(lines, &info, stats->fast_forms);
 		explain_prediction(lines, &info);
 	}
 	fid_core_decisions(control->core, label, 20, append_decision, events);
@@ -596,6 +643,20 @@ static void cmd_pin(struct fid_control *control, const json_t *request)
 static void cmd_unpin(struct fid_control *control, const json_t *request)
 {
 	issue(control, request, FID_UNPIN);
+}
+
+static void cmd_optimize(struct fid_control *control, const json_t *request)
+{
+	const char *model = json_string_value(json_object_get(request, "model"));
+	const char *what = json_string_value(json_object_get(request, "for"));
+	bool lean = what && !strcmp(what, "memory");
+
+	if (!model)
+		refuse(control, -EINVAL, "the command needs \"model\"");
+	else if (!lean && (!what || strcmp(what, "latency")))
+		refuse(control, -EINVAL, "\"for\" is memory or latency");
+	else
+		fid_core_optimize(control->core, model, lean, command_done, control);
 }
 
 static void cmd_remove(struct fid_control *control, const json_t *request)
@@ -847,6 +908,7 @@ static const struct {
 	{"why", false, cmd_why},	  {"load", true, cmd_load},
 	{"unload", true, cmd_unload},	  {"pin", true, cmd_pin},
 	{"unpin", true, cmd_unpin},	  {"remove", true, cmd_remove},
+	{"optimize", true, cmd_optimize},
 	{"probes", false, cmd_probes},	  {"probe-add", true, cmd_probe_add},
 	{"probe-rm", true, cmd_probe_rm}, {"export", true, cmd_export},
 	{"apps", false, cmd_apps},	  {"app-pause", true, cmd_app_pause},

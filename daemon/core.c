@@ -65,7 +65,7 @@ static int alloc_tables(struct fid_core *core)
 	for (uint32_t i = 0; i < SLOTS; i++)
 		core->slots[i].next_free = i + 1;
 	core->events = calloc(FID_PENDING_EVENTS, sizeof(*core->events));
-	core->deferred = calloc(FID_MODELS_MAX, sizeof(*core->deferred));
+	core->deferred = calloc(2 * FID_MODELS_MAX, sizeof(*core->deferred));
 	core->decisions = calloc(FID_EVENTS_KEPT, sizeof(*core->decisions));
 	return core->events && core->deferred && core->decisions ? 0 : -ENOMEM;
 }
@@ -86,6 +86,7 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 	core->record_fd = -1;
 	pthread_mutex_init(&core->fault.device_lock, NULL);
 	pthread_mutex_init(&core->fault.close_lock, NULL);
+	pthread_mutex_init(&core->fast.lock, NULL);
 	core->metrics = opts->metrics;
 	core->started_ns = finf_now_ns();
 	err = alloc_tables(core);
@@ -101,6 +102,8 @@ int fid_core_new(const struct fid_core_opts *opts, struct fid_loop *loop,
 		err = fid_worker_new(loop, "fid-exec", &core->exec);
 	if (!err)
 		err = fid_worker_new(loop, "fid-background", &core->background);
+	if (!err)
+		err = fid_fast_new(core, opts->fast_forms);
 	if (!err)
 		err = fid_prepare_all(core, diag);
 	if (err) {
@@ -119,6 +122,7 @@ static void free_model(struct fid_core *core, struct fid_model *model)
 	finf_load_unref(model->load);
 	if (model->extent)
 		finf_mem_extent_give(core->mem, model->extent);
+	fid_fast_forget(core, model);
 	fid_members_close(model);
 	finf_model_close(model->model);
 	free(model);
@@ -145,6 +149,7 @@ void fid_core_free(struct fid_core *core)
 	core->stopping = true;
 	core->drained = NULL;
 	/* Threads first: what they finish is delivered by one last pass of the loop. */
+	fid_fast_stop(core);
 	fid_worker_free(core->background);
 	fid_worker_free(core->exec);
 	finf_loader_free(core->loader);
@@ -162,6 +167,7 @@ void fid_core_free(struct fid_core *core)
 	if (core->record_fd >= 0)
 		close(core->record_fd);
 	finf_set_log(NULL, NULL);
+	pthread_mutex_destroy(&core->fast.lock);
 	pthread_mutex_destroy(&core->fault.close_lock);
 	pthread_mutex_destroy(&core->fault.device_lock);
 	free(core->events);
@@ -209,6 +215,10 @@ static void fill_info(struct fid_core *core, const struct fid_model *model,
 		return;
 	finf_policy_model(core->policy, model->index, &ret->policy);
 	finf_policy_why(core->policy, model->index, &ret->why);
+	finf_policy_fast(core->policy, model->index, &ret->fast);
+	ret->lean = model->lean;
+	ret->lean_run_ns = model->lean_run_ns;
+	ret->fast_run_ns = model->fast_run_ns;
 	if (ret->why.other < FID_MODELS_MAX && core->models[ret->why.other])
 		fid_model_label(core->models[ret->why.other], ret->why_other,
 				sizeof(ret->why_other));
@@ -269,6 +279,8 @@ void fid_core_stats(struct fid_core *core, struct fid_core_stats *ret)
 	    finf_device_free_bytes(core->dev, &ret->device_free_bytes))
 		ret->device_free_bytes = UINT64_MAX;
 	finf_policy_bytes(core->policy, &ret->policy_weight_bytes, &ret->policy_arena_bytes);
+	ret->fast_bytes = finf_policy_fast_bytes(core->policy);
+	ret->fast_forms = fid_fast_possible(core);
 	finf_policy_prefetch(core->policy, &ret->prefetch);
 	if (finf_device_target(core->dev, core->threads, ret->target, sizeof(ret->target)))
 		ret->target[0] = 0;

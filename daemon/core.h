@@ -26,6 +26,7 @@ struct fid_core_opts {
 	struct finf_device *opened; /* that device, taken whatever the outcome; NULL = not opened yet */
 	uint64_t pool_bytes;
 	uint64_t prefetch_bytes; /* loaded ahead and unused, at most; 0 = no prefetch */
+	bool fast_forms; /* busy models may earn larger, faster forms of their weights */
 	const char *pool_mode; /* NULL = the device's choice */
 	uint32_t threads;      /* per run; 0 = one per core */
 	const char *record;    /* file for events and actions, NULL = none */
@@ -48,6 +49,9 @@ struct fid_model_info {
 	struct finf_load_report last_load;
 	struct finf_policy_model policy;
 	struct finf_policy_why why; /* what is predicted about it */
+	struct finf_policy_fast fast;
+	bool lean; /* it never takes a larger form: `optimize`, or a group made so */
+	uint64_t lean_run_ns, fast_run_ns; /* means of warm runs; 0 = none yet */
 	char why_other[144];	    /* NAME:VERSION it follows, or "" */
 };
 
@@ -56,18 +60,20 @@ struct fid_request {
 	struct fid_job job;    /* core's */
 	struct fid_model *model; /* core's */
 	struct finf_model *target; /* core's: the model's, or a member of it */
+	struct finf_model *runner; /* core's: what runs it, the target or its faster form */
 	char member[132];	   /* core's: "" = the whole model */
 	uint64_t id;	       /* core's: the policy's number */
 	uint32_t version;      /* of the model that was found; 0 = none */
 	uint64_t arrived_ns, run_ns, done_ns;
 	uint64_t load_ns; /* of the load it waited for */
+	uint64_t arena_bytes; /* its shapes' */
 	bool cold, waiting, running, cancelled;
 	int result;
 	struct finf_diag diag;
 	struct fid_request *next_waiting; /* until the model is prepared */
 	const struct finf_binding *binding;
 	struct finf_load *load; /* owned while running */
-	const void *weights;
+	const void *weights, *grown;
 	char *zone_end; /* of the arena zone */
 
 	/* the caller fills these and keeps them alive until done() */
@@ -105,9 +111,12 @@ void fid_core_cancel(struct fid_core *core, struct fid_request *request);
 typedef void (*fid_command_fn)(void *ctx, int result, const char *model, const char *text);
 
 /* FID_AWAIT changes nothing: it ends when the model is no longer being prepared. */
-enum fid_command { FID_LOAD, FID_UNLOAD, FID_PIN, FID_UNPIN, FID_REMOVE, FID_AWAIT };
+enum fid_command { FID_LOAD, FID_UNLOAD, FID_PIN, FID_UNPIN, FID_REMOVE, FID_AWAIT, FID_OPTIMIZE };
 void fid_core_command(struct fid_core *core, enum fid_command command, const char *model,
 		      fid_command_fn done, void *ctx);
+/** fid_core_optimize - may a model take larger, faster forms of its weights? Kept on disk. */
+void fid_core_optimize(struct fid_core *core, const char *model, bool lean, fid_command_fn done,
+		       void *ctx);
 /** fid_core_import - a client's pack under a new version of @name. @fd is taken. */
 void fid_core_import(struct fid_core *core, const char *name, int fd, fid_command_fn done,
 		     void *ctx);
@@ -148,6 +157,8 @@ struct fid_core_stats {
 	uint64_t started_ns;
 	struct finf_mem_stats mem;
 	uint64_t policy_weight_bytes, policy_arena_bytes;
+	uint64_t fast_bytes; /* of the weights: larger, faster forms */
+	bool fast_forms;     /* busy models may earn them */
 	const char *device, *pool_mode, *pool_pages; /* static */
 	enum fid_device_state device_state;
 	uint32_t device_resets;

@@ -4,13 +4,14 @@
 #define FID_CORE_PRIV_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "daemon/core.h"
 
 #define NAME_BUCKETS 4096
 #define SLOTS 4096 /* power of two, at least requests and commands at a time */
 /* Each model and each request has at most one event on its way at a time. */
-#define FID_PENDING_EVENTS (FID_MODELS_MAX + 2 * SLOTS)
+#define FID_PENDING_EVENTS (FID_MODELS_MAX + 2 * SLOTS + 1) /* one: what fast.c reports */
 
 struct fid_model {
 	struct fid_model *next_in_bucket;
@@ -41,6 +42,14 @@ struct fid_model {
 	struct finf_load_report last_load;
 	struct fid_core *core;
 
+	/* fast.c: a larger, faster form of its weights beside them */
+	uint64_t generation; /* differs whenever it was prepared again; 0 = not yet */
+	bool lean;	     /* it takes none */
+	struct finf_model *fast; /* owned; NULL = none is known, or the spare thread has it */
+	struct finf_extent *fast_extent; /* NULL = none */
+	bool fast_ready; /* what lies there is whole */
+	uint64_t lean_run_ns, fast_run_ns; /* means of warm runs of the default shapes, 0 = none yet */
+
 	uint32_t binds; /* requests whose shapes are being planned: not in the policy yet */
 	struct fid_request *waiting, **waiting_last; /* while preparing */
 	struct fid_op *ops;			     /* commands waiting for the same */
@@ -61,6 +70,7 @@ struct fid_op {
 	int result;
 	struct finf_diag diag;
 	struct finf_model *opened; /* owned: what a background job made */
+	bool lean; /* FID_OPTIMIZE's wish; or what a preparation found */
 	uint64_t file_bytes;
 	uint32_t resets;	  /* of the device, when the preparation began */
 	struct fid_remove *group; /* removal of several versions */
@@ -79,6 +89,25 @@ struct fid_fault {
 	struct finf_pool_memory pool;
 	int result;
 	struct finf_diag diag; /* why it is gone */
+};
+
+/* The one form being priced or made; see fast.c. */
+struct fid_fast {
+	struct fid_worker *worker;
+	bool on; /* fid's own setting */
+	struct fid_job job;
+	atomic_bool stop; /* fid ends */
+	pthread_mutex_t lock;
+	char *to; /* under lock while it is made: the second extent; NULL = given back */
+	/* of the job */
+	uint32_t index;
+	uint64_t generation; /* of the model it is for */
+	char name[132];
+	uint32_t version;
+	struct finf_model *form; /* owned while it is under way */
+	uint64_t began_ns;
+	int result;
+	struct finf_diag diag;
 };
 
 enum slot_kind { SLOT_FREE = 0, SLOT_REQUEST, SLOT_OP };
@@ -123,10 +152,12 @@ struct fid_core {
 	uint64_t compact_bytes;
 	int compact_result;
 	struct fid_job compact_job;
-	struct finf_action *deferred; /* owned: FID_MODELS_MAX evictions that wait for it */
+	struct finf_action *deferred; /* owned: 2 * FID_MODELS_MAX evictions, shrinks that wait */
 	uint32_t n_deferred;
 
 	struct fid_fault fault;
+	struct fid_fast fast;
+	uint64_t generations;
 
 	uint32_t busy; /* requests and operations not yet answered */
 	bool draining;
@@ -191,6 +222,16 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
 void fid_op_end(struct fid_op *op, int result, const char *text);
 void fid_prepare_again(struct fid_op *op);
+
+/* fast.c */
+int fid_fast_new(struct fid_core *core, bool on);
+void fid_fast_stop(struct fid_core *core); /* ends the thread; its job comes back to the loop */
+bool fid_fast_possible(const struct fid_core *core);
+bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model);
+void fid_fast_price(struct fid_core *core, const struct finf_action *action);
+void fid_fast_grow(struct fid_core *core, const struct finf_action *action);
+void fid_fast_shrink(struct fid_core *core, const struct finf_action *action);
+void fid_fast_forget(struct fid_core *core, struct fid_model *model); /* before it is closed */
 
 /* request.c */
 void fid_request_admit(struct fid_core *core, struct fid_request *request);

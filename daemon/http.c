@@ -17,6 +17,7 @@
 #include "daemon/http.h"
 #include "daemon/kserve.h"
 #include "daemon/log.h"
+#include "graph/member.h"
 
 #define CONNECTIONS_MAX 256u
 #define HEADERS_MAX ((size_t)32 << 10) /* request line and headers of one connection */
@@ -39,7 +40,8 @@ struct call {
 	struct fid_http *http;
 	struct MHD_Connection *connection;
 	const struct route *route;
-	char name[160], label[176]; /* of the model: NAME, and NAME or NAME:VERSION */
+	char name[132], member[132]; /* as in the path; no member = the whole model */
+	char label[144];	    /* of the model: NAME or NAME:VERSION */
 	uint8_t *body;		    /* owned */
 	size_t len, cap, total;	    /* total: Content-Length */
 	bool no_room;		    /* the body could not be kept; it is read and dropped */
@@ -51,7 +53,7 @@ struct call {
 };
 
 struct route {
-	const char *pattern; /* '*' is one part of the path: NAME, then VERSION */
+	const char *pattern; /* a capital is one part of the path: Name, Member, Version */
 	bool post;
 	void (*serve)(struct call *call);
 };
@@ -145,29 +147,42 @@ static bool find(struct call *call, struct fid_model_info *ret)
 	return !err;
 }
 
+/* The member's number, FINF_NONE for the whole. */
+static bool find_member(struct call *call, const struct fid_model_info *info, uint32_t *ret)
+{
+	*ret = *call->member ? finf_graph_member_find(finf_model_graph(info->model), call->member)
+			     : FINF_NONE;
+	if (*call->member && *ret == FINF_NONE)
+		refuse(call, 404, "%s has no member %s", call->label, call->member);
+	return !*call->member || *ret != FINF_NONE;
+}
+
 static void serve_model(struct call *call)
 {
 	struct fid_model_info info;
+	uint32_t member;
 
 	if (!find(call, &info))
 		return;
-	if (info.model)
-		answer_json(call, 200, fid_kserve_model(call->http->core, &info));
-	else
+	if (!info.model)
 		refuse(call, info.state == FID_MODEL_FAILED ? 500 : 503, "%s is not ready: %s",
 		       call->label, info.error[0] ? info.error : "still being prepared");
+	else if (find_member(call, &info, &member))
+		answer_json(call, 200, fid_kserve_model(call->http->core, &info, member));
 }
 
 static void serve_model_ready(struct call *call)
 {
 	struct fid_model_info info;
+	uint32_t member;
 	bool ready;
 
-	if (!find(call, &info))
+	if (!find(call, &info) || (info.model && !find_member(call, &info, &member)))
 		return;
 	ready = info.state == FID_MODEL_READY;
 	answer_json(call, ready ? 200 : 503,
-		    json_pack("{s:s, s:b}", "name", info.name, "ready", (int)ready));
+		    json_pack("{s:s++, s:b}", "name", info.name, *call->member ? "/" : "",
+			      call->member, "ready", (int)ready));
 }
 
 static void serve_index(struct call *call)
@@ -207,6 +222,7 @@ static void serve_metrics(struct call *call)
 	now.queued = stats.queued;
 	now.running = stats.running;
 	now.prefetch = stats.prefetch;
+	now.fast_bytes = stats.fast_bytes;
 	finf_buf_init(&buf);
 	fid_metrics_text(call->http->metrics, &now, &buf);
 	if (buf.err)
@@ -221,10 +237,11 @@ static void answer_infer(struct call *call)
 	struct fid_request *request = &call->infer->request;
 	size_t bytes, json_bytes;
 	uint8_t *body;
-	char text[32];
-	int err = fid_kserve_answer(call->infer, call->name, request->version, &body, &bytes,
-				    &json_bytes);
+	char text[32], name[sizeof(call->name) + sizeof(call->member)];
+	int err;
 
+	snprintf(name, sizeof(name), "%s%s%s", call->name, *call->member ? "/" : "", call->member);
+	err = fid_kserve_answer(call->infer, name, request->version, &body, &bytes, &json_bytes);
 	if (err) {
 		refuse(call, status_of(err), "the answer could not be written: %s", strerror(-err));
 		return;
@@ -283,6 +300,7 @@ static int header_length(struct call *call, size_t *ret)
 
 static void serve_infer(struct call *call)
 {
+	char target[sizeof(call->label) + sizeof(call->member)];
 	struct finf_diag diag = {{0}};
 	size_t json_bytes;
 	int err;
@@ -305,7 +323,9 @@ static void serve_infer(struct call *call)
 	}
 	call->infer->request.owner = call;
 	call->infer->request.done = infer_done;
-	fid_core_request(call->http->core, call->label, &call->infer->request);
+	snprintf(target, sizeof(target), "%s%s%s", call->label, *call->member ? "/" : "",
+		 call->member);
+	fid_core_request(call->http->core, target, &call->infer->request);
 	if (!call->infer)
 		return; /* answered at once */
 	call->suspended = true;
@@ -314,48 +334,60 @@ static void serve_infer(struct call *call)
 
 /* ---- routes --------------------------------------------------------------------------------- */
 
+/* The first that fits: members named like what may follow a name are not reached. */
 static const struct route routes[] = {
 	{"/v2", false, serve_server},
 	{"/v2/health/live", false, serve_live},
 	{"/v2/health/ready", false, serve_ready},
-	{"/v2/models/*", false, serve_model},
-	{"/v2/models/*/versions/*", false, serve_model},
-	{"/v2/models/*/ready", false, serve_model_ready},
-	{"/v2/models/*/versions/*/ready", false, serve_model_ready},
-	{"/v2/models/*/infer", true, serve_infer},
-	{"/v2/models/*/versions/*/infer", true, serve_infer},
+	{"/v2/models/N", false, serve_model},
+	{"/v2/models/N/versions/V", false, serve_model},
+	{"/v2/models/N/ready", false, serve_model_ready},
+	{"/v2/models/N/versions/V/ready", false, serve_model_ready},
+	{"/v2/models/N/infer", true, serve_infer},
+	{"/v2/models/N/versions/V/infer", true, serve_infer},
+	{"/v2/models/N/M", false, serve_model},
+	{"/v2/models/N/M/versions/V", false, serve_model},
+	{"/v2/models/N/M/ready", false, serve_model_ready},
+	{"/v2/models/N/M/versions/V/ready", false, serve_model_ready},
+	{"/v2/models/N/M/infer", true, serve_infer},
+	{"/v2/models/N/M/versions/V/infer", true, serve_infer},
 	{"/v2/repository/index", true, serve_index},
-	{"/v2/repository/models/*/load", true, serve_no_change},
-	{"/v2/repository/models/*/unload", true, serve_no_change},
+	{"/v2/repository/models/N/load", true, serve_no_change},
+	{"/v2/repository/models/N/unload", true, serve_no_change},
 	{"/metrics", false, serve_metrics},
 };
 
-/* Fills the call's name and label on the way; false when they are too long, too. */
+/* One part of the path into @to; NULL when it is empty or too long. */
+static const char *take_part(const char *path, char *to, size_t size)
+{
+	size_t len = strcspn(path, "/");
+
+	if (!len || len >= size)
+		return NULL;
+	memcpy(to, path, len);
+	to[len] = 0;
+	return path + len;
+}
+
+/* Fills the call's name, member and label on the way. */
 static bool path_matches(struct call *call, const char *pattern, const char *path)
 {
-	const char *parts[2] = {"", ""};
-	size_t lens[2] = {0, 0}, n = 0;
+	char version[12];
 
-	while (*pattern) {
-		if (*pattern != '*') {
-			if (*pattern++ != *path++)
-				return false;
-			continue;
-		}
-		parts[n] = path;
-		lens[n] = strcspn(path, "/");
-		if (!lens[n])
+	*call->name = *call->member = *version = 0;
+	for (; *pattern && path; pattern++) {
+		if (*pattern == 'N')
+			path = take_part(path, call->name, sizeof(call->name));
+		else if (*pattern == 'M')
+			path = take_part(path, call->member, sizeof(call->member));
+		else if (*pattern == 'V')
+			path = take_part(path, version, sizeof(version));
+		else if (*pattern != *path++)
 			return false;
-		path += lens[n++];
-		pattern++;
 	}
-	if (strcmp(path, "") && strcmp(path, "/"))
+	if (!path || (strcmp(path, "") && strcmp(path, "/")))
 		return false;
-	if (lens[0] >= sizeof(call->name) || lens[1] > 10)
-		return false;
-	snprintf(call->name, sizeof(call->name), "%.*s", (int)lens[0], parts[0]);
-	snprintf(call->label, sizeof(call->label), "%s%s%.*s", call->name, n == 2 ? ":" : "",
-		 (int)lens[1], parts[1]);
+	snprintf(call->label, sizeof(call->label), "%s%s%s", call->name, *version ? ":" : "", version);
 	return true;
 }
 

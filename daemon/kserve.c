@@ -12,6 +12,7 @@
 #include <fusedinf/version.h>
 
 #include "daemon/kserve.h"
+#include "graph/member.h"
 
 static const struct {
 	enum finf_dtype dtype;
@@ -517,19 +518,33 @@ json_t *fid_kserve_server(void)
 			 "extensions", "binary_tensor_data");
 }
 
+static void add_port(json_t *list, const struct finf_value *value, const char *name)
+{
+	json_t *shape = json_array();
+
+	for (uint32_t d = 0; d < value->shape.rank; d++)
+		json_array_append_new(shape, json_integer(value->shape.dim[d]));
+	json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", name, "datatype",
+					      datatype_name(value->dtype), "shape", shape));
+}
+
 static json_t *ports(const struct finf_graph *graph, const uint32_t *values, uint32_t n)
 {
 	json_t *list = json_array();
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct finf_value *value = &graph->values[values[i]];
-		json_t *shape = json_array();
+	for (uint32_t i = 0; i < n; i++)
+		add_port(list, &graph->values[values[i]], graph->values[values[i]].name);
+	return list;
+}
 
-		for (uint32_t d = 0; d < value->shape.rank; d++)
-			json_array_append_new(shape, json_integer(value->shape.dim[d]));
-		json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "name", value->name, "datatype",
-						      datatype_name(value->dtype), "shape", shape));
-	}
+/* A member's, by the names it has for them. */
+static json_t *member_ports(const struct finf_graph *graph, const uint32_t *values,
+			    const struct finf_member_port *ports, uint32_t n)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < n; i++)
+		add_port(list, &graph->values[values[ports[i].index]], ports[i].name);
 	return list;
 }
 
@@ -549,15 +564,46 @@ static void add_version(void *ctx, const struct fid_model_info *info)
 	json_array_append_new(versions->list, json_string(text));
 }
 
-json_t *fid_kserve_model(struct fid_core *core, const struct fid_model_info *info)
+static json_t *member_names(const struct finf_graph *graph)
+{
+	json_t *list = json_array();
+
+	for (uint32_t i = 0; i < graph->n_members; i++)
+		json_array_append_new(list, json_string(graph->members[i].name));
+	return list;
+}
+
+static json_t *whole_interface(const struct finf_graph *graph, const char *name)
+{
+	return json_pack("{s:s, s:o, s:o}", "name", name, "inputs",
+			 ports(graph, graph->inputs, graph->n_inputs), "outputs",
+			 ports(graph, graph->outputs, graph->n_outputs));
+}
+
+static json_t *member_interface(const struct finf_graph *graph, const char *name,
+				const struct finf_member *member)
+{
+	return json_pack(
+		"{s:s++, s:o, s:o}", "name", name, "/", member->name, "inputs",
+		member_ports(graph, graph->inputs, member->inputs, member->n_inputs), "outputs",
+		member_ports(graph, graph->outputs, member->outputs, member->n_outputs));
+}
+
+json_t *fid_kserve_model(struct fid_core *core, const struct fid_model_info *info, uint32_t member)
 {
 	const struct finf_graph *graph = finf_model_graph(info->model);
 	struct versions versions = {info->name, json_array()};
+	json_t *doc = member == FINF_NONE
+			      ? whole_interface(graph, info->name)
+			      : member_interface(graph, info->name, &graph->members[member]);
 
 	fid_core_list(core, add_version, &versions);
-	return json_pack("{s:s, s:o, s:s, s:o, s:o}", "name", info->name, "versions", versions.list,
-			 "platform", "fusedinf", "inputs", ports(graph, graph->inputs, graph->n_inputs),
-			 "outputs", ports(graph, graph->outputs, graph->n_outputs));
+	json_object_set_new(doc, "versions", versions.list);
+	json_object_set_new(doc, "platform", json_string("fusedinf"));
+	if (member == FINF_NONE && graph->n_members)
+		json_object_set_new(doc, "parameters",
+				    json_pack("{s:o}", "members", member_names(graph)));
+	return doc;
 }
 
 static void add_index(void *ctx, const struct fid_model_info *info)

@@ -47,7 +47,8 @@ void fid_infer_fini(struct fid_infer *infer);
 
 /* Documents; NULL when out of memory. */
 json_t *fid_kserve_server(void);
-json_t *fid_kserve_model(struct fid_core *core, const struct fid_model_info *info);
+/* Of a model that is ready; of one member of a group, FINF_NONE for the whole. */
+json_t *fid_kserve_model(struct fid_core *core, const struct fid_model_info *info, uint32_t member);
 json_t *fid_kserve_index(struct fid_core *core);
 
 #endif

@@ -31,7 +31,7 @@
 
 struct settings {
 	char root[PATH_MAX], socket[PATH_MAX], probe[PATH_MAX], record[PATH_MAX];
-	char pool[32], prefetch[32], pool_mode[16], device[32], threads[16], log[16];
+	char pool[32], prefetch[32], fast_forms[8], pool_mode[16], device[32], threads[16], log[16];
 	char http[80], http_body[32], http_timeout[16];
 	bool foreground;
 };
@@ -63,6 +63,8 @@ static const struct {
 	{"prefetch", "BYTES", "loaded ahead and not used yet, at most: bytes, % of the pool ("
 		 PREFETCH_DEFAULT "), or off",
 	 TEXT(prefetch)},
+	{"fast-forms", "WHEN", "larger, faster forms of the weights of busy models: auto (auto) or off",
+	 TEXT(fast_forms)},
 	{"pool-mode", "MODE", "vmm, plain or managed on cuda; the device chooses when not given",
 	 TEXT(pool_mode)},
 	{"device", "NAME", "host, cuda, or cuda:N (host)", TEXT(device)},
@@ -215,6 +217,11 @@ static int core_opts(const struct settings *set, uint64_t memory_bytes, struct f
 	}
 	if (prefetch_opt(set, ret))
 		return -EINVAL;
+	ret->fast_forms = strcmp(set->fast_forms, "off");
+	if (set->fast_forms[0] && ret->fast_forms && strcmp(set->fast_forms, "auto")) {
+		fprintf(stderr, "fid: --fast-forms %s: auto or off is expected\n", set->fast_forms);
+		return -EINVAL;
+	}
 	if (set->threads[0]) {
 		threads = strtoul(set->threads, &end, 10);
 		if (*end || !threads || threads > 1024) {

@@ -54,6 +54,7 @@ struct fid_metrics {
 	uint64_t loads, loads_failed, load_bytes, load_ns;
 	uint64_t evictions[FINF_REASONS], evicted_bytes[FINF_REASONS];
 	uint64_t device_resets;
+	uint64_t fast[FID_FAST_OUTCOMES];
 	uint64_t arrivals[FINF_ARRIVAL_SOURCES];
 	int64_t connected[FID_DOORS];
 	uint64_t connections[FID_DOORS];
@@ -169,6 +170,11 @@ void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, 
 void fid_metrics_arrival(struct fid_metrics *metrics, enum finf_arrival source)
 {
 	metrics->arrivals[source]++;
+}
+
+void fid_metrics_fast(struct fid_metrics *metrics, enum fid_fast_outcome outcome)
+{
+	metrics->fast[outcome]++;
 }
 
 void fid_metrics_forget(struct fid_metrics *metrics, uint32_t model)
@@ -294,6 +300,19 @@ static void prefetch_text(const struct finf_policy_prefetch *now, struct finf_bu
 	finf_buf_printf(buf, "fusedinf_prefetched_bytes %" PRIu64 "\n", now->bytes);
 }
 
+static void fast_text(const struct fid_metrics *metrics, uint64_t bytes, struct finf_buf *buf)
+{
+	static const char *const texts[FID_FAST_OUTCOMES] = {"made", "failed", "given_back"};
+
+	TEXT_TYPE(buf, "fast_forms_total", "counter",
+		  "Larger, faster forms of weights that busy models earned, by outcome.");
+	for (uint32_t i = 0; i < FID_FAST_OUTCOMES; i++)
+		finf_buf_printf(buf, "fusedinf_fast_forms_total{outcome=\"%s\"} %" PRIu64 "\n",
+				texts[i], metrics->fast[i]);
+	TEXT_TYPE(buf, "fast_bytes", "gauge", "Bytes of the weights in the pool that are such forms.");
+	finf_buf_printf(buf, "fusedinf_fast_bytes %" PRIu64 "\n", bytes);
+}
+
 static void pool_text(const struct fid_metrics_now *now, struct finf_buf *buf)
 {
 	static const char *const residencies[] = {"cold", "loading", "resident", "running", "evicting"};
@@ -351,6 +370,7 @@ void fid_metrics_text(const struct fid_metrics *metrics, const struct fid_metric
 	finf_buf_printf(buf, "fusedinf_device_resets_total %" PRIu64 "\n", metrics->device_resets);
 	arrivals_text(metrics, buf);
 	prefetch_text(&now->prefetch, buf);
+	fast_text(metrics, now->fast_bytes, buf);
 	pool_text(now, buf);
 	connections_text(metrics, buf);
 }

@@ -34,6 +34,10 @@ void fid_metrics_load(struct fid_metrics *metrics, int result, uint64_t bytes, u
 void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, uint64_t bytes);
 void fid_metrics_device_reset(struct fid_metrics *metrics);
 void fid_metrics_arrival(struct fid_metrics *metrics, enum finf_arrival source);
+/* What became of a faster form of weights: a given one was made, or being made. */
+enum fid_fast_outcome { FID_FAST_MADE = 0, FID_FAST_FAILED, FID_FAST_GIVEN_BACK };
+#define FID_FAST_OUTCOMES 3
+void fid_metrics_fast(struct fid_metrics *metrics, enum fid_fast_outcome outcome);
 /** fid_metrics_forget - the model is removed: its series end, its number may come again. */
 void fid_metrics_forget(struct fid_metrics *metrics, uint32_t model);
 
@@ -45,6 +49,7 @@ void fid_metrics_connected(struct fid_metrics *metrics, enum fid_door door, int 
 struct fid_metrics_now {
 	const char *version, *device;
 	uint64_t weight_bytes, arena_bytes, free_bytes;
+	uint64_t fast_bytes; /* of the weights: faster forms */
 	uint32_t residency[FINF_EVICTING + 1]; /* ready models, by enum finf_residency */
 	uint32_t preparing, failed;
 	uint32_t queued, running;

@@ -151,6 +151,7 @@ static void fid_model_drop(struct fid_core *core, struct fid_model *model)
 	fid_metrics_forget(core->metrics, model->index);
 	core->models[model->index] = NULL;
 	core->n_models--;
+	fid_fast_forget(core, model);
 	fid_members_close(model);
 	fid_model_close(core, model->model);
 	fid_model_changed(core, model->name);
@@ -226,6 +227,7 @@ static void fid_model_ready(struct fid_core *core, struct fid_model *model,
 	int err;
 
 	model->model = opened;
+	model->generation = ++core->generations;
 	err = open_members(model);
 	if (err) /* the whole group can be asked for, at least */
 		fid_log(FID_WARNING, "prepare model=%s:%" PRIu32 " members=\"%s\"", model->name,
@@ -238,6 +240,9 @@ static void fid_model_ready(struct fid_core *core, struct fid_model *model,
 					   .model = model->index,
 					   .a = fid_extent_bytes(finf_model_weight_bytes(opened)),
 					   .b = fid_zone_bytes(finf_model_arena_bytes(opened))});
+	if (fid_fast_allowed(core, model))
+		fid_step(core, (struct finf_event){
+			.kind = FINF_EV_OPTIMIZE, .model = model->index, .a = 1});
 	fid_model_changed(core, model->name);
 	release_waiting(core, model);
 }
@@ -276,6 +281,7 @@ static void prepare_work(struct fid_job *job)
 	op->result = fid_catalogue_prepare(op->core->cat, op->core->dev, op->core->threads,
 					   op->core->pool.bytes, op->model->name, op->model->version, op->model->damaged,
 					   &op->opened, &op->file_bytes, &op->diag);
+	op->lean = fid_catalogue_lean(op->core->cat, op->model->name, op->model->version);
 	pthread_mutex_unlock(&op->core->fault.device_lock);
 }
 
@@ -303,6 +309,7 @@ static void prepare_finish(struct fid_job *job)
 			model->version, op->diag.text);
 		release_waiting(op->core, model);
 	} else {
+		model->lean = op->lean;
 		fid_model_ready(op->core, model, op->opened, op->file_bytes);
 	}
 	fid_op_end(op, op->result, op->diag.text);
@@ -344,6 +351,7 @@ void fid_model_heal(struct fid_core *core, struct fid_model *model)
 	if (state.residency != FINF_COLD || state.queued || state.running || model->binds)
 		return;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_REMOVE, .model = model->index});
+	fid_fast_forget(core, model);
 	fid_members_close(model);
 	fid_model_close(core, model->model);
 	model->model = NULL;
@@ -485,6 +493,41 @@ void fid_core_export(struct fid_core *core, const char *name, int *ret_fd, fid_c
 	fid_worker_add(core->background, &op->job);
 }
 
+/* ---- optimize ---------------------------------------------------------------------- */
+
+static void optimize_work(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+
+	op->result = fid_catalogue_set_lean(op->core->cat, op->model->name, op->model->version,
+					    op->lean, &op->diag);
+}
+
+/* As with an export, a removal is behind us in the worker's queue; its model may be leaving. */
+static void optimize_finish(struct fid_job *job)
+{
+	struct fid_op *op = op_of_job(job);
+	struct fid_model *model = op->model;
+
+	if (stopped(op))
+		return;
+	if (!op->result) {
+		model->lean = op->lean;
+		if (model->state == FID_MODEL_READY && fid_fast_possible(op->core))
+			fid_step(op->core, (struct finf_event){
+				.kind = FINF_EV_OPTIMIZE, .model = model->index,
+				.a = fid_fast_allowed(op->core, model)});
+	}
+	fid_op_end(op, op->result, op->diag.text);
+}
+
+static void optimize_issue(struct fid_op *op)
+{
+	op->job.work = optimize_work;
+	op->job.finish = optimize_finish;
+	fid_worker_add(op->core->background, &op->job);
+}
+
 /* ---- load, unload, pin, unpin -------------------------------------------------------- */
 
 static const uint32_t command_events[] = {
@@ -496,9 +539,14 @@ static const uint32_t command_events[] = {
 static void command_issue(struct fid_op *op)
 {
 	struct fid_core *core = op->core;
+	char label[144], text[176];
 
 	if (op->model->state == FID_MODEL_FAILED) {
 		fid_op_end(op, -EBADMSG, op->model->diag.text);
+		return;
+	}
+	if (op->command == FID_OPTIMIZE) {
+		optimize_issue(op);
 		return;
 	}
 	if (op->command == FID_AWAIT) {
@@ -506,7 +554,9 @@ static void command_issue(struct fid_op *op)
 		return;
 	}
 	if (op->command == FID_REMOVE && op->model->binds) {
-		fid_op_end(op, -EBUSY, "in use");
+		fid_model_label(op->model, label, sizeof(label));
+		snprintf(text, sizeof(text), "%s is in use", label);
+		fid_op_end(op, -EBUSY, text);
 		return;
 	}
 	op->id = fid_slot_take(core, SLOT_OP, op);
@@ -523,17 +573,13 @@ static void command_issue(struct fid_op *op)
 static void remove_versions(struct fid_core *core, const char *name, fid_command_fn done,
 			    void *ctx);
 
-void fid_core_command(struct fid_core *core, enum fid_command command, const char *name,
-		      fid_command_fn done, void *ctx)
+static void command(struct fid_core *core, enum fid_command command, const char *name, bool lean,
+		    fid_command_fn done, void *ctx)
 {
 	struct fid_model *model;
 	struct fid_op *op;
 	int err;
 
-	if (command == FID_REMOVE) {
-		remove_versions(core, name, done, ctx);
-		return;
-	}
 	model = fid_model_find(core, name, &err);
 	if (!model) {
 		done(ctx, err, name, err == -ENOENT ? "no such model" : "not a model name");
@@ -545,12 +591,28 @@ void fid_core_command(struct fid_core *core, enum fid_command command, const cha
 		return;
 	}
 	op->command = command;
+	op->lean = lean;
 	if (model->state == FID_MODEL_PREPARING) {
 		op->next = model->ops;
 		model->ops = op;
 		return;
 	}
 	command_issue(op);
+}
+
+void fid_core_command(struct fid_core *core, enum fid_command what, const char *name,
+		      fid_command_fn done, void *ctx)
+{
+	if (what == FID_REMOVE)
+		remove_versions(core, name, done, ctx);
+	else
+		command(core, what, name, false, done, ctx);
+}
+
+void fid_core_optimize(struct fid_core *core, const char *name, bool lean, fid_command_fn done,
+		       void *ctx)
+{
+	command(core, FID_OPTIMIZE, name, lean, done, ctx);
 }
 
 /* ---- remove: one or every version of a name -------------------------------------------- */

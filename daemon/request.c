@@ -55,9 +55,9 @@ void fid_request_end(struct fid_core *core, struct fid_request *request, int res
 
 /* ---- on the executing thread ------------------------------------------------- */
 
-static int bind_request(struct fid_request *request)
+static int bind_request(struct fid_request *request, struct finf_model *model)
 {
-	return finf_model_bind(request->target, request->inputs, request->n_inputs,
+	return finf_model_bind(model, request->inputs, request->n_inputs,
 			       &request->binding, &request->diag);
 }
 
@@ -65,7 +65,7 @@ static void bind_work(struct fid_job *job)
 {
 	struct fid_request *request = request_of_job(job);
 
-	request->result = bind_request(request);
+	request->result = bind_request(request, request->target);
 }
 
 /* What was allocated stays with the request, also when a later one fails. */
@@ -95,6 +95,7 @@ static void run_work(struct fid_job *job)
 	struct finf_run run = {
 		.size = sizeof(run),
 		.weights = request->weights,
+		.grown = request->grown,
 		.load = request->load,
 		.inputs = request->inputs,
 		.outputs = request->outputs,
@@ -104,7 +105,7 @@ static void run_work(struct fid_job *job)
 	};
 
 	request->run_ns = finf_now_ns();
-	request->result = bind_request(request);
+	request->result = bind_request(request, request->runner);
 	if (!request->result && request->allocate)
 		request->result = allocate_outputs(request);
 	if (!request->result) {
@@ -118,6 +119,34 @@ static void run_work(struct fid_job *job)
 
 /* ---- on the loop ---------------------------------------------------------------- */
 
+/* Is every dimension that may vary 1? Then the model's own plan serves. */
+static bool default_shapes(const struct fid_request *request)
+{
+	const struct finf_graph *graph = finf_model_graph(request->target);
+
+	for (uint32_t i = 0; i < request->n_inputs; i++) {
+		const struct finf_shape *want = &graph->values[graph->inputs[i]].shape;
+		const struct finf_shape *have = &request->inputs[i].shape;
+
+		for (uint32_t d = 0; d < want->rank; d++)
+			if (want->dim[d] == FINF_DIM_ANY && have->dim[d] != 1)
+				return false;
+	}
+	return true;
+}
+
+/* Means of the last few runs, which is how the two forms are compared. */
+static void note_run(struct fid_model *model, const struct fid_request *request)
+{
+	uint64_t *mean = request->grown ? &model->fast_run_ns : &model->lean_run_ns;
+	uint64_t ns = request->done_ns - request->run_ns;
+
+	if (request->result || request->load || request->target != model->model ||
+	    !default_shapes(request))
+		return;
+	*mean = *mean ? *mean - *mean / 8 + ns / 8 : ns;
+}
+
 static void run_finish(struct fid_job *job)
 {
 	struct fid_request *request = request_of_job(job);
@@ -127,6 +156,7 @@ static void run_finish(struct fid_job *job)
 	bool cancelled = request->cancelled;
 
 	request->running = false;
+	note_run(model, request);
 	finf_load_unref(request->load);
 	request->load = NULL;
 	fid_fault_check(core, request->result);
@@ -145,7 +175,13 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	struct fid_model *model = request->model;
 
 	request->running = true;
+	request->runner = request->target;
 	request->weights = finf_mem_address(core->mem, model->extent);
+	request->grown = NULL;
+	if (model->fast_ready && request->target == model->model && default_shapes(request)) {
+		request->runner = model->fast;
+		request->grown = finf_mem_address(core->mem, model->fast_extent);
+	}
 	request->zone_end = (char *)finf_mem_arena(core->mem, zone_bytes) + zone_bytes;
 	request->load = model->load;
 	if (request->load) {
@@ -155,7 +191,7 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	request->job.work = run_work;
 	request->job.finish = run_finish;
 	request->job.brief =
-		!request->load && finf_model_plan(request->target)->est_ns <= BRIEF_RUN_NS;
+		!request->load && finf_model_plan(request->runner)->est_ns <= BRIEF_RUN_NS;
 	fid_worker_add(core->exec, &request->job);
 }
 
@@ -168,26 +204,11 @@ static struct fid_member *member_of(const struct fid_request *request)
 	return member;
 }
 
-/* Is every dimension that may vary 1? Then the model's own plan serves. */
-static bool default_shapes(const struct fid_request *request)
-{
-	const struct finf_graph *graph = finf_model_graph(request->target);
-
-	for (uint32_t i = 0; i < request->n_inputs; i++) {
-		const struct finf_shape *want = &graph->values[graph->inputs[i]].shape;
-		const struct finf_shape *have = &request->inputs[i].shape;
-
-		for (uint32_t d = 0; d < want->rank; d++)
-			if (want->dim[d] == FINF_DIM_ANY && have->dim[d] != 1)
-				return false;
-	}
-	return true;
-}
-
 static void queue_request(struct fid_core *core, struct fid_request *request, uint64_t arena_bytes)
 {
 	struct finf_policy_model state;
 
+	request->arena_bytes = arena_bytes;
 	request->id = fid_slot_take(core, SLOT_REQUEST, request);
 	if (!request->id) {
 		finf_diag_set(&request->diag, -EAGAIN, "too many requests at a time");

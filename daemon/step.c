@@ -147,6 +147,8 @@ static void do_load(struct fid_core *core, const struct finf_action *action)
 	}
 }
 
+static void apply(struct fid_core *core, const struct finf_action *action);
+
 /* ---- evicting and compacting ------------------------------------------------ */
 
 static void do_evict(struct fid_core *core, const struct finf_action *action)
@@ -155,7 +157,7 @@ static void do_evict(struct fid_core *core, const struct finf_action *action)
 
 	/* The extents belong to the background thread until it has moved them. */
 	if (core->compacting) {
-		core->deferred[core->n_deferred++] = *action; /* a model is evicted once */
+		core->deferred[core->n_deferred++] = *action; /* at most a shrink and this of a model */
 		return;
 	}
 	core->evictions++;
@@ -177,6 +179,9 @@ static void mark_movable(struct fid_core *core)
 			continue;
 		finf_policy_model(core->policy, i, &state);
 		core->models[i]->extent->movable = state.residency == FINF_RESIDENT && !state.running;
+		if (core->models[i]->fast_extent)
+			core->models[i]->fast_extent->movable =
+				core->models[i]->extent->movable && core->models[i]->fast_ready;
 	}
 }
 
@@ -203,7 +208,7 @@ static void compact_finish(struct fid_job *job)
 	if (core->compact_result == -EREMOTEIO || core->fault.state == FID_DEVICE_LOST)
 		fid_fault_begin(core);
 	for (uint32_t i = 0; i < core->n_deferred; i++)
-		do_evict(core, &core->deferred[i]);
+		apply(core, &core->deferred[i]);
 	core->n_deferred = 0;
 	fid_step(core, (struct finf_event){.kind = FINF_EV_COMPACTED,
 					   .a = (uint64_t)-core->compact_result});
@@ -244,7 +249,42 @@ static void do_run(struct fid_core *core, const struct finf_action *action)
 	fid_step(core, event);
 }
 
-static void explain(struct fid_core *core, const struct finf_action *action, struct finf_diag *diag)
+/* @arena_bytes: what the shapes asked for take, which may be more than the model's own. */
+static void explain_size(struct fid_core *core, const struct fid_model *model, int err,
+			 uint64_t arena_bytes, struct finf_diag *diag)
+{
+	uint64_t weights = finf_model_weight_bytes(model->model);
+	uint64_t arena = FINF_MAX(arena_bytes, finf_model_arena_bytes(model->model));
+	uint64_t pool = core->pool.bytes / FINF_ARENA_ALIGN * FINF_ARENA_ALIGN;
+	char label[144];
+
+	fid_model_label(model, label, sizeof(label));
+	finf_diag_set(diag, err,
+		      "%s needs %" PRIu64 " bytes of weights and %" PRIu64
+		      " of activations, the pool has %" PRIu64 ": %" PRIu64 " bytes too much",
+		      label, weights, arena, pool, weights + fid_zone_bytes(arena) - pool);
+}
+
+/* The policy has one reason for three ways not to be free. */
+static void explain_busy(struct fid_core *core, const struct fid_model *model, int err,
+			 struct finf_diag *diag)
+{
+	struct finf_policy_model state;
+	char label[144];
+
+	fid_model_label(model, label, sizeof(label));
+	finf_policy_model(core->policy, model->index, &state);
+	if (err != -EBUSY)
+		finf_diag_set(diag, err, "%s: what is pinned leaves it too little room", label);
+	else if (state.pinned)
+		finf_diag_set(diag, err, "%s is pinned: unpin it first", label);
+	else
+		finf_diag_set(diag, err, "%s is in use: %" PRIu32 " requests are not answered yet",
+			      label, state.queued + state.running);
+}
+
+static void explain(struct fid_core *core, const struct finf_action *action, uint64_t arena_bytes,
+		    struct finf_diag *diag)
 {
 	const struct fid_model *model = core->models[action->model];
 	int err = -(int)action->a;
@@ -255,11 +295,10 @@ static void explain(struct fid_core *core, const struct finf_action *action, str
 	fid_model_label(model, label, sizeof(label));
 	switch ((enum finf_reason)action->reason) {
 	case FINF_WHY_TOO_LARGE:
-		finf_diag_set(diag, err,
-			      "%s needs %" PRIu64 " bytes of weights and %" PRIu64
-			      " of activations, the pool has %" PRIu64,
-			      label, finf_model_weight_bytes(model->model),
-			      finf_model_arena_bytes(model->model), core->pool.bytes);
+		explain_size(core, model, err, arena_bytes, diag);
+		break;
+	case FINF_WHY_BUSY:
+		explain_busy(core, model, err, diag);
 		break;
 	case FINF_WHY_LOAD_FAILED:
 		finf_diag_set(diag, err, "%s could not be loaded: %s", label, model->load_diag.text);
@@ -283,10 +322,10 @@ static void do_reply(struct fid_core *core, const struct finf_action *action)
 	if (!slot)
 		return; /* cancelled meanwhile */
 	if (slot->kind == SLOT_REQUEST) {
-		explain(core, action, &slot->request->diag);
+		explain(core, action, slot->request->arena_bytes, &slot->request->diag);
 		fid_request_end(core, slot->request, result);
 	} else {
-		explain(core, action, &slot->op->diag);
+		explain(core, action, 0, &slot->op->diag);
 		fid_op_end(slot->op, result, slot->op->diag.text);
 	}
 }
@@ -317,6 +356,15 @@ static void apply(struct fid_core *core, const struct finf_action *action)
 		break;
 	case FINF_DO_CANCEL_LOAD:
 		do_cancel_load(core, action);
+		break;
+	case FINF_DO_PRICE:
+		fid_fast_price(core, action);
+		break;
+	case FINF_DO_GROW:
+		fid_fast_grow(core, action);
+		break;
+	case FINF_DO_SHRINK:
+		fid_fast_shrink(core, action);
 		break;
 	}
 }

@@ -233,13 +233,6 @@ void finf_device_kernel_free(struct finf_device *dev, struct finf_kernel *kernel
 int finf_device_describe_self(struct finf_device *dev, char *text, size_t len);
 bool finf_device_spreads(const struct finf_device *dev);
 int finf_device_spread(struct finf_device *dev, uint32_t n, finf_spread_fn fn, void *ctx);
-/**
- * finf_device_join_axis - is this node's row-major output its inputs, one behind
- * the other, and is none of them constant? Then a device may offer FINF_FORM_JOIN.
- * @ret_axis: that of the Concat.
- */
-bool finf_device_join_axis(const struct finf_graph *graph, const struct finf_node *node,
-			   uint32_t *ret_axis);
 /* Optional members. Absent: sync 0, faulted false, all others -EOPNOTSUPP. */
 int finf_device_sync(struct finf_device *dev);
 int finf_device_upload_new(struct finf_device *dev, void *staging, uint64_t bytes, uint32_t slots,

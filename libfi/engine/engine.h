@@ -8,6 +8,8 @@
 #ifndef FINF_ENGINE_ROOM_H
 #define FINF_ENGINE_ROOM_H
 
+#include <stdatomic.h>
+
 #include <fusedinf/engine.h>
 
 #include "device/device.h"
@@ -135,6 +137,36 @@ struct finf_way {
 	uint32_t trials, changes;
 };
 bool finf_model_way(const struct finf_model *model, struct finf_way *ret);
+
+/* ---- a larger, faster form beside a tuned model ---------------------------- */
+
+/**
+ * finf_model_open_grown - a second form of a tuned model, for its default shapes: nodes whose
+ * weights have larger and faster layouts are measured, with one thread, and those
+ * weights are read from a second extent; all others from the model's own.
+ * @param pack  the model's tuned pack, opened once more; taken over on success
+ * @param stop  set to end it early; NULL = never
+ * Return: 0; -ENODATA nothing is to be gained; -ECANCELED; errors of planning, measuring, and
+ * of making kernels. Blocks for seconds. Bound and run like any model, with run.grown set;
+ * finf_model_arena_bytes() is its own.
+ */
+int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
+			  const atomic_bool *stop, struct finf_model **ret_model,
+			  struct finf_diag *diag);
+/** Bytes of the second extent. */
+uint64_t finf_model_grown_bytes(const struct finf_model *model);
+/** How many times as fast as the lean one it should be. */
+double finf_model_grown_speed(const struct finf_model *model);
+/**
+ * finf_model_grow - make what belongs into the second extent, from the master.
+ * @param put  called with each piece in order of the offset in the extent, at most
+ *             FINF_GROW_PIECE_BYTES; now and then with 0 bytes. An error ends it.
+ * Return: 0; what @put returned; -EBADMSG, -EIO, -ENOMEM. Only @portable is changed.
+ */
+#define FINF_GROW_PIECE_BYTES (1u << 20)
+typedef int (*finf_grow_fn)(void *ctx, uint64_t offset, const void *bytes, uint64_t n);
+int finf_model_grow(const struct finf_model *model, struct finf_pack *portable, finf_grow_fn put,
+		    void *ctx, struct finf_diag *diag);
 
 /**
  * finf_model_match - caller's tensors into the graph's order.

@@ -7,8 +7,8 @@
 #include "engine/priv.h"
 #include "graph/member.h"
 
-static int check_target(struct finf_device *dev, const struct finf_pack *pack, uint32_t threads,
-			struct finf_diag *diag)
+int finf_model_check_target(struct finf_device *dev, const struct finf_pack *pack,
+			    uint32_t threads, struct finf_diag *diag)
 {
 	char target[128];
 	int err = finf_device_target(dev, threads, target, sizeof(target));
@@ -22,12 +22,12 @@ static int check_target(struct finf_device *dev, const struct finf_pack *pack, u
 }
 
 /* The tuned pack's own plan, proven against its graph before anything relies on it. */
-static int default_from_pack(struct finf_model *model, struct finf_graph **ret_bound,
-			     struct finf_diag *diag)
+int finf_model_bound(const struct finf_model *model, struct finf_graph **ret_bound,
+		     struct finf_diag *diag)
 {
 	const struct finf_plan *plan = model->pack->plan;
 	struct finf_graph *bound = NULL;
-	int err = finf_engine_bind(model->graph, NULL, &bound, diag);
+	int err = finf_engine_bind(model->graph, NULL, model->graph->batched, &bound, diag);
 
 	if (!err)
 		err = finf_plan_check(bound, plan, diag);
@@ -55,12 +55,13 @@ static int model_init(struct finf_model *model, struct finf_diag *diag)
 	int err;
 
 	if (model->tuned)
-		err = default_from_pack(model, &bound, diag);
+		err = finf_model_bound(model, &bound, diag);
 	else
 		err = finf_engine_plan(model->dev, model->graph, NULL, model->threads, model->bytes,
 				       model->how, NULL, &bound, &own, diag);
 	if (err)
 		return err;
+	model->graph->batched = bound->batched; /* as its other shapes are to be planned, too */
 	plan = model->tuned ? model->pack->plan : own;
 	err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
 	if (err) {
@@ -128,15 +129,19 @@ int finf_model_member(struct finf_model *group, uint32_t member, struct finf_mod
 	return err;
 }
 
-/* Side by side in a pool that has no room for that, or not in one that has: it can be planned
- * otherwise. */
-static int check_bytes(const struct finf_plan *plan, uint64_t bytes, struct finf_diag *diag)
+/* Side by side or batched in a pool that has no room for that, or one by one in a pool that has
+ * room for more: it can be planned otherwise. */
+static int check_bytes(const struct finf_pack *pack, uint64_t bytes, struct finf_diag *diag)
 {
-	if (plan->n_branches > 1 && bytes && plan->weight_bytes + plan->arena_bytes > bytes)
+	const struct finf_plan *plan = pack->plan;
+	uint64_t room = !bytes ? UINT64_MAX : bytes - FINF_MIN(bytes, plan->weight_bytes);
+
+	if ((plan->n_branches > 1 || pack->graph->batched) && plan->arena_bytes > room)
 		return finf_diag_set(diag, -EKEYREJECTED,
-				     "the group is planned side by side for more than %llu bytes",
+				     "the group is planned %s for more than %llu bytes",
+				     pack->graph->batched ? "batched" : "side by side",
 				     (unsigned long long)bytes);
-	if (plan->side_arena_bytes && (!bytes || (plan->weight_bytes <= bytes && plan->side_arena_bytes <= bytes - plan->weight_bytes)))
+	if (plan->side_arena_bytes && plan->side_arena_bytes <= room)
 		return finf_diag_set(diag, -EKEYREJECTED,
 				     "%llu bytes have room for the group's members side by side",
 				     (unsigned long long)bytes);
@@ -154,10 +159,10 @@ int finf_model_open(struct finf_device *dev, struct finf_pack *pack, uint32_t th
 		.threads = threads,
 		.bytes = bytes,
 	};
-	int err = check_target(dev, pack, threads, diag);
+	int err = finf_model_check_target(dev, pack, threads, diag);
 
 	if (!err)
-		err = check_bytes(pack->plan, bytes, diag);
+		err = check_bytes(pack, bytes, diag);
 	return err ? err : model_new(&from, ret_model, diag);
 }
 

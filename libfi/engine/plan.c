@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "engine/priv.h"
+#include "fuse/fuse.h"
 
 /* The model's own shapes with 1 where they may vary: what a tuned pack is made for. */
 static int default_shapes(const struct finf_graph *graph, struct finf_shape *ret,
@@ -23,9 +24,20 @@ static int default_shapes(const struct finf_graph *graph, struct finf_shape *ret
 	return 0;
 }
 
-int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
+/* Nodes as one, where members have any alike. */
+static int batch(struct finf_graph *bound, bool batched, struct finf_diag *diag)
+{
+	struct finf_batch_report report = {.nodes = 0};
+	int err = batched ? finf_fuse_batch(bound, &report, diag) : 0;
+
+	bound->batched = report.nodes;
+	return err;
+}
+
+int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes, bool batched,
 		     struct finf_graph **ret_bound, struct finf_diag *diag)
 {
+	struct finf_graph *bound;
 	struct finf_arena scratch;
 	struct finf_shape *own;
 	int err = 0;
@@ -37,8 +49,15 @@ int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *sh
 		shapes = own;
 	}
 	if (!err)
-		err = finf_graph_bind(graph, shapes, ret_bound, diag);
+		err = finf_graph_bind(graph, shapes, &bound, diag);
 	finf_arena_fini(&scratch);
+	if (err)
+		return err;
+	err = batch(bound, batched, diag);
+	if (err)
+		finf_graph_free(bound);
+	else
+		*ret_bound = bound;
 	return err;
 }
 
@@ -175,7 +194,7 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 	else if (!(how & FINF_PLAN_FAST))
 		drop_fat(&table);
 	else if (!fixed)
-		err = finf_engine_measure(dev, bound, threads, &table, diag);
+		err = finf_engine_measure(dev, bound, threads, NULL, &table, diag);
 	if (!err)
 		err = finf_plan_new(bound, &table, &opts, ret_plan, diag);
 	finf_form_table_fini(&table);
@@ -184,14 +203,14 @@ out:
 	return err;
 }
 
-int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
-		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
-		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
-		     struct finf_plan **ret_plan, struct finf_diag *diag)
+static int plan_as(struct finf_device *dev, const struct finf_graph *graph,
+		   const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
+		   bool batched, const struct finf_plan *fixed, struct finf_graph **ret_bound,
+		   struct finf_plan **ret_plan, struct finf_diag *diag)
 {
 	struct finf_graph *bound = NULL;
 	struct finf_plan *plan = NULL;
-	int err = finf_engine_bind(graph, shapes, &bound, diag);
+	int err = finf_engine_bind(graph, shapes, batched, &bound, diag);
 
 	if (!err)
 		err = plan_bound(dev, bound, threads, bytes, how, fixed, &plan, diag);
@@ -206,6 +225,36 @@ int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
 		finf_graph_free(bound);
 		return err;
 	}
+	*ret_bound = bound;
+	*ret_plan = plan;
+	return 0;
+}
+
+/*
+ * Batched, members need room for the rows of all of them at once; and a kernel may not be there
+ * for so many rows over weights as they lie. Then each does its own, as the reference does.
+ */
+int finf_engine_plan(struct finf_device *dev, const struct finf_graph *graph,
+		     const struct finf_shape *shapes, uint32_t threads, uint64_t bytes, unsigned how,
+		     const struct finf_plan *fixed, struct finf_graph **ret_bound,
+		     struct finf_plan **ret_plan, struct finf_diag *diag)
+{
+	bool batched = graph->batched && !(how & FINF_PLAN_EXACT);
+	struct finf_graph *bound;
+	struct finf_plan *plan;
+	int err = plan_as(dev, graph, shapes, threads, bytes, how, batched, fixed, &bound, &plan,
+			  diag);
+
+	if (!err && bound->batched && bytes && plan->weight_bytes + plan->arena_bytes > bytes) {
+		finf_plan_free(plan);
+		finf_graph_free(bound);
+		err = -EOPNOTSUPP;
+	}
+	if (err == -EOPNOTSUPP && batched)
+		err = plan_as(dev, graph, shapes, threads, bytes, how, false, fixed, &bound, &plan,
+			      diag);
+	if (err)
+		return err;
 	*ret_bound = bound;
 	*ret_plan = plan;
 	return 0;

@@ -11,14 +11,19 @@
 
 #define FINF_ENGINE_CHUNK_BYTES (4u << 20)
 
-/** finf_graph_bind() with shapes NULL = the model's, 1 for each FINF_DIM_ANY. (plan.c) */
-int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes,
+/**
+ * finf_graph_bind() with shapes NULL = the model's, 1 for each FINF_DIM_ANY; then
+ * finf_fuse_batch() when @batched. ret_bound->batched tells whether anything was. (plan.c)
+ */
+int finf_engine_bind(const struct finf_graph *graph, const struct finf_shape *shapes, bool batched,
 		     struct finf_graph **ret_bound, struct finf_diag *diag);
 
-/** The device's prices of fat forms, as measured now. (measure.c) Errors of making and running
- * kernels. */
+/** The device's prices of fat forms, as measured now. (measure.c) With one thread its processor
+ * time counts. @stop is looked at between nodes; NULL = never.
+ * Return: 0; -ECANCELED; errors of making and running kernels. */
 int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
-			struct finf_form_table *table, struct finf_diag *diag);
+			const atomic_bool *stop, struct finf_form_table *table,
+			struct finf_diag *diag);
 
 /**
  * finf_engine_side - does it pay here to run the branches of this plan side by side? The plan
@@ -79,6 +84,13 @@ struct finf_model {
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
 };
+
+/** Is the tuned pack made for this device? 0; -EKEYREJECTED. */
+int finf_model_check_target(struct finf_device *dev, const struct finf_pack *pack,
+			    uint32_t threads, struct finf_diag *diag);
+/** The graph of a model from a tuned pack bound to its default shapes, the pack's plan proven. */
+int finf_model_bound(const struct finf_model *model, struct finf_graph **ret_bound,
+		     struct finf_diag *diag);
 
 /**
  * finf_binding_new - a session for a bound graph and its plan.

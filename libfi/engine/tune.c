@@ -66,6 +66,7 @@ int finf_engine_tune(struct finf_device *dev, struct finf_pack *portable, uint32
 			       &plan, diag);
 	if (err)
 		return err;
+	portable->graph->batched = bound->batched; /* the pack says what was planned */
 	tuner.plan = plan;
 	tuner.source = (struct finf_weight_source){bound, portable};
 	err = finf_pack_write_tuned(dirfd, name, portable->graph, plan, target,

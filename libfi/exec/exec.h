@@ -31,6 +31,7 @@ typedef void (*finf_step_fn)(void *ctx, uint32_t step, uint64_t start_ns, uint64
 struct finf_run {
 	size_t size;	     /* sizeof(struct finf_run) */
 	const void *weights; /* address of the extent; may differ from run to run */
+	const void *grown;   /* the same of the second one, where the plan has grown_bytes */
 	void *arena;	     /* plan->arena_bytes, FINF_BUFFER_ALIGN */
 	struct finf_load *load; /* still streaming: steps wait for segments; NULL = resident */
 	/* Per step: how many segments of the load it needs, when they do not come in the

@@ -27,6 +27,7 @@ static int capture(struct finf_session *session, const struct finf_run *run,
 	struct finf_run steps = {
 		.size = sizeof(steps),
 		.weights = run->weights,
+		.grown = run->grown,
 		.arena = run->arena,
 	};
 	int err = finf_device_capture_begin(session->dev, diag);
@@ -41,6 +42,7 @@ static int capture(struct finf_session *session, const struct finf_run *run,
 	if (err)
 		return err;
 	session->captured_weights = run->weights;
+	session->captured_grown = run->grown;
 	session->captured_arena = run->arena;
 	return 0;
 }
@@ -60,7 +62,7 @@ static int give_up(struct finf_session *session, struct finf_diag *why, struct f
 static bool up_to_date(const struct finf_session *session, const struct finf_run *run)
 {
 	return session->captured && session->captured_weights == run->weights &&
-	       session->captured_arena == run->arena;
+	       session->captured_grown == run->grown && session->captured_arena == run->arena;
 }
 
 int finf_graph_launch(struct finf_session *session, const struct finf_run *run,

@@ -8,7 +8,13 @@
 
 #include "exec/exec.h"
 
-enum finf_base { FINF_BASE_NONE = 0, FINF_BASE_ARENA, FINF_BASE_WEIGHTS, FINF_N_BASES };
+enum finf_base {
+	FINF_BASE_NONE = 0,
+	FINF_BASE_ARENA,
+	FINF_BASE_WEIGHTS,
+	FINF_BASE_GROWN, /* what a plan adds to the extent it was given */
+	FINF_N_BASES
+};
 
 struct finf_slot {
 	enum finf_base base;
@@ -57,6 +63,7 @@ struct finf_session {
 	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
 	struct finf_captured *captured; /* owned */
 	const void *captured_weights;	/* the addresses it was captured with */
+	const void *captured_grown;
 	void *captured_arena;
 	bool never_capture; /* it failed once: steps are launched one by one */
 };

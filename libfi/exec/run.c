@@ -88,6 +88,7 @@ static int launch(struct finf_session *session, const struct finf_run *run,
 	char *const base[FINF_N_BASES] = {
 		[FINF_BASE_ARENA] = run->arena,
 		[FINF_BASE_WEIGHTS] = (char *)run->weights,
+		[FINF_BASE_GROWN] = (char *)run->grown,
 	};
 	struct finf_launch args = {
 		.in = lane->in,

@@ -13,13 +13,22 @@ static const struct finf_plan_buffer *bytes_of(const struct finf_plan *plan, uin
 	return &plan->buffers[buffer];
 }
 
+static struct finf_slot weight_slot(const struct finf_plan *plan, uint64_t offset)
+{
+	uint64_t first = plan->weight_bytes - plan->grown_bytes;
+
+	if (plan->grown_bytes && offset >= first)
+		return (struct finf_slot){FINF_BASE_GROWN, offset - first};
+	return (struct finf_slot){FINF_BASE_WEIGHTS, offset};
+}
+
 static struct finf_slot slot_of(const struct finf_plan *plan, struct finf_operand operand)
 {
 	switch (operand.kind) {
 	case FINF_OPERAND_BUFFER:
 		return (struct finf_slot){FINF_BASE_ARENA, bytes_of(plan, operand.index)->offset};
 	case FINF_OPERAND_WEIGHT:
-		return (struct finf_slot){FINF_BASE_WEIGHTS, plan->weights[operand.index].offset};
+		return weight_slot(plan, plan->weights[operand.index].offset);
 	default:
 		return (struct finf_slot){FINF_BASE_NONE, 0};
 	}

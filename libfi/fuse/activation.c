@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: MIT */
-/* fuse: Relu, LeakyRelu, Clip and Sigmoid into the node that makes their input. */
+/*
+ * fuse: activations into the node that makes their input. Swish comes as x * Sigmoid(x): two
+ * nodes, both of which read it.
+ */
 #include <float.h>
+#include <string.h>
 
 #include "fuse/internal.h"
 
 /* Operators whose kernels apply an activation as they write. */
 static const char *const producers[] = {
-	"Conv", "Gemm", "MatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div",
+	"Conv", "Gemm", "MatMul", "FusedMatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div",
 };
 
 struct act {
@@ -29,22 +33,42 @@ static bool clip_bound(const struct finf_graph *graph, uint32_t value, float *re
 	return true;
 }
 
+/* Activations without bounds, and what alpha is where it is not given. */
+static bool simple_act(const struct finf_node *node, struct act *ret)
+{
+	static const struct {
+		const char *op;
+		enum finf_act act;
+		float alpha;
+	} table[] = {
+		{"Elu", FINF_ACT_ELU, 1},
+		{"Gelu", FINF_ACT_GELU, 0},
+		{"HardSwish", FINF_ACT_HARD_SWISH, 0},
+		{"LeakyRelu", FINF_ACT_LEAKY, 0.01f},
+		{"Mish", FINF_ACT_MISH, 0},
+		{"Relu", FINF_ACT_RELU, 0},
+		{"Sigmoid", FINF_ACT_SIGMOID, 0},
+		{"Tanh", FINF_ACT_TANH, 0},
+	};
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(table); i++) {
+		if (!finf_fuse_is(node, table[i].op))
+			continue;
+		*ret = (struct act){table[i].act, finf_node_float(node, "alpha", table[i].alpha),
+				    0};
+		if (!strcmp(finf_node_str(node, "approximate", "none"), "tanh"))
+			ret->kind = FINF_ACT_GELU_TANH;
+		return true;
+	}
+	return false;
+}
+
 static bool act_of(const struct finf_graph *graph, const struct finf_node *node, struct act *ret)
 {
 	if (node->act != FINF_ACT_NONE)
 		return false;
-	if (finf_fuse_is(node, "Relu")) {
-		*ret = (struct act){FINF_ACT_RELU, 0, 0};
+	if (simple_act(node, ret))
 		return true;
-	}
-	if (finf_fuse_is(node, "LeakyRelu")) {
-		*ret = (struct act){FINF_ACT_LEAKY, finf_node_float(node, "alpha", 0.01f), 0};
-		return true;
-	}
-	if (finf_fuse_is(node, "Sigmoid")) {
-		*ret = (struct act){FINF_ACT_SIGMOID, 0, 0};
-		return true;
-	}
 	if (!finf_fuse_is(node, "Clip"))
 		return false;
 	*ret = (struct act){FINF_ACT_CLIP, finf_node_float(node, "min", -FLT_MAX),
@@ -63,6 +87,38 @@ static bool takes_act(const struct finf_graph *graph, const struct finf_node *no
 	return false;
 }
 
+/* x * Sigmoid(x), and nobody else reads either: the node that makes x, and the Sigmoid. */
+static uint32_t match_swish(const struct finf_rewrite *rw, const struct finf_node *root,
+			    uint32_t *ret_sigmoid)
+{
+	const struct finf_graph *graph = rw->graph;
+
+	if (!finf_fuse_is(root, "Mul") || root->act != FINF_ACT_NONE)
+		return FINF_NONE;
+	for (uint32_t k = 0; k < 2; k++) {
+		uint32_t x = root->in[!k], producer = graph->values[x].producer;
+
+		*ret_sigmoid = finf_rewrite_sole(rw, root->in[k], "Sigmoid");
+		if (*ret_sigmoid == FINF_NONE || graph->nodes[*ret_sigmoid].in[0] != x ||
+		    rw->uses[x] != 2 || producer == FINF_NONE ||
+		    graph->nodes[producer].out[0] != x ||
+		    !takes_act(graph, &graph->nodes[producer]))
+			continue;
+		return producer;
+	}
+	return FINF_NONE;
+}
+
+static void fold(struct finf_rewrite *rw, uint32_t producer, uint32_t gone, const struct act *act)
+{
+	struct finf_node *into = &rw->graph->nodes[producer];
+
+	into->act = act->kind;
+	into->act_a = act->a;
+	into->act_b = act->b;
+	finf_rewrite_absorb(rw, producer, gone);
+}
+
 static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
 {
 	struct finf_rewrite rw;
@@ -73,19 +129,19 @@ static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < graph->n_nodes; i++) {
-		struct finf_node *into;
-		uint32_t producer;
+		uint32_t producer, sigmoid;
 
-		if (!act_of(graph, &graph->nodes[i], &act))
+		if (act_of(graph, &graph->nodes[i], &act)) {
+			producer = finf_rewrite_sole_producer(&rw, graph->nodes[i].in[0]);
+			if (producer != FINF_NONE && takes_act(graph, &graph->nodes[producer]))
+				fold(&rw, producer, i, &act);
 			continue;
-		producer = finf_rewrite_sole_producer(&rw, graph->nodes[i].in[0]);
-		if (producer == FINF_NONE || !takes_act(graph, &graph->nodes[producer]))
+		}
+		producer = match_swish(&rw, &graph->nodes[i], &sigmoid);
+		if (producer == FINF_NONE)
 			continue;
-		into = &graph->nodes[producer];
-		into->act = act.kind;
-		into->act_a = act.a;
-		into->act_b = act.b;
-		finf_rewrite_absorb(&rw, producer, i);
+		finf_rewrite_drop(&rw, sigmoid);
+		fold(&rw, producer, i, &(struct act){.kind = FINF_ACT_SWISH});
 	}
 	return finf_rewrite_end(&rw, 0, ret_changes);
 }

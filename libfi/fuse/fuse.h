@@ -74,4 +74,25 @@ int finf_fuse_merge(const char *name, const struct finf_fuse_member *members, ui
 		    const struct finf_merge_opts *opts, struct finf_graph **ret_graph,
 		    struct finf_merge_report *ret_report, struct finf_diag *diag);
 
+/* ---- the same work for many members, once ----------------------------------- */
+
+struct finf_batch_report {
+	uint32_t nodes;	  /* of members, that are gone: each is done together with others */
+	uint32_t batched; /* what they became */
+	uint64_t members; /* whose they were, bit m for member m */
+};
+
+/**
+ * finf_fuse_batch - nodes of different members that do the same with the same weights become
+ * one, over their inputs laid one behind the other along dimension 0: weights are read once, a
+ * kernel is started once. Concat and Slice where such nodes begin and end.
+ * Only nodes that treat rows apart (rows.c); from a node with a matrix of weights on. The
+ * result computes the same outputs under the same names. Deterministic.
+ * @graph  from finf_graph_bind(): every shape static
+ * Return: 0, also when there is nothing alike; -ENOMEM; -EINVAL with diag. On error the graph
+ * must only be freed.
+ */
+int finf_fuse_batch(struct finf_graph *graph, struct finf_batch_report *ret_report,
+		    struct finf_diag *diag);
+
 #endif

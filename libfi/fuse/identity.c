@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* fuse: drop Identity, and Dropout, which passes its input on when it infers. */
+/* fuse: drop what hands its input on: Identity, Dropout that infers, Pad by nothing, Cast to the
+ * same dtype. */
 #include <errno.h>
 #include <stdlib.h>
 
@@ -20,12 +21,39 @@ static bool dropout_infers(const struct finf_rewrite *rw, const struct finf_node
 	       !*(const uint8_t *)v->data;
 }
 
+/* Pads that are all 0, whatever the mode: exporters put that in front of average pools. */
+static bool pads_nothing(const struct finf_graph *graph, const struct finf_node *node)
+{
+	uint32_t n, given = finf_fuse_input(node, 1);
+	const int64_t *pads = finf_node_ints(node, "pads", &n);
+
+	if (given != FINF_NONE) {
+		const struct finf_value *v = &graph->values[given];
+
+		pads = v->is_const && v->dtype == FINF_I64 ? v->data : NULL;
+		n = (uint32_t)(v->bytes / sizeof(*pads));
+	}
+	for (uint32_t i = 0; pads && i < n; i++)
+		if (pads[i])
+			return false;
+	return pads != NULL;
+}
+
+static bool same_dtype(const struct finf_graph *graph, const struct finf_node *node)
+{
+	enum finf_dtype dtype = graph->values[node->in[0]].dtype;
+
+	return dtype != FINF_DTYPE_NONE && dtype == graph->values[node->out[0]].dtype;
+}
+
 static bool passes_on(const struct finf_rewrite *rw, const struct finf_node *node)
 {
 	if (node->act != FINF_ACT_NONE)
 		return false;
 	return finf_fuse_is(node, "Identity") ||
-	       (finf_fuse_is(node, "Dropout") && dropout_infers(rw, node));
+	       (finf_fuse_is(node, "Dropout") && dropout_infers(rw, node)) ||
+	       (finf_fuse_is(node, "Pad") && pads_nothing(rw->graph, node)) ||
+	       (finf_fuse_is(node, "Cast") && same_dtype(rw->graph, node));
 }
 
 static bool is_output(const struct finf_graph *graph, uint32_t value)

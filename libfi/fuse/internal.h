@@ -70,6 +70,22 @@ bool finf_fuse_is(const struct finf_node *node, const char *name);
 int finf_fuse_constant(struct finf_graph *graph, const char *base, const char *suffix,
 		       const struct finf_shape *shape, const float *data, uint32_t *ret_value);
 
+/** finf_fuse_key - append what a node does, all but its inputs: equal bytes, equal work. (key.c) */
+void finf_fuse_key(const struct finf_node *node, struct finf_buf *key);
+
+/*
+ * Does a node treat the rows of its inputs one by one, a row being what lies at one index of
+ * dimension 0? Then what it makes of inputs laid one behind the other is what it makes of
+ * each, one behind the other. Shapes are static. (rows.c)
+ */
+enum finf_rows {
+	FINF_ROWS_MIXED = 0, /* no, or nobody knows */
+	FINF_ROWS_EACH,	     /* yes */
+	FINF_ROWS_SAMPLE,    /* yes, with weights of its own or windows: worth beginning with */
+	FINF_ROWS_RENAMED,   /* yes: same bytes, another shape */
+};
+enum finf_rows finf_fuse_rows(const struct finf_graph *graph, const struct finf_node *node);
+
 extern const struct finf_fuse_pass finf_fuse_dead;
 extern const struct finf_fuse_pass finf_fuse_constants;
 extern const struct finf_fuse_pass finf_fuse_identity;
@@ -77,6 +93,7 @@ extern const struct finf_fuse_pass finf_fuse_convbn;
 extern const struct finf_fuse_pass finf_fuse_layernorm;
 extern const struct finf_fuse_pass finf_fuse_gelu;
 extern const struct finf_fuse_pass finf_fuse_bias;
+extern const struct finf_fuse_pass finf_fuse_matmul;
 extern const struct finf_fuse_pass finf_fuse_activation;
 
 #endif

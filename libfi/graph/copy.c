@@ -79,6 +79,7 @@ static int clone_members(const struct finf_graph *from, struct finf_graph *to)
 	int err = 0;
 
 	to->schedule = from->schedule;
+	to->batched = from->batched;
 	for (uint32_t i = 0; !err && i < from->n_members; i++)
 		err = finf_graph_add_member(to, &from->members[i]);
 	return err;

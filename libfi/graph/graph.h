@@ -44,6 +44,14 @@ enum finf_act {
 	FINF_ACT_LEAKY, /* x < 0 ? a*x : x */
 	FINF_ACT_CLIP,	/* min(max(x, a), b) */
 	FINF_ACT_SIGMOID,
+	FINF_ACT_ELU, /* x < 0 ? a*(e^x - 1) : x */
+	FINF_ACT_GELU,
+	FINF_ACT_GELU_TANH,
+	FINF_ACT_HARD_SWISH,
+	FINF_ACT_MISH,
+	FINF_ACT_SWISH, /* x*sigmoid(x) */
+	FINF_ACT_TANH,
+	FINF_ACTS /* how many there are */
 };
 
 /*
@@ -93,6 +101,7 @@ struct finf_graph {
 	struct finf_member *members; /* member.h; in the arena; none = a single model */
 	uint32_t n_members;
 	enum finf_schedule schedule; /* of a group */
+	bool batched; /* of a group: what members do alike is planned as one (fuse.h) */
 	/* Constants may point into foreign memory (an unpacked file): kept alive here. */
 	void (*release)(void *foreign);
 	void *foreign;

@@ -132,6 +132,7 @@ int finf_graph_member_only(const struct finf_graph *graph, uint32_t member,
 		return err;
 	alone->members = NULL;
 	alone->n_members = 0;
+	alone->batched = false;
 	for (uint32_t i = 0; i < alone->n_inputs; i++)
 		alone->values[alone->inputs[i]].is_input = false;
 	take_ports(alone->inputs, &alone->n_inputs, m->inputs, m->n_inputs, graph->inputs);

@@ -128,6 +128,30 @@ int finf_op_check(const struct finf_node *node, struct finf_diag *diag)
 
 /* ---- evaluating ----------------------------------------------------------- */
 
+/* The curves, in double: what they share with operators of their own is the formula. */
+static double curve(enum finf_act act, double a, double x)
+{
+	double step;
+
+	switch (act) {
+	case FINF_ACT_ELU:
+		return x < 0 ? a * expm1(x) : x;
+	case FINF_ACT_GELU:
+		return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+	case FINF_ACT_GELU_TANH:
+		return 0.5 * x * (1 + tanh(sqrt(2 / M_PI) * (x + 0.044715 * x * x * x)));
+	case FINF_ACT_HARD_SWISH:
+		step = x / 6 + 0.5;
+		return x * (step < 0 ? 0 : step > 1 ? 1 : step);
+	case FINF_ACT_MISH:
+		return x * tanh((x > 0 ? x : 0) + log1p(exp(-fabs(x))));
+	case FINF_ACT_SWISH:
+		return x / (1 + exp(-x));
+	default: /* FINF_ACT_TANH */
+		return tanh(x);
+	}
+}
+
 void finf_act_apply(enum finf_act act, float a, float b, float *x, size_t n)
 {
 	switch (act) {
@@ -151,6 +175,9 @@ void finf_act_apply(enum finf_act act, float a, float b, float *x, size_t n)
 		for (size_t i = 0; i < n; i++)
 			x[i] = 1.0f / (1.0f + expf(-x[i]));
 		break;
+	default:
+		for (size_t i = 0; i < n; i++)
+			x[i] = (float)curve(act, (double)a, (double)x[i]);
 	}
 }
 

@@ -63,6 +63,9 @@ struct finf_op {
 		    struct finf_tensor *const *out);
 };
 
+/* Opset of operators that fuse makes and no model can have: no model's opset is so high. */
+#define FINF_OPSET_OWN 1000
+
 /** finf_op_find - table row by ONNX name; NULL when unknown. */
 const struct finf_op *finf_op_find(const char *name);
 /** finf_op_at - rows by number, for listings; NULL past the end. */

@@ -10,6 +10,7 @@
 #define GRAPH_MAGIC   0x52474946u /* "FIGR" */
 #define GRAPH_VERSION 1		  /* a single model */
 #define GROUP_VERSION 2		  /* the same, and what the members are */
+#define GROUP_BATCHED 2u	  /* of the schedule's byte */
 
 enum { VALUE_SHAPE = 1, VALUE_CONST = 2, VALUE_INLINE = 4 };
 
@@ -114,7 +115,7 @@ static void write_ports(struct finf_buf *buf, const struct finf_member_port *por
 
 static void write_members(struct finf_buf *buf, const struct finf_graph *graph)
 {
-	finf_buf_u8(buf, (uint8_t)graph->schedule);
+	finf_buf_u8(buf, (uint8_t)(graph->schedule | (graph->batched ? GROUP_BATCHED : 0)));
 	finf_buf_u32(buf, graph->n_members);
 	for (uint32_t i = 0; i < graph->n_members; i++) {
 		const struct finf_member *member = &graph->members[i];
@@ -342,7 +343,7 @@ static int read_act(struct source *s, uint32_t index)
 	struct finf_node *node = &s->graph->nodes[index];
 	uint8_t act = finf_reader_u8(&s->r);
 
-	if (act > FINF_ACT_SIGMOID)
+	if (act >= FINF_ACTS)
 		return damaged(s, "not an activation");
 	node->act = (enum finf_act)act;
 	node->act_a = finf_reader_f32(&s->r);
@@ -409,13 +410,14 @@ static int read_ports(struct source *s, struct finf_member_port **ret_ports, uin
 
 static int read_members(struct source *s)
 {
-	uint8_t schedule = finf_reader_u8(&s->r);
+	uint32_t how = finf_reader_u8(&s->r), schedule = how & ~GROUP_BATCHED;
 	uint32_t n = finf_reader_count(&s->r, MEMBER_LEAST);
 	int err = 0;
 
 	if (s->r.err || !n || schedule > FINF_ONE_BY_ONE)
 		return damaged(s, "a group without members");
 	s->graph->schedule = (enum finf_schedule)schedule;
+	s->graph->batched = how & GROUP_BATCHED;
 	for (uint32_t i = 0; !err && i < n; i++) {
 		struct finf_member member = {.name = finf_reader_str(&s->r, &s->scratch)};
 

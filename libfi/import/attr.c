@@ -63,9 +63,7 @@ int import_name_ok(const char *what, const char *name, struct finf_diag *diag)
 	return 0;
 }
 
-/* More on one node than any operator has: the check for doubles is quadratic. */
-#define ATTRS_MAX 64
-#define ATTR(t)	  ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##t
+#define ATTR(t) ONNX__ATTRIBUTE_PROTO__ATTRIBUTE_TYPE__##t
 
 /* Files older than IR 2 leave the type out: the field in use tells. */
 static int attr_type(const Onnx__AttributeProto *a)
@@ -172,13 +170,18 @@ static int import_attr(const Onnx__AttributeProto *a, int dir, struct finf_arena
 	}
 }
 
+bool import_attr_refers(const Onnx__AttributeProto *a)
+{
+	return a->ref_attr_name && *a->ref_attr_name;
+}
+
 int import_attrs(const Onnx__NodeProto *node, int dir, struct finf_arena *scratch,
 		 struct finf_attr **ret, struct finf_diag *diag)
 {
 	struct finf_attr *attrs;
 	int err;
 
-	if (node->n_attribute > ATTRS_MAX)
+	if (node->n_attribute > IMPORT_ATTRS_MAX)
 		return finf_diag_set(diag, -EINVAL, "%zu attributes", node->n_attribute);
 	attrs = finf_arena_array(scratch, node->n_attribute, sizeof(*attrs));
 	if (!attrs)
@@ -189,10 +192,10 @@ int import_attrs(const Onnx__NodeProto *node, int dir, struct finf_arena *scratc
 		err = import_name_ok("attribute", a->name, diag);
 		if (err)
 			return err;
-		if (a->ref_attr_name && *a->ref_attr_name)
-			return finf_diag_set(diag, -EOPNOTSUPP,
+		if (import_attr_refers(a))
+			return finf_diag_set(diag, -EINVAL,
 					     "attribute '" IMPORT_NAME_SHOWN
-					     "' refers to a function's, which is not supported",
+					     "' refers to a function's, but the node is in none",
 					     a->name);
 		for (size_t j = 0; j < i; j++)
 			if (!strcmp(attrs[j].name, a->name))

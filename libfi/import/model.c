@@ -21,18 +21,18 @@ struct import {
 	const Onnx__GraphProto *proto;
 	struct finf_graph *graph;
 	struct finf_arena scratch; /* owned: arrays handed to finf_graph_node() */
+	struct import_nodes nodes; /* at: owned */
 	uint32_t opset;
 	int dir; /* the model's folder, borrowed; -1 = none */
 	struct finf_diag *diag;
 };
 
-static bool is_default_domain(const char *domain)
+bool import_is_onnx_domain(const char *domain)
 {
 	return !domain || !*domain || !strcmp(domain, "ai.onnx");
 }
 
-/* What to call a node in a message: many exporters leave the name out. */
-static const char *node_label(const Onnx__NodeProto *node)
+const char *import_node_label(const Onnx__NodeProto *node)
 {
 	if (node->name && *node->name)
 		return node->name;
@@ -40,40 +40,38 @@ static const char *node_label(const Onnx__NodeProto *node)
 }
 
 /* Put the place in front of the reason that is there; returns @err. */
-static int at_node(struct import *im, const Onnx__NodeProto *node, int err)
+static int at_node(struct import *im, const struct import_node *node, int err)
 {
 	if (err == -ENOMEM)
 		return finf_diag_set(im->diag, err, "out of memory");
 	finf_diag_prefix(im->diag, "node '" IMPORT_NAME_SHOWN "' (%.60s, opset %" PRIu32 ")",
-			 node_label(node), node->op_type ? node->op_type : "", im->opset);
+			 import_node_label(node->proto),
+			 node->proto->op_type ? node->proto->op_type : "", node->opset);
 	return err;
 }
 
 /* ---- the model as a whole ------------------------------------------------ */
 
-static int find_opset(struct import *im)
+int import_opset(Onnx__OperatorSetIdProto *const *sets, size_t n, uint32_t *ret,
+		 struct finf_diag *diag)
 {
 	int64_t version = 0;
 
-	for (size_t i = 0; i < im->model->n_opset_import; i++) {
-		const Onnx__OperatorSetIdProto *set = im->model->opset_import[i];
-
-		if (!is_default_domain(set->domain))
+	for (size_t i = 0; i < n; i++) {
+		if (!import_is_onnx_domain(sets[i]->domain))
 			continue; /* harmless unless a node uses it */
-		if (version && version != set->version)
-			return finf_diag_set(im->diag, -EINVAL,
+		if (version && version != sets[i]->version)
+			return finf_diag_set(diag, -EINVAL,
 					     "opsets %" PRId64 " and %" PRId64
 					     " for the same domain",
-					     version, set->version);
-		version = set->version;
+					     version, sets[i]->version);
+		version = sets[i]->version;
 	}
-	if (!version)
-		return finf_diag_set(im->diag, -EINVAL, "no opset for the ONNX domain");
-	if (version < FINF_IMPORT_OPSET_MIN || version > FINF_IMPORT_OPSET_MAX)
-		return finf_diag_set(im->diag, -EOPNOTSUPP,
+	if (version && (version < FINF_IMPORT_OPSET_MIN || version > FINF_IMPORT_OPSET_MAX))
+		return finf_diag_set(diag, -EOPNOTSUPP,
 				     "opset %" PRId64 " is not supported, %d to %d are", version,
 				     FINF_IMPORT_OPSET_MIN, FINF_IMPORT_OPSET_MAX);
-	im->opset = (uint32_t)version;
+	*ret = (uint32_t)version;
 	return 0;
 }
 
@@ -83,13 +81,6 @@ static int refuse_features(struct import *im)
 	const Onnx__SparseTensorProto *sparse;
 	const char *name;
 
-	if (im->model->n_functions) {
-		name = im->model->functions[0]->name;
-		return finf_diag_set(im->diag, -EOPNOTSUPP,
-				     "function '" IMPORT_NAME_SHOWN
-				     "': model-local functions are not supported",
-				     name ? name : "");
-	}
 	if (im->model->n_training_info)
 		return finf_diag_set(im->diag, -EOPNOTSUPP, "training info is not supported");
 	if (im->proto->n_sparse_initializer) {
@@ -118,7 +109,10 @@ static int check_model(struct import *im)
 		if (err)
 			return err;
 	}
-	err = find_opset(im);
+	err = import_opset(im->model->opset_import, im->model->n_opset_import, &im->opset,
+			   im->diag);
+	if (!err && !im->opset)
+		err = finf_diag_set(im->diag, -EINVAL, "no opset for the ONNX domain");
 	return err ? err : refuse_features(im);
 }
 
@@ -231,14 +225,14 @@ static int add_input(struct import *im, const Onnx__ValueInfoProto *info)
 	return err ? err : finf_graph_input(im->graph, value);
 }
 
-static int add_node_outputs(struct import *im, const Onnx__NodeProto *node)
+static int add_node_outputs(struct import *im, const struct import_node *node)
 {
 	uint32_t value;
 	int err = 0;
 
-	for (size_t i = 0; !err && i < node->n_output; i++)
-		if (*node->output[i])
-			err = add_value(im, "output", node->output[i], FINF_DTYPE_NONE, NULL,
+	for (size_t i = 0; !err && i < node->proto->n_output; i++)
+		if (*node->proto->output[i])
+			err = add_value(im, "output", node->proto->output[i], FINF_DTYPE_NONE, NULL,
 					&value);
 	return err ? at_node(im, node, err) : 0;
 }
@@ -252,8 +246,8 @@ static int add_values(struct import *im)
 		err = add_initialiser(im, proto->initializer[i]);
 	for (size_t i = 0; !err && i < proto->n_input; i++)
 		err = add_input(im, proto->input[i]);
-	for (size_t i = 0; !err && i < proto->n_node; i++)
-		err = add_node_outputs(im, proto->node[i]);
+	for (uint32_t i = 0; !err && i < im->nodes.n; i++)
+		err = add_node_outputs(im, &im->nodes.at[i]);
 	return err;
 }
 
@@ -284,8 +278,9 @@ static int resolve(struct import *im, char **names, size_t n, uint32_t **ret, ui
 	return 0;
 }
 
-static int find_op(struct import *im, const Onnx__NodeProto *node, const struct finf_op **ret)
+static int find_op(struct import *im, const struct import_node *from, const struct finf_op **ret)
 {
+	const Onnx__NodeProto *node = from->proto;
 	int err;
 
 	if (node->name && *node->name) {
@@ -296,24 +291,29 @@ static int find_op(struct import *im, const Onnx__NodeProto *node, const struct 
 	err = import_name_ok("operator", node->op_type, im->diag);
 	if (err)
 		return err;
-	if (!is_default_domain(node->domain))
+	if (!import_is_onnx_domain(node->domain))
 		return finf_diag_set(im->diag, -EOPNOTSUPP,
-				     "operator domain '" IMPORT_NAME_SHOWN "' is not supported",
+				     "operator domain '" IMPORT_NAME_SHOWN
+				     "' is not supported, and the model has no such function",
 				     node->domain);
+	if (!from->opset)
+		return finf_diag_set(im->diag, -EINVAL,
+				     "its function imports no opset of the ONNX domain");
 	*ret = finf_op_find(node->op_type);
 	if (!*ret)
 		return finf_diag_set(im->diag, -EOPNOTSUPP, "operator is not supported");
 	return 0;
 }
 
-static int build_node(struct import *im, const Onnx__NodeProto *node)
+static int build_node(struct import *im, const struct import_node *from)
 {
+	const Onnx__NodeProto *node = from->proto;
 	const struct finf_op *op;
 	struct finf_attr *attrs;
 	uint32_t *in, *out, n_in, n_out;
 	int err;
 
-	err = find_op(im, node, &op);
+	err = find_op(im, from, &op);
 	if (!err)
 		err = import_attrs(node, im->dir, &im->scratch, &attrs, im->diag);
 	if (!err)
@@ -322,7 +322,7 @@ static int build_node(struct import *im, const Onnx__NodeProto *node)
 		err = resolve(im, node->output, node->n_output, &out, &n_out);
 	if (err)
 		return err;
-	err = finf_graph_node(im->graph, op, im->opset, node->name, in, n_in, out, n_out, attrs,
+	err = finf_graph_node(im->graph, op, from->opset, node->name, in, n_in, out, n_out, attrs,
 			      (uint32_t)node->n_attribute, NULL);
 	if (err == -EINVAL)
 		finf_diag_set(im->diag, err,
@@ -335,10 +335,10 @@ static int add_nodes(struct import *im)
 {
 	int err = 0;
 
-	for (size_t i = 0; !err && i < im->proto->n_node; i++) {
-		err = build_node(im, im->proto->node[i]);
+	for (uint32_t i = 0; !err && i < im->nodes.n; i++) {
+		err = build_node(im, &im->nodes.at[i]);
 		if (err)
-			err = at_node(im, im->proto->node[i], err);
+			err = at_node(im, &im->nodes.at[i], err);
 	}
 	return err;
 }
@@ -386,6 +386,8 @@ static int build(struct import *im)
 
 	err = check_model(im);
 	if (!err)
+		err = import_expand(im->model, im->opset, &im->scratch, &im->nodes, im->diag);
+	if (!err)
 		err = add_values(im);
 	if (!err)
 		err = add_nodes(im);
@@ -428,6 +430,7 @@ static int import_model(const void *data, size_t bytes, int dir, struct finf_gra
 	im.graph->release = release_message;
 	finf_arena_init(&im.scratch);
 	err = build(&im);
+	free(im.nodes.at);
 	finf_arena_fini(&im.scratch);
 	if (err) {
 		finf_graph_free(im.graph);

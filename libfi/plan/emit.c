@@ -96,13 +96,14 @@ static bool alias_possible(const struct finf_planner *p, const struct finf_node 
  * constant that the packed model does not hold in the layout that is wanted.
  */
 static bool weight_usable(const struct finf_planner *p, const struct finf_node *node, uint32_t k,
-			  const struct finf_weight_form *form, const char **ret_missing)
+			  const struct finf_weight_form *form, bool may_add,
+			  const char **ret_missing)
 {
 	uint32_t w;
 
 	if (k >= node->n_in || node->in[k] == FINF_NONE || !value_of(p, node->in[k])->is_const)
 		return false;
-	if (!p->fixed || find_weight(p, node->in[k], form, &w))
+	if (!p->fixed || may_add || find_weight(p, node->in[k], form, &w))
 		return true;
 	*ret_missing = value_of(p, node->in[k])->name;
 	return false;
@@ -118,13 +119,14 @@ static bool alias_usable(const struct finf_planner *p, const struct finf_node *n
 	if (!value_of(p, node->in[0])->is_const)
 		return true;
 	plain = (struct finf_weight_form){.bytes = p->values[node->in[0]].plain_bytes};
-	return weight_usable(p, node, 0, &plain, ret_missing);
+	return weight_usable(p, node, 0, &plain, false, ret_missing);
 }
 
 /* May this form be chosen at all? */
 static bool form_usable(const struct finf_planner *p, const struct finf_node *node,
 			const struct finf_form *form, const char **ret_missing)
 {
+	bool may_add = p->grow && form->flags & FINF_FORM_FAT;
 	uint64_t bytes;
 
 	if (form->flags & FINF_FORM_ALIAS)
@@ -140,7 +142,8 @@ static bool form_usable(const struct finf_planner *p, const struct finf_node *no
 		    finf_planner_layout_bytes(p, node->out[k], form->out_layout, &bytes))
 			return false;
 	for (uint32_t i = 0; i < form->n_weights; i++)
-		if (!weight_usable(p, node, form->weights[i].input, &form->weights[i], ret_missing))
+		if (!weight_usable(p, node, form->weights[i].input, &form->weights[i], may_add,
+				   ret_missing))
 			return false;
 	return true;
 }
@@ -260,7 +263,7 @@ static int add_weight(struct finf_planner *p, uint32_t v, const struct finf_weig
 
 	if (find_weight(p, v, form, ret))
 		return 0;
-	if (p->fixed)
+	if (p->fixed && !p->grow)
 		return finf_diag_set(p->diag, -EOPNOTSUPP, "constant %s is not in the packed model",
 				     value->name);
 	weight->name = finf_arena_str(&plan->arena, value->name);

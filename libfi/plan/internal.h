@@ -43,6 +43,7 @@ struct finf_planner {
 	const struct finf_graph *graph;
 	const struct finf_form_table *forms;
 	const struct finf_plan *fixed; /* NULL = weights may be laid out freely */
+	bool grow; /* forms that take more room may add weights to what is fixed */
 	struct finf_plan *plan;
 	struct finf_diag *diag;
 	bool late_inputs;

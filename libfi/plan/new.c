@@ -130,23 +130,38 @@ static int take_fixed(struct finf_planner *p)
 	return plan->segments ? 0 : -ENOMEM;
 }
 
-static int place_weights(struct finf_planner *p, uint64_t segment_bytes)
+/* Weights from number @first on, behind what is there already. */
+static int place_weights(struct finf_planner *p, uint32_t first, uint64_t segment_bytes)
 {
 	struct finf_plan *plan = p->plan;
-	uint64_t *bytes = finf_arena_array(&p->scratch, plan->n_weights, sizeof(*bytes));
-	uint64_t *offsets = finf_arena_array(&p->scratch, plan->n_weights, sizeof(*offsets));
+	uint32_t n = plan->n_weights - first, n_before = plan->n_segments, n_new;
+	struct finf_plan_segment *before = plan->segments, *segments;
+	uint64_t *bytes = finf_arena_array(&p->scratch, n, sizeof(*bytes));
+	uint64_t *offsets = finf_arena_array(&p->scratch, n, sizeof(*offsets));
+	uint64_t start = plan->weight_bytes, added;
 	int err;
 
 	if (!bytes || !offsets)
 		return -ENOMEM;
-	for (uint32_t i = 0; i < plan->n_weights; i++)
-		bytes[i] = plan->weights[i].form.bytes;
-	err = finf_plan_extent(bytes, plan->n_weights, segment_bytes, &plan->arena, offsets,
-			       &plan->segments, &plan->n_segments, &plan->weight_bytes);
+	for (uint32_t i = 0; i < n; i++)
+		bytes[i] = plan->weights[first + i].form.bytes;
+	err = finf_plan_extent(bytes, n, segment_bytes, &plan->arena, offsets, &segments, &n_new,
+			       &added);
 	if (err)
 		return err;
-	for (uint32_t i = 0; i < plan->n_weights; i++)
-		plan->weights[i].offset = offsets[i];
+	for (uint32_t i = 0; i < n; i++)
+		plan->weights[first + i].offset = start + offsets[i];
+	plan->segments = finf_arena_array(&plan->arena, n_before + n_new, sizeof(*segments));
+	if (!plan->segments)
+		return -ENOMEM;
+	for (uint32_t i = 0; i < n_before; i++)
+		plan->segments[i] = before[i];
+	for (uint32_t i = 0; i < n_new; i++)
+		plan->segments[n_before + i] = (struct finf_plan_segment){
+			start + segments[i].offset, segments[i].bytes};
+	plan->n_segments += n_new;
+	plan->weight_bytes += added;
+	plan->grown_bytes = p->fixed ? added : 0;
 	return 0;
 }
 
@@ -188,8 +203,8 @@ static int plan_stages(struct finf_planner *p, const struct finf_plan_opts *opts
 		err = take_fixed(p);
 	if (!err)
 		err = finf_planner_emit(p);
-	if (!err && !p->fixed)
-		err = place_weights(p, opts->segment_bytes);
+	if (!err && (!p->fixed || p->plan->n_weights > p->fixed->n_weights))
+		err = place_weights(p, p->fixed ? p->fixed->n_weights : 0, opts->segment_bytes);
 	if (!err)
 		err = finf_planner_depend(p);
 	if (!err)
@@ -203,7 +218,7 @@ static int plan_way(const struct finf_graph *graph, const struct finf_form_table
 		    const struct finf_plan_opts *opts, bool side_by_side,
 		    struct finf_plan **ret_plan, struct finf_diag *diag)
 {
-	struct finf_planner p = {.graph = graph, .forms = forms, .fixed = opts->fixed, .diag = diag};
+	struct finf_planner p = {.graph = graph, .forms = forms, .fixed = opts->fixed, .grow = opts->grow, .diag = diag};
 	int err = -ENOMEM;
 
 	p.plan = calloc(1, sizeof(*p.plan));

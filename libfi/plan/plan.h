@@ -120,6 +120,7 @@ struct finf_plan {
 	uint32_t *inputs, *outputs; /* buffers (plain layout), in the graph's order */
 	uint32_t n_inputs, n_outputs;
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
+	uint64_t grown_bytes;	  /* so many at its end lie elsewhere, in a second extent */
 	uint64_t arena_bytes;	  /* buffers and workspaces */
 	struct finf_plan_branch *branches; /* at least one */
 	uint32_t n_branches;
@@ -137,6 +138,7 @@ struct finf_plan_opts {
 	/* Weights must be found in these layouts and places (the packed model's);
 	 * NULL = free choice. Forms that want another layout are not considered. */
 	const struct finf_plan *fixed;
+	bool grow; /* FINF_FORM_FAT may want what is not there: that comes behind, as grown_bytes */
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */

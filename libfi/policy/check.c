@@ -5,7 +5,7 @@
 #include "policy/priv.h"
 
 struct sums {
-	uint64_t held, kept, pinned, arena, fetched;
+	uint64_t held, kept, pinned, arena, fetched, fast;
 	uint32_t loading, evicting, running, muted, queued;
 };
 
@@ -37,7 +37,7 @@ static int check_heaps(const struct finf_policy *p, struct finf_diag *diag)
 		{&p->ready, "ready"},	{&p->loading, "loading"}, {&p->room, "room"},
 		{&p->idle, "idle"},	{&p->busy, "busy"},	  {&p->arenas, "arenas"},
 		{&p->pins, "pins"},	{&p->runs, "runs"},	  {&p->deadlines, "deadlines"},
-		{&p->times, "times"},	{&p->wish, "wish"},
+		{&p->times, "times"},	{&p->wish, "wish"},	  {&p->fast, "fast"},
 	};
 	int err = 0;
 
@@ -109,6 +109,26 @@ static int check_filing(const struct finf_policy *p, uint32_t model, struct finf
 	return 0;
 }
 
+/* A faster form is that of a resident model, and one at a time is being made. */
+static int check_fast(const struct finf_policy *p, uint32_t model, struct finf_diag *diag)
+{
+	const struct finf_policy_entry *m = &p->models[model];
+	enum finf_fast_state at = m->fast.state;
+	bool there = at == FINF_FAST_GROWING || at == FINF_FAST_READY;
+
+	if (m->pub.fast_bytes != (there ? m->fast.bytes : 0))
+		return wrong(diag, "faster form", m->pub.fast_bytes, there ? m->fast.bytes : 0);
+	if (there && m->pub.residency != FINF_RESIDENT)
+		return finf_diag_set(diag, -EINVAL, "model %u: faster, but not there", model);
+	if ((at == FINF_FAST_PRICING || at == FINF_FAST_GROWING) &&
+	    (p->maker != model || p->making != (at == FINF_FAST_GROWING)))
+		return finf_diag_set(diag, -EINVAL, "model %u: made by nobody", model);
+	if (finf_heap_has(&p->fast, model) !=
+	    (there && (!m->pub.running || at == FINF_FAST_GROWING)))
+		return finf_diag_set(diag, -EINVAL, "model %u: filed wrongly under fast", model);
+	return 0;
+}
+
 /* Forecasts are in the orders of prefetch, and a fetch is a load. */
 static int check_forecast(const struct finf_policy *p, uint32_t model, struct finf_diag *diag)
 {
@@ -142,9 +162,14 @@ static int check_models(const struct finf_policy *p, struct sums *sums, struct f
 			continue;
 		sums->held += m->pub.residency != FINF_COLD ? m->pub.weight_bytes : 0;
 		sums->kept += kept ? m->pub.weight_bytes : 0;
+		sums->held += m->pub.fast_bytes;
+		sums->kept += m->pub.fast_bytes;
+		sums->fast += m->pub.fast_bytes;
 		sums->pinned += m->pub.pinned ? m->pub.weight_bytes : 0;
 		if (kept)
 			sums->arena = FINF_MAX(sums->arena, m->pub.arena_bytes);
+		if (m->pub.fast_bytes)
+			sums->arena = FINF_MAX(sums->arena, m->fast.arena_bytes);
 		sums->loading += m->pub.residency == FINF_LOADING;
 		sums->evicting += m->pub.residency == FINF_EVICTING;
 		sums->running += m->pub.running;
@@ -154,6 +179,8 @@ static int check_models(const struct finf_policy *p, struct sums *sums, struct f
 		err = check_filing(p, i, diag);
 		if (!err)
 			err = check_forecast(p, i, diag);
+		if (!err)
+			err = check_fast(p, i, diag);
 		if (err)
 			return err;
 	}
@@ -207,6 +234,8 @@ static int check_sums(const struct finf_policy *p, const struct sums *sums,
 		return wrong(diag, "held", p->held, sums->held);
 	if (p->kept != sums->kept)
 		return wrong(diag, "kept", p->kept, sums->kept);
+	if (p->fast_bytes != sums->fast)
+		return wrong(diag, "faster forms", p->fast_bytes, sums->fast);
 	if (p->pinned != sums->pinned)
 		return wrong(diag, "pinned", p->pinned, sums->pinned);
 	if (p->prefetch.bytes != sums->fetched || sums->fetched > p->opts.prefetch_bytes)

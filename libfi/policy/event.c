@@ -183,6 +183,15 @@ static int on_arrival(struct finf_policy *p, const struct finf_event *event)
 	return 0;
 }
 
+static int on_optimize(struct finf_policy *p, const struct finf_event *event)
+{
+	if (event->model >= p->opts.models_max || event->a > 1)
+		return -EINVAL;
+	if (entry_of(p, event)) /* else it went meanwhile */
+		finf_fast_allow(p, event->model, event->a);
+	return 0;
+}
+
 static int on_load(struct finf_policy *p, const struct finf_event *event)
 {
 	int rc = admit(p, event, 0);
@@ -393,6 +402,8 @@ static int on_ran(struct finf_policy *p, const struct finf_event *event)
 	m->pub.last_used_ns = p->now;
 	m->tries = 0;
 	finf_slot_finish(p, slot, (uint32_t)event->a, reason);
+	if (!event->a)
+		finf_fast_ran(p, event->model);
 	finf_model_refile(p, event->model);
 	return 0;
 }
@@ -475,6 +486,9 @@ static int (*const handlers[])(struct finf_policy *, const struct finf_event *) 
 	[FINF_EV_ARRIVAL] = on_arrival,
 	[FINF_EV_DEVICE_LOST] = on_device_lost,
 	[FINF_EV_DEVICE_BACK] = on_device_back,
+	[FINF_EV_OPTIMIZE] = on_optimize,
+	[FINF_EV_PRICED] = finf_fast_priced,
+	[FINF_EV_GROWN] = finf_fast_grown,
 };
 
 int finf_policy_handle(struct finf_policy *p, const struct finf_event *event)

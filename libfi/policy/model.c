@@ -53,6 +53,7 @@ void finf_model_refile(struct finf_policy *p, uint32_t model)
 	     wanted && (at == FINF_COLD || at == FINF_EVICTING || m->wants_room), seq);
 	file(&p->idle, model, rest && !wanted, key);
 	file(&p->busy, model, rest && wanted, key);
+	finf_fast_refile(p, model);
 	finf_prefetch_refile(p, model);
 }
 
@@ -64,6 +65,16 @@ static bool counts_held(enum finf_residency at)
 static bool counts_kept(enum finf_residency at)
 {
 	return at == FINF_LOADING || at == FINF_RESIDENT;
+}
+
+void finf_model_arena(struct finf_policy *p, uint32_t model)
+{
+	const struct finf_policy_entry *m = &p->models[model];
+	uint64_t bytes = m->pub.arena_bytes;
+
+	if (m->pub.fast_bytes)
+		bytes = FINF_MAX(bytes, m->fast.arena_bytes);
+	file(&p->arenas, model, counts_kept(m->pub.residency), ~bytes);
 }
 
 void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_residency to)
@@ -81,8 +92,8 @@ void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_resid
 	p->kept += counts_kept(to) ? m->pub.weight_bytes : 0;
 	p->n_loading += (to == FINF_LOADING) - (from == FINF_LOADING);
 	p->n_evicting += (to == FINF_EVICTING) - (from == FINF_EVICTING);
-	file(&p->arenas, model, counts_kept(to), ~m->pub.arena_bytes);
 	m->pub.residency = to;
+	finf_model_arena(p, model);
 	m->cancelled = m->whole_load = m->wants_room = false;
 	finf_model_refile(p, model);
 }

@@ -36,7 +36,7 @@ static const struct finf_evict_ops *find_evict(const char *name)
 static int init(struct finf_policy *p)
 {
 	struct finf_heap *of_models[] = {&p->ready, &p->loading, &p->room,  &p->idle,
-					 &p->busy,  &p->arenas,	 &p->pins};
+					 &p->busy,  &p->arenas,	 &p->pins,  &p->fast};
 	int err = 0;
 
 	p->models = calloc(p->opts.models_max, sizeof(*p->models));
@@ -65,6 +65,7 @@ int finf_policy_new(const struct finf_policy_opts *opts, struct finf_policy **re
 	if (!p)
 		return -ENOMEM;
 	p->opts = *opts;
+	p->earner = p->maker = FINF_MODEL_NONE;
 	p->evict = find_evict(opts->evict);
 	if (!p->evict)
 		err = finf_diag_set(diag, -EINVAL, "policy: no eviction row \"%s\"", opts->evict);
@@ -86,6 +87,7 @@ void finf_policy_free(struct finf_policy *p)
 	finf_slots_fini(p);
 	finf_heap_fini(&p->deadlines);
 	finf_heap_fini(&p->runs);
+	finf_heap_fini(&p->fast);
 	finf_heap_fini(&p->pins);
 	finf_heap_fini(&p->arenas);
 	finf_heap_fini(&p->busy);

@@ -43,6 +43,12 @@ enum finf_event_kind {
 				before the report that told of it. What runs or loads reports. */
 	FINF_EV_DEVICE_BACK, /* a = 0: an empty pool, or errno (positive): for good. After all
 				reports of what ran, loaded, was evicted or compacted. */
+	FINF_EV_OPTIMIZE, /* model; a = 1: it may earn a faster form of its weights, 0: it stays
+			     lean, as after ADD */
+	FINF_EV_PRICED,	  /* model; a = bytes of that form beside the lean one, b = arena bytes
+			     with it, id = ns by which a run is shorter. a = 0: there is none,
+			     or b = errno (positive) why that is not known. */
+	FINF_EV_GROWN,	  /* model; a = 0: it is there; errno (positive): its bytes are free */
 };
 
 /* Who saw a request coming. All but fid itself give hints, not orders. */
@@ -64,6 +70,12 @@ enum finf_action_kind {
 	FINF_DO_RUN,	   /* id, model; a = arena zone bytes; the model may still be loading */
 	FINF_DO_REPLY,	   /* id, model; a = errno (positive) or 0: it is over */
 	FINF_DO_CANCEL_LOAD, /* model: nobody wants it any more */
+	FINF_DO_PRICE,	     /* model: say by PRICED what a faster form takes and saves */
+	FINF_DO_GROW, /* model; a = arena zone bytes to reserve first; b = bytes: make the faster
+			 form beside the lean one, say by GROWN when runs can use it */
+	FINF_DO_SHRINK, /* model; a = bytes of its faster form, free when this is done: runs use the
+			   lean one. Not while one uses the other, but maybe while it is being
+			   made: then GROWN follows when that has ended. */
 };
 
 enum finf_reason {
@@ -86,8 +98,9 @@ enum finf_reason {
 	FINF_WHY_ARRIVAL,	/* loaded ahead: its request was seen coming */
 	FINF_WHY_OVERTAKEN,	/* a request needs what was being loaded ahead for nobody yet */
 	FINF_WHY_DEVICE,	/* the device failed and lost what was in its pool */
+	FINF_WHY_EARNED,	/* a faster form: its runs would repay it */
 };
-#define FINF_REASONS (FINF_WHY_DEVICE + 1)
+#define FINF_REASONS (FINF_WHY_EARNED + 1)
 const char *finf_reason_text(enum finf_reason reason);
 const char *finf_event_kind_text(enum finf_event_kind kind);
 const char *finf_action_kind_text(enum finf_action_kind kind);
@@ -118,6 +131,7 @@ struct finf_policy_model { /* what `status` and `why` show */
 	enum finf_residency residency;
 	bool known, pinned;
 	uint64_t weight_bytes, arena_bytes;
+	uint64_t fast_bytes; /* held for a faster form of its weights, made or being made */
 	uint32_t queued, running;
 	uint64_t last_used_ns, loads, evictions, requests;
 	uint64_t prefetch_hits, prefetch_late, prefetch_wasted; /* of its prefetches */
@@ -190,6 +204,29 @@ struct finf_policy_why {
 /** finf_policy_why - what is predicted about @model now, and why. */
 void finf_policy_why(const struct finf_policy *policy, uint32_t model,
 		     struct finf_policy_why *ret);
+
+/* ---- faster forms ------------------------------------------------------------- */
+
+enum finf_fast_state { FINF_FAST_LEAN = 0, FINF_FAST_PRICING, FINF_FAST_GROWING, FINF_FAST_READY };
+
+/* What a model has of a faster form of its weights, or what it still lacks. */
+struct finf_policy_fast {
+	enum finf_fast_state state;
+	bool allowed;
+	bool priced; /* what follows is known; bytes 0: there is no faster form */
+	uint64_t bytes, arena_bytes, gain_ns;
+	uint32_t runs; /* half of them forgotten each 30 s */
+	uint64_t since_ns, next_ns; /* of the last halving; not made before */
+	uint32_t waits;
+	uint64_t made, given_back;
+	/* only in what finf_policy_fast() returns */
+	uint64_t runs_needed; /* to be priced, or to be made */
+	bool fits;	      /* in bytes that are free */
+};
+void finf_policy_fast(const struct finf_policy *policy, uint32_t model,
+		      struct finf_policy_fast *ret);
+/** Bytes of all faster forms, made or being made; finf_policy_bytes() counts them too. */
+uint64_t finf_policy_fast_bytes(const struct finf_policy *policy);
 
 /* ---- eviction table: one file evict_<name>.c and one row each ----------- */
 

@@ -499,7 +499,7 @@ bool finf_prefetch_one(struct finf_policy *p)
 	if (p->prefetch.bytes + m->pub.weight_bytes > p->opts.prefetch_bytes)
 		return false;
 	if (!finf_policy_fits(p, p->kept, m->pub.weight_bytes, m->pub.arena_bytes))
-		return make_room(p, model);
+		return finf_fast_give(p, FINF_WHY_ROOM_WEIGHTS, model) || make_room(p, model);
 	if (!finf_policy_fits(p, p->held, m->pub.weight_bytes, m->pub.arena_bytes))
 		return false; /* EVICTED will bring the rest */
 	fetch(p, model);

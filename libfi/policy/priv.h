@@ -50,6 +50,7 @@ struct finf_policy_entry {
 	bool cancelled;	  /* CANCEL_LOAD is out */
 	bool whole_load;  /* no run before LOADED: there was no room for its arena zone */
 	bool leaving;	  /* REMOVE is out: unknown to everybody else */
+	struct finf_policy_fast fast; /* fast.c */
 
 	/* prefetch.c */
 	enum finf_forecast forecast;
@@ -99,11 +100,17 @@ struct finf_policy {
 	struct finf_heap arenas; /* models resident or loading */
 	struct finf_heap pins;	 /* pinned models, by arena */
 	struct finf_heap runs;	 /* running slots, by arena */
+	/* Models with a faster form that no run uses, by the key of the eviction row. */
+	struct finf_heap fast;
 	struct finf_heap deadlines; /* queued slots, soonest first */
 
 	uint64_t held;	 /* weights loading, resident, evicting: what the pool carries */
 	uint64_t kept;	 /* the same without evicting */
 	uint64_t pinned; /* weights of pinned models */
+	uint64_t fast_bytes; /* of faster forms; in held and kept too */
+	uint32_t earner; /* whose runs may have earned it something, FINF_MODEL_NONE */
+	uint32_t maker;	 /* being priced or made for it, even when it is gone; FINF_MODEL_NONE */
+	bool making;	 /* made, not priced */
 	uint32_t n_running, n_loading, n_evicting;
 
 	/* prefetch.c; the heaps have room only when prefetch is on */
@@ -148,6 +155,7 @@ bool finf_model_wanted(const struct finf_policy_entry *m);
 uint64_t finf_model_seq(const struct finf_policy *p, uint32_t model);
 void finf_model_refile(struct finf_policy *p, uint32_t model);
 void finf_model_residency(struct finf_policy *p, uint32_t model, enum finf_residency to);
+void finf_model_arena(struct finf_policy *p, uint32_t model);
 void finf_model_pin(struct finf_policy *p, uint32_t model, bool pin);
 void finf_model_finish_all(struct finf_policy *p, uint32_t model, uint32_t err,
 			   enum finf_reason reason);
@@ -192,6 +200,22 @@ void finf_prefetch_cancel(struct finf_policy *p, uint32_t model, enum finf_reaso
 bool finf_prefetch_time(struct finf_policy *p);
 bool finf_prefetch_overtake(struct finf_policy *p);
 bool finf_prefetch_one(struct finf_policy *p);
+
+/* fast.c: larger, faster forms of weights */
+void finf_fast_ran(struct finf_policy *p, uint32_t model);
+void finf_fast_allow(struct finf_policy *p, uint32_t model, bool allow);
+int finf_fast_priced(struct finf_policy *p, const struct finf_event *event);
+int finf_fast_grown(struct finf_policy *p, const struct finf_event *event);
+void finf_fast_refile(struct finf_policy *p, uint32_t model);
+/** Give back the bytes of @model's, which has one. */
+void finf_fast_shrink(struct finf_policy *p, uint32_t model, enum finf_reason reason,
+		      uint32_t other);
+/** Give back the least valuable one for @other; false when there is none. */
+bool finf_fast_give(struct finf_policy *p, enum finf_reason reason, uint32_t other);
+/** Give up the one being made, which cannot be moved; false when there is none. */
+bool finf_fast_unmake(struct finf_policy *p, enum finf_reason reason, uint32_t other);
+bool finf_fast_one(struct finf_policy *p);
+bool finf_fast_forbid(struct finf_policy *p);
 
 /* check.c: recompute every sum and order from scratch; for tests. 0; -EINVAL with diag. */
 int finf_policy_check(const struct finf_policy *p, struct finf_diag *diag);

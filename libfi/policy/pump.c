@@ -64,6 +64,10 @@ static bool lose_one(struct finf_policy *p)
 		uint32_t model = p->arenas.items[i];
 		struct finf_policy_entry *m = &p->models[model];
 
+		if (m->pub.fast_bytes) {
+			finf_fast_shrink(p, model, FINF_WHY_DEVICE, FINF_MODEL_NONE);
+			return true;
+		}
 		if (m->pub.residency == FINF_RESIDENT) {
 			m->restore_seq = m->pub.pinned ? ++p->seq : 0;
 			finf_policy_evict(p, model, FINF_WHY_DEVICE, FINF_MODEL_NONE);
@@ -92,6 +96,8 @@ static bool compact(struct finf_policy *p)
 		p->compact = FINF_COMPACT_NO;
 		return true;
 	}
+	if (finf_fast_unmake(p, FINF_WHY_FRAGMENTED, p->compact_for))
+		return true;
 	if (p->n_running || p->n_loading || p->n_evicting)
 		return false;
 	p->compact = FINF_COMPACT_RUNNING;
@@ -151,12 +157,12 @@ static bool needs_victim(const struct finf_policy *p, uint32_t head)
 	return p->models[head].evict_more || !head_fits(p, head, p->kept);
 }
 
-/* The head, when models at rest without requests can't give it its room. */
+/* The head, when neither faster forms nor models at rest without requests can give it its room. */
 static uint32_t blocked_head(const struct finf_policy *p)
 {
 	uint32_t head = head_to_serve(p);
 
-	if (head == FINF_HEAP_NONE || p->idle.len || !needs_victim(p, head))
+	if (head == FINF_HEAP_NONE || p->idle.len || p->fast.len || !needs_victim(p, head))
 		return FINF_HEAP_NONE;
 	return head;
 }
@@ -169,7 +175,7 @@ bool finf_policy_head_blocked(const struct finf_policy *p)
 		return false;
 	if (p->models[head].pub.residency == FINF_COLD && p->n_loading >= p->opts.loads_max)
 		return true;
-	return !p->idle.len && needs_victim(p, head);
+	return !p->idle.len && !p->fast.len && needs_victim(p, head);
 }
 
 void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason reason,
@@ -177,6 +183,8 @@ void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason r
 {
 	struct finf_policy_entry *m = &p->models[model];
 
+	if (m->pub.fast_bytes)
+		finf_fast_shrink(p, model, reason, other);
 	m->pub.evictions++;
 	finf_model_residency(p, model, FINF_EVICTING);
 	finf_policy_emit(p, &(struct finf_action){
@@ -188,15 +196,31 @@ void finf_policy_evict(struct finf_policy *p, uint32_t model, enum finf_reason r
 	});
 }
 
+static enum finf_reason take_reason(const struct finf_policy_entry *head)
+{
+	if (head->evict_more)
+		return FINF_WHY_FRAGMENTED;
+	return head->wants_room ? FINF_WHY_ROOM_ARENA : FINF_WHY_ROOM_WEIGHTS;
+}
+
 static void evict_for(struct finf_policy *p, uint32_t victim, uint32_t head)
 {
 	struct finf_policy_entry *m = &p->models[head];
-	enum finf_reason reason = m->evict_more	  ? FINF_WHY_FRAGMENTED
-				  : m->wants_room ? FINF_WHY_ROOM_ARENA
-						  : FINF_WHY_ROOM_WEIGHTS;
+	enum finf_reason reason = take_reason(m);
 
 	m->evict_more = false;
 	finf_policy_evict(p, victim, reason, head);
+}
+
+/* Faster forms go before any model does. */
+static bool shrink_for(struct finf_policy *p, uint32_t head)
+{
+	struct finf_policy_entry *m = &p->models[head];
+
+	if (!finf_fast_give(p, take_reason(m), head))
+		return false;
+	m->evict_more = false;
+	return true;
 }
 
 void finf_policy_load(struct finf_policy *p, uint32_t model, enum finf_reason reason,
@@ -278,6 +302,8 @@ static bool serve_head(struct finf_policy *p)
 	if (head == FINF_HEAP_NONE)
 		return false;
 	if (needs_victim(p, head)) {
+		if (shrink_for(p, head))
+			return true;
 		if (victim == FINF_HEAP_NONE)
 			return false;
 		evict_for(p, victim, head);
@@ -387,7 +413,7 @@ static bool use_device(struct finf_policy *p)
 {
 	return p->device == FINF_DEVICE_OK &&
 	       (finf_prefetch_overtake(p) || compact(p) || serve_head(p) || start_run(p) ||
-		force_head(p) || finf_prefetch_one(p));
+		force_head(p) || finf_prefetch_one(p) || finf_fast_forbid(p) || finf_fast_one(p));
 }
 
 void finf_policy_pump(struct finf_policy *p)

@@ -28,6 +28,9 @@ const char *finf_event_kind_text(enum finf_event_kind kind)
 		[FINF_EV_ARRIVAL] = "arrival",
 		[FINF_EV_DEVICE_LOST] = "device-lost",
 		[FINF_EV_DEVICE_BACK] = "device-back",
+		[FINF_EV_OPTIMIZE] = "optimize",
+		[FINF_EV_PRICED] = "priced",
+		[FINF_EV_GROWN] = "grown",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), kind);
@@ -42,6 +45,9 @@ const char *finf_action_kind_text(enum finf_action_kind kind)
 		[FINF_DO_RUN] = "run",
 		[FINF_DO_REPLY] = "reply",
 		[FINF_DO_CANCEL_LOAD] = "cancel-load",
+		[FINF_DO_PRICE] = "price",
+		[FINF_DO_GROW] = "grow",
+		[FINF_DO_SHRINK] = "shrink",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), kind);
@@ -69,6 +75,7 @@ const char *finf_reason_text(enum finf_reason reason)
 		[FINF_WHY_ARRIVAL] = "a request was seen coming",
 		[FINF_WHY_OVERTAKEN] = "overtaken by a request",
 		[FINF_WHY_DEVICE] = "device fault",
+		[FINF_WHY_EARNED] = "busy enough for faster weights",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), reason);

@@ -796,6 +796,44 @@ START_TEST(a_deadline_in_the_past_is_etime)
 }
 END_TEST
 
+/* Of a group that is loaded (odd rounds) or cold; its requests are answered, then it may go. */
+START_TEST(a_group_in_use_is_not_removed)
+{
+	const struct finf_frame *frame;
+	struct finf_conn *conn;
+	struct finf_buf buf;
+	struct test_fid fid;
+	char other[1200];
+
+	snprintf(other, sizeof(other), "r=%s/tests/golden/cases/net_residual_bn_13/model.onnx",
+		 source_dir());
+	fid_start(&fid, "in-use", "16M", NULL);
+	import_digits(&fid, "digits");
+	fictl_ok(&fid, "fuse", "digits", other, "--name", "g", "--no-verdict", NULL);
+	conn = greet(&fid);
+	finf_buf_init(&buf);
+	for (int round = 0; round < 4; round++) {
+		/* In one piece: fid cannot have answered the last when it reads the command. */
+		for (uint64_t id = 1; id <= 5; id++)
+			put_infer(&buf, "g/digits", id, 0);
+		put_control(&buf, "{\"command\": \"remove\", \"model\": \"g:1\"}", 6);
+		write_all(finf_conn_fd(conn), &buf);
+		frame = next_frame(conn, FINF_WIRE_REPLY);
+		ck_assert_int_eq(frame->head.status, -EBUSY);
+		ck_assert_msg(memmem(frame->payload, frame->head.payload_bytes, "g:1 is in use", 13) != NULL,
+			      "%.*s", (int)frame->head.payload_bytes, (const char *)frame->payload);
+		for (int i = 0; i < 5; i++)
+			ck_assert_int_eq(next_frame(conn, FINF_WIRE_RESULT)->head.status, 0);
+		if (round % 2)
+			fictl_ok(&fid, "unload", "g", NULL);
+	}
+	fictl_ok(&fid, "remove", "g", NULL);
+	finf_buf_fini(&buf);
+	finf_conn_free(conn);
+	fid_stop(&fid);
+}
+END_TEST
+
 START_TEST(cancelled_requests_end_and_others_do_not)
 {
 	struct finf_conn *conn;
@@ -946,6 +984,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, a_killed_client_leaves_nothing);
 	tcase_add_test(tc, thousands_of_connections);
 	tcase_add_test(tc, a_deadline_in_the_past_is_etime);
+	tcase_add_test(tc, a_group_in_use_is_not_removed);
 	tcase_add_test(tc, cancelled_requests_end_and_others_do_not);
 	tcase_add_test(tc, an_arena_that_can_be_pulled_away_is_refused);
 	tcase_add_test(tc, sigterm_answers_what_is_queued);

@@ -206,6 +206,37 @@ START_TEST(several_files_run_as_one)
 }
 END_TEST
 
+/* A backbone with other heads: its bytes are there once, each head's beside them. */
+START_TEST(variants_share_their_backbone)
+{
+	enum { VARIANTS = 3, HEAD_BYTES = 1000 * 512 * 4 };
+	char files[VARIANTS][1200];
+	const char *group = scratch_path("variants.fim"), *out;
+	int64_t one, all;
+
+	for (int i = 0; i < VARIANTS; i++) {
+		char head[16];
+
+		snprintf(files[i], sizeof(files[i]), "%s", scratch_path("variant"));
+		snprintf(files[i] + strlen(files[i]), 16, "%d.onnx", i);
+		snprintf(head, sizeof(head), "%d", i);
+		fictl_ok(NULL, "zoo", "squeezenet1_1", "--head", head, "-o", files[i], NULL);
+	}
+	ck_assert(!same_files(files[1], files[2]));
+	fictl_ok(NULL, "fuse", files[0], files[1], files[2], "-o", group, "--no-verdict",
+		 "--optimize", "memory", NULL);
+	one = json_at(fictl_ok(NULL, "plan", files[0], "--json", NULL), "weight_bytes");
+	all = json_at(fictl_ok(NULL, "plan", group, "--json", NULL), "weight_bytes");
+	ck_assert_int_ge(all, one + (VARIANTS - 1) * HEAD_BYTES);
+	ck_assert_int_le(all, (one + (VARIANTS - 1) * HEAD_BYTES) * 101 / 100);
+	/* One image for all of them: the backbone is computed once, too. */
+	out = fictl_ok(NULL, "fuse", files[0], files[1], files[2], "-o", group, "--no-verdict",
+		       "--share-input", "--json", NULL);
+	ck_assert_int_eq(json_at(out, "inputs_shared"), VARIANTS - 1);
+	ck_assert_int_lt(json_at(out, "nodes"), json_at(out, "nodes_before") / 2);
+}
+END_TEST
+
 /* ---- through fid ------------------------------------------------------------------------ */
 
 static void infer_into(const struct test_fid *fid, const char *model, const char *file)
@@ -242,6 +273,8 @@ START_TEST(whole_and_members)
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "inspect", "g", "--json", NULL), "loads"), 1);
 	/* A group has what it needs: its members may go, also while it is pinned. */
 	fictl_ok(&fid, "pin", "g", NULL);
+	fictl_fails(&fid, 1, "g:1 is pinned: unpin it first", "remove", "g", NULL);
+	fictl_fails(&fid, 1, "g:1 is pinned: unpin it first", "unload", "g", NULL);
 	fictl_ok(&fid, "remove", "a", NULL);
 	fictl_ok(&fid, "remove", "b", NULL);
 	infer_into(&fid, "g/a", one);
@@ -316,6 +349,12 @@ START_TEST(bad_groups)
 	fictl_fails(&fid, 1, "does not match its checksum", "fuse", "a", broken, "--name", "h",
 		    NULL);
 	fictl_fails(&fid, 1, "No such file", "fuse", "a", "/nowhere/x.fim", "--name", "h", NULL);
+	ck_assert_int_eq(truncate(broken, 5000), 0);
+	fictl_fails(&fid, 1, "cut short", "fuse", "a", broken, "--name", "h", NULL);
+	fictl_fails(&fid, 1, "mixed batch sizes: a takes batches of 1, two of 2", "fuse", "a",
+		    member("two", "op_conv_1x7"), "--name", "h", NULL);
+	fictl_fails(&fid, 1, "cannot be fused with itself", "fuse", member("x", B),
+		    member("y", B), "--name", "h", NULL);
 	fictl_fails(&fid, 1, "g is a group: fuse its members instead", "fuse", "a", "g", "--name",
 		    "h", NULL);
 	fictl_fails(&fid, 2, "two members or more", "fuse", "a", "--name", "h", NULL);
@@ -331,17 +370,23 @@ START_TEST(bad_groups)
 }
 END_TEST
 
-/* By how much, and who would fit. */
+/* By how much, and who would fit; also when it was made for a larger pool. */
 START_TEST(larger_than_the_pool)
 {
 	struct test_fid fid;
-	const char *big = scratch_path("big.onnx");
+	const char *big = scratch_path("big.onnx"), *made = scratch_path("made.fim");
 
 	fictl_ok(NULL, "zoo", "squeezenet1_1", "-o", big, NULL);
+	fictl_ok(NULL, "fuse", member("a", A), big, "-o", made, "--no-verdict", NULL);
 	fid_start(&fid, "small", "8M", NULL);
 	import_both(&fid);
 	fictl_fails(&fid, 1, "bytes too much; these fit: a, b", "fuse", "a", big, "b", "--name",
 		    "g", NULL);
+	fictl_ok(&fid, "import", made, "--name", "g", NULL);
+	fictl_fails(&fid, 1, "the pool has 8388608: ", "infer", "g", NULL);
+	fictl_fails(&fid, 1, " bytes too much", "infer", "g/a", NULL);
+	fictl_fails(&fid, 1, " bytes too much", "infer", "b", "--batch", "5000", NULL);
+	fictl_ok(&fid, "infer", "b", NULL);
 	fid_stop(&fid);
 }
 END_TEST
@@ -356,6 +401,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, planner_keeps_to_its_bytes);
 	tcase_add_test(tc, verdict_is_given);
 	tcase_add_test(tc, several_files_run_as_one);
+	tcase_add_test(tc, variants_share_their_backbone);
 	tcase_add_test(tc, whole_and_members);
 	tcase_add_test(tc, exported_packs);
 	tcase_add_test(tc, bad_groups);

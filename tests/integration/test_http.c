@@ -158,7 +158,7 @@ static void images(float *to, int batch)
 	test_fill_f32(to, (size_t)batch * PIXELS, 5);
 }
 
-static void through_socket(const float *image, int batch, float *scores)
+static void model_through_socket(const char *model, const float *image, int batch, float *scores)
 {
 	struct finf_tensor in = {.dtype = FINF_F32, .shape = {4, {batch, 1, 8, 8}},
 				 .data = (void *)(uintptr_t)image,
@@ -168,9 +168,14 @@ static void through_socket(const float *image, int batch, float *scores)
 	struct finf_diag diag = {{0}};
 
 	ck_assert_msg(!finf_client_open(fid.socket, &client, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_client_infer(client, "digits", &in, 1, &out, 1, NULL, &diag), "%s",
+	ck_assert_msg(!finf_client_infer(client, model, &in, 1, &out, 1, NULL, &diag), "%s",
 		      diag.text);
 	finf_client_close(client);
+}
+
+static void through_socket(const float *image, int batch, float *scores)
+{
+	model_through_socket("digits", image, batch, scores);
 }
 
 static char *json_body(const float *image, int batch, bool nested)
@@ -276,6 +281,162 @@ START_TEST(binary_answers_equal_the_socket)
 		"Inference-Header-Content-Length: 99999\r\n", "{}");
 	refused(400, "no number", "POST", "/v2/models/digits/infer",
 		"Inference-Header-Content-Length: -1\r\n", "{}");
+	fid_stop(&fid);
+}
+END_TEST
+
+/* ---- groups ---------------------------------------------------------------------------- */
+
+/* Group g of digits and of a network that takes 1x3x32x32. */
+static void start_group(const char *name)
+{
+	char other[1200];
+
+	start(name, NULL);
+	snprintf(other, sizeof(other), "r=%s/tests/golden/cases/net_residual_bn_13/model.onnx",
+		 source_dir());
+	fictl_ok(&fid, "fuse", "digits", other, "--name", "g", "--no-verdict", NULL);
+}
+
+static void curl(struct test_output *output, const char *path, const char *data)
+{
+	char url[300];
+	const char *argv[] = {CURL, "-sS", "--max-time", "60", url, data ? "--data-binary" : NULL,
+			      data, NULL};
+
+	snprintf(url, sizeof(url), "%s%s", base, path);
+	run_program(output, argv);
+	ck_assert_msg(output->status == 0, "curl %s: %s", url, output->err);
+}
+
+static json_t *get_json(const char *path)
+{
+	struct reply reply;
+	json_t *doc;
+
+	ask(&reply, "GET", path, "", "", 0);
+	ck_assert_msg(reply.status == 200, "%s: %d: %s", path, reply.status, reply.body);
+	doc = json_loads((char *)reply.body, 0, NULL);
+	ck_assert_ptr_nonnull(doc);
+	reply_free(&reply);
+	return doc;
+}
+
+static const char *port_name(const json_t *doc, const char *which, size_t i)
+{
+	const json_t *port = json_array_get(json_object_get(doc, which), i);
+
+	return json_string_value(json_object_get(port, "name"));
+}
+
+START_TEST(groups_and_members_tell_what_they_take)
+{
+	json_t *doc, *members;
+
+	start_group("describe");
+	doc = get_json("/v2/models/g");
+	ck_assert_str_eq(json_string_value(json_object_get(doc, "name")), "g");
+	ck_assert_str_eq(port_name(doc, "inputs", 0), "digits/image");
+	ck_assert_str_eq(port_name(doc, "inputs", 1), "r/input");
+	ck_assert_str_eq(port_name(doc, "outputs", 0), "digits/scores");
+	ck_assert_str_eq(port_name(doc, "outputs", 1), "r/output");
+	members = json_object_get(json_object_get(doc, "parameters"), "members");
+	ck_assert_uint_eq(json_array_size(members), 2);
+	ck_assert_str_eq(json_string_value(json_array_get(members, 1)), "r");
+	json_decref(doc);
+	doc = get_json("/v2/models/g/digits/versions/1");
+	ck_assert_str_eq(json_string_value(json_object_get(doc, "name")), "g/digits");
+	ck_assert_uint_eq(json_array_size(json_object_get(doc, "inputs")), 1);
+	ck_assert_str_eq(port_name(doc, "inputs", 0), "image");
+	ck_assert_str_eq(port_name(doc, "outputs", 0), "scores");
+	ck_assert_ptr_null(json_object_get(doc, "parameters"));
+	json_decref(doc);
+	doc = get_json("/v2/models/g/r/ready");
+	ck_assert_str_eq(json_string_value(json_object_get(doc, "name")), "g/r");
+	ck_assert(json_is_true(json_object_get(doc, "ready")));
+	json_decref(doc);
+	fid_stop(&fid);
+}
+END_TEST
+
+START_TEST(one_member_over_http)
+{
+	static const char *const paths[] = {"/v2/models/g/digits/infer",
+					    "/v2/models/g/digits/versions/1/infer",
+					    "/v2/models/g%2Fdigits/infer"};
+	float image[2 * PIXELS], scores[2 * CLASSES];
+	struct reply reply;
+
+	start_group("member");
+	images(image, 2);
+	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+		int batch = i ? 2 : 1;
+		char *body = json_body(image, batch, false);
+
+		ask(&reply, "POST", paths[i], "", body, strlen(body));
+		model_through_socket("g/digits", image, batch, scores);
+		check_json_answer(&reply, scores, batch);
+		ck_assert_ptr_nonnull(strstr((char *)reply.body, "\"model_name\":\"g/digits\""));
+		reply_free(&reply);
+		free(body);
+	}
+	fid_stop(&fid);
+}
+END_TEST
+
+/* An image of zeros for each member; @outputs is more of the document, or "". */
+static char *whole_body(bool both, const char *outputs)
+{
+	char *text;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	fprintf(out, "{\"inputs\":[{\"name\":\"digits/image\",\"datatype\":\"FP32\","
+		     "\"shape\":[1,1,8,8],\"data\":[0");
+	for (int i = 1; i < PIXELS; i++)
+		fputs(",0", out);
+	fputs("]}", out);
+	if (both) {
+		fputs(",{\"name\":\"r/input\",\"datatype\":\"FP32\",\"shape\":[1,3,32,32],\"data\":[0",
+		      out);
+		for (int i = 1; i < 3 * 32 * 32; i++)
+			fputs(",0", out);
+		fputs("]}", out);
+	}
+	fprintf(out, "]%s}", outputs);
+	fclose(out);
+	return text;
+}
+
+START_TEST(a_group_over_http)
+{
+	char *both = whole_body(true, ""), *half = whole_body(false, "");
+	char *some = whole_body(true, ",\"outputs\":[{\"name\":\"r/output\"}]");
+	struct test_output output;
+
+	start_group("whole");
+	curl(&output, "/v2/models/g/infer", both);
+	ck_assert_ptr_nonnull(strstr(output.out, "\"digits/scores\""));
+	ck_assert_ptr_nonnull(strstr(output.out, "\"r/output\""));
+	test_output_free(&output);
+	curl(&output, "/v2/models/g/infer", some);
+	ck_assert_ptr_null(strstr(output.out, "digits/scores"));
+	ck_assert_ptr_nonnull(strstr(output.out, "\"r/output\""));
+	test_output_free(&output);
+	/* One extent served all of this. */
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "inspect", "g", "--json", NULL), "loads"), 1);
+	refused(400, "input 'r/input' is missing", "POST", "/v2/models/g/infer", "", half);
+	refused(400, "no input 'digits/image'", "POST", "/v2/models/g/digits/infer", "", half);
+	refused(404, "g has no member q", "POST", "/v2/models/g/q/infer", "", half);
+	refused(404, "g has no member q", "GET", "/v2/models/g/q", "", "");
+	refused(404, "g:1 has no member q", "GET", "/v2/models/g/q/versions/1/ready", "", "");
+	refused(404, "digits has no member q", "GET", "/v2/models/digits/q", "", "");
+	refused(404, "digits is no group", "POST", "/v2/models/digits/q/infer", "", half);
+	refused(404, "no model named", "GET", "/v2/models/g/digits/versions/2", "", "");
+	refused(404, "no such path", "GET", "/v2/models/g/digits/image/x", "", "");
+	free(both);
+	free(half);
+	free(some);
 	fid_stop(&fid);
 }
 END_TEST
@@ -454,17 +615,6 @@ END_TEST
 
 /* ---- metrics, curl, and the official client ------------------------------------------------------ */
 
-static void curl(struct test_output *output, const char *path, const char *data)
-{
-	char url[300];
-	const char *argv[] = {CURL, "-sS", "--max-time", "60", url, data ? "--data-binary" : NULL,
-			      data, NULL};
-
-	snprintf(url, sizeof(url), "%s%s", base, path);
-	run_program(output, argv);
-	ck_assert_msg(output->status == 0, "curl %s: %s", url, output->err);
-}
-
 static long metric(const char *text, const char *series)
 {
 	const char *at = strstr(text, series);
@@ -553,7 +703,18 @@ START_TEST(the_official_client)
 		"    r = c.infer('digits', [i], outputs=[o], request_id='9')\n"
 		"    assert r.get_response()['id'] == '9'\n"
 		"    a.append(r.as_numpy('scores'))\n"
-		"assert a[0].shape == (2, 10) and (a[0] == a[1]).all()\n";
+		"assert a[0].shape == (2, 10) and (a[0] == a[1]).all()\n"
+		"assert c.is_model_ready('g/digits') and not c.is_model_ready('g/q')\n"
+		"assert c.get_model_metadata('g', '1')['parameters']['members'] == ['digits', 'r']\n"
+		"m = c.infer('g/digits', [i], model_version='1', outputs=[o])\n"
+		"assert abs(m.as_numpy('scores') - a[0]).max() < 1e-5\n"
+		"w = h.InferInput('digits/image', [1, 1, 8, 8], 'FP32')\n"
+		"w.set_data_from_numpy(x[:1])\n"
+		"r = h.InferInput('r/input', [1, 3, 32, 32], 'FP32')\n"
+		"r.set_data_from_numpy(np.zeros((1, 3, 32, 32), np.float32))\n"
+		"g = c.infer('g', [w, r])\n"
+		"assert abs(g.as_numpy('digits/scores') - a[0][:1]).max() < 1e-5\n"
+		"assert g.as_numpy('r/output').shape == (1, 10)\n";
 	const char *const have[] = {"/usr/bin/python3", "-c", "import numpy, tritonclient.http", NULL};
 	const char *const argv[] = {"/usr/bin/python3", "-c", program, base + 7, NULL};
 	struct test_output output;
@@ -566,7 +727,7 @@ START_TEST(the_official_client)
 		skip_test("tritonclient", "python3 has no tritonclient[http]");
 		return;
 	}
-	start("triton", NULL);
+	start_group("triton");
 	run_program(&output, argv);
 	ck_assert_msg(output.status == 0, "%s", output.err);
 	test_output_free(&output);
@@ -582,6 +743,9 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 300);
 	tcase_add_test(tc, json_answers_equal_the_socket);
 	tcase_add_test(tc, binary_answers_equal_the_socket);
+	tcase_add_test(tc, groups_and_members_tell_what_they_take);
+	tcase_add_test(tc, one_member_over_http);
+	tcase_add_test(tc, a_group_over_http);
 	tcase_add_test(tc, every_mistake_has_its_status);
 	tcase_add_test(tc, garbage_ends_the_connection);
 	tcase_add_test(tc, slow_clients_are_dropped_and_hold_nobody_up);

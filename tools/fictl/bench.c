@@ -216,9 +216,10 @@ const struct command commands_bench[] = {
 	{"bench", "fused|http|ipc|probe|swap [options]", "measure ratios against a baseline in the same run",
 	 "bench ipc [--count N]      round trip of an empty model through a daemon of our own\n"
 	 "bench http [--count N]     the same over HTTP, with one connection and with eight\n"
-	 "bench fused [--models A,B,..] [--threads N]\n"
+	 "bench fused [--models A,B,.. [--variants]] [--threads N]\n"
 	 "                           a group of zoo networks against its members one after the\n"
-	 "                           other in the same engine; without --models: sets of small ones\n"
+	 "                           other in the same engine; without --models: sets of small\n"
+	 "                           ones; --variants: they differ in their last layer only\n"
 	 "bench probe [--count N]    from a connection in the kernel to its model's swap-in\n"
 	 "                           submitted, and what the USDT site costs; takes root\n"
 	 "bench swap [--model NAME] [--device host|cuda] [--pool-mode MODE] [--repeat N]\n"

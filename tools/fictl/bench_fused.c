@@ -2,7 +2,7 @@
 /*
  * fictl bench fused: groups of zoo networks run as one, against the same networks
  * one after the other in the same engine, in turn. Networks of one name differ in
- * their weights.
+ * their weights, variants in those of the last layer only.
  */
 #include <errno.h>
 #include <limits.h>
@@ -19,16 +19,18 @@
 /* Pairs, variants of one backbone, a triple, five, and many tiny layers. */
 static const struct {
 	const char *models;
+	bool variants;
 	double goal; /* how much faster than separate */
 } sets[] = {
-	{"mobilenet_v2,mobilenet_v2", 1.15},
-	{"squeezenet1_1,mobilenet_v2", 1.0},
-	{"cifar_resnet18,cifar_vgg16", 1.0},
-	{"resnet18,squeezenet1_1", 1.0},
-	{"squeezenet1_1,squeezenet1_1,squeezenet1_1", 1.0},
-	{"mobilenet_v2,squeezenet1_1,cifar_resnet18,text_cnn,bert_mini", 1.0},
-	{"text_cnn,text_cnn,text_cnn,text_cnn", 1.4},
-	{"bert_mini,bert_mini,bert_mini,bert_mini", 1.4},
+	{"mobilenet_v2,mobilenet_v2", false, 1.15},
+	{"squeezenet1_1,mobilenet_v2", false, 1.0},
+	{"cifar_resnet18,cifar_vgg16", false, 1.0},
+	{"resnet18,squeezenet1_1", false, 1.0},
+	{"squeezenet1_1,squeezenet1_1,squeezenet1_1", false, 1.0},
+	{"mobilenet_v2,squeezenet1_1,cifar_resnet18,text_cnn,bert_mini", false, 1.0},
+	{"text_cnn,text_cnn,text_cnn,text_cnn", false, 1.4},
+	{"bert_mini,bert_mini,bert_mini,bert_mini", false, 1.4},
+	{"cifar_resnet18,cifar_resnet18,cifar_resnet18,cifar_resnet18", true, 1.4},
 };
 
 /* Beyond this a group may not be slower: 2 %. */
@@ -46,7 +48,7 @@ static const char *file_of(const struct set *set, uint32_t i)
 	return strchr(set->sources[i], '=') + 1;
 }
 
-static int write_network(struct set *set, const char *name, struct finf_diag *diag)
+static int write_network(struct set *set, const char *name, bool variants, struct finf_diag *diag)
 {
 	uint32_t i = set->n;
 	char dir[sizeof(set->dir)];
@@ -57,10 +59,10 @@ static int write_network(struct set *set, const char *name, struct finf_diag *di
 	snprintf(set->sources[i], sizeof(set->sources[i]), "m%u=%s/m%u.onnx", i, dir, i);
 	set->list[i] = set->sources[i];
 	set->n++;
-	return zoo_write(name, i, file_of(set, i), diag);
+	return zoo_write_variant(name, variants ? 0 : i, variants ? i + 1 : 0, file_of(set, i), diag);
 }
 
-static int write_set(struct set *set, const char *models, struct finf_diag *diag)
+static int write_set(struct set *set, const char *models, bool variants, struct finf_diag *diag)
 {
 	const char *base = getenv("TMPDIR");
 	char names[512], *rest = names, *name;
@@ -75,7 +77,7 @@ static int write_set(struct set *set, const char *models, struct finf_diag *diag
 	if ((size_t)snprintf(names, sizeof(names), "%s", models) >= sizeof(names))
 		return finf_diag_set(diag, -EINVAL, "too many names");
 	while (!err && (name = strsep(&rest, ",")))
-		err = write_network(set, name, diag);
+		err = write_network(set, name, variants, diag);
 	return err;
 }
 
@@ -113,6 +115,14 @@ static void add_bytes(struct bench_report *report, const char *what, const char 
 					      .goal = goal});
 }
 
+/* Equal weights are there once, in the group as among its members' bytes. */
+static void add_weights(struct bench_report *report, const struct group *group,
+			const struct trial_figures *f)
+{
+	add_bytes(report, "  weights in the pool", "unique bytes of the models", f->fused_weight_bytes,
+		  group->report.bytes_after, 0.99);
+}
+
 /* Both cold: one file at a stretch, and one file per member. */
 static void add_load(struct bench_report *report, const struct trial_figures *f)
 {
@@ -120,8 +130,9 @@ static void add_load(struct bench_report *report, const struct trial_figures *f)
 
 	ours.n = theirs.n = 0;
 	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
-		bench_sample(&ours, (double)f->fused_weights / (double)f->fused_load_ns[i]);
-		bench_sample(&theirs, (double)f->separate_weights / (double)f->separate_load_ns[i]);
+		bench_sample(&ours, (double)f->fused_weight_bytes / (double)f->fused_load_ns[i]);
+		bench_sample(&theirs, (double)f->separate_weight_bytes /
+					      (double)f->separate_load_ns[i]);
 	}
 	bench_add(report, &(struct bench_row){.what = "  load, cold",
 					      .unit = "GB/s",
@@ -171,14 +182,14 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 	add_load(report, f);
 }
 
-static int run_set(struct bench_report *report, const char *models, uint32_t threads, double goal,
-		   struct finf_diag *diag)
+static int run_set(struct bench_report *report, const char *models, bool variants, uint32_t threads,
+		   double goal, struct finf_diag *diag)
 {
 	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
 	static struct trial_figures figures;
 	struct group group = {.n = 0};
 	struct set set;
-	int err = write_set(&set, models, diag);
+	int err = write_set(&set, models, variants, diag);
 
 	if (!err)
 		err = group_open(&group, NULL, "bench", set.list, set.n, &opts, diag);
@@ -186,6 +197,8 @@ static int run_set(struct bench_report *report, const char *models, uint32_t thr
 		err = trial_run(&group, threads, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
+	if (!err && variants)
+		add_weights(report, &group, &figures);
 	if (err == -EOPNOTSUPP) {
 		bench_skip(report, models, diag->text);
 		err = 0;
@@ -197,9 +210,11 @@ static int run_set(struct bench_report *report, const char *models, uint32_t thr
 
 int bench_fused(struct fictl *ctl, int argc, char **argv)
 {
-	const char *models = NULL, *threads_text = NULL;
-	const struct option_spec specs[] = {
-		{"--models", false, &models}, {"--threads", false, &threads_text}, {0}};
+	const char *models = NULL, *threads_text = NULL, *variants = NULL;
+	const struct option_spec specs[] = {{"--models", false, &models},
+					    {"--variants", true, &variants},
+					    {"--threads", false, &threads_text},
+					    {0}};
 	uint64_t most = (uint64_t)FINF_MAX(sysconf(_SC_NPROCESSORS_ONLN), 1L), least = 1;
 	struct bench_report report;
 	struct finf_diag diag = {""};
@@ -215,7 +230,8 @@ int bench_fused(struct fictl *ctl, int argc, char **argv)
 	bench_begin(&report, ctl->json);
 	for (size_t i = 0; !err && i < (models ? 1 : FINF_ARRAY_LEN(sets)); i++)
 		for (uint64_t t = least; !err && t <= most; t = t == most ? t + 1 : most)
-			err = run_set(&report, models ? models : sets[i].models, (uint32_t)t,
+			err = run_set(&report, models ? models : sets[i].models,
+				      models ? variants != NULL : sets[i].variants, (uint32_t)t,
 				      models ? 1 : sets[i].goal, &diag);
 	if (err) {
 		json_decref(report.rows);

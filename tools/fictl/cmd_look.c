@@ -45,6 +45,9 @@ static int cmd_models(struct fictl *ctl, int argc, char **argv)
 		       bytes_text(json_number(model, "weight_bytes")),
 		       bytes_text(json_number(model, "arena_bytes")), json_number(model, "requests"),
 		       json_number(model, "loads"), json_number(model, "evictions"));
+		if (json_number(json_object_get(model, "fast"), "bytes"))
+			printf(" +%s fast", bytes_text(json_number(json_object_get(model, "fast"),
+								   "bytes")));
 		if (load)
 			printf(" %5.2f GB/s", (double)json_number(load, "bytes") /
 						      (double)FINF_MAX(json_number(load, "ns"), 1u));
@@ -83,6 +86,8 @@ static void print_status(const json_t *s)
 	       bytes_text(json_number(pool, "weights")),
 	       bytes_text(json_number(pool, "arena")), bytes_text(json_number(pool, "free")),
 	       bytes_text(json_number(pool, "largest_hole")));
+	printf("fast      %s of the weights are faster forms of busy models (%s)\n",
+	       bytes_text(json_number(pool, "fast")), json_text(s, "fast_forms"));
 	printf("models    %" PRIu64 " known, %" PRIu64 " resident, %" PRIu64 " loading\n",
 	       json_number(models, "known"), json_number(models, "resident"),
 	       json_number(models, "loading"));

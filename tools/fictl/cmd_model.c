@@ -22,10 +22,33 @@ static void default_name(const char *path, char *name, size_t len)
 		*dot = 0;
 }
 
+static int optimize(struct fictl *ctl, const char *name, const char *what, json_t **ret_reply)
+{
+	return control(ctl,
+		       json_pack("{s:s, s:s, s:s}", "command", "optimize", "model", name, "for", what),
+		       ret_reply);
+}
+
+static int optimize_imported(struct fictl *ctl, const char *answer, const char *what)
+{
+	json_t *doc = json_loads(answer, 0, NULL), *reply;
+	char label[160];
+	int rc;
+
+	snprintf(label, sizeof(label), "%s:%llu", json_text(doc, "name"),
+		 (unsigned long long)json_number(doc, "version"));
+	json_decref(doc);
+	rc = optimize(ctl, label, what, &reply);
+	if (rc == EXIT_DONE)
+		json_decref(reply);
+	return rc;
+}
+
 static int cmd_import(struct fictl *ctl, int argc, char **argv)
 {
-	const char *path, *name = NULL;
-	const struct option_spec specs[] = {{"--name", false, &name}, {0}};
+	const char *path, *name = NULL, *optimize = NULL;
+	const struct option_spec specs[] = {
+		{"--name", false, &name}, {"--optimize", false, &optimize}, {0}};
 	struct finf_client *client;
 	struct finf_diag diag = {{0}};
 	char made_up[PATH_MAX], *answer = NULL;
@@ -35,6 +58,8 @@ static int cmd_import(struct fictl *ctl, int argc, char **argv)
 		return EXIT_USAGE;
 	if (!n)
 		return usage(ctl, "which file?");
+	if (optimize && strcmp(optimize, "memory") && strcmp(optimize, "latency"))
+		return usage(ctl, "--optimize takes memory or latency");
 	default_name(path, made_up, sizeof(made_up));
 	if (!name)
 		name = made_up;
@@ -49,6 +74,12 @@ static int cmd_import(struct fictl *ctl, int argc, char **argv)
 		close(fd);
 	}
 	finf_client_close(client);
+	if (!err && optimize)
+		rc = optimize_imported(ctl, answer, optimize);
+	if (rc != EXIT_DONE) {
+		free(answer);
+		return rc;
+	}
 	if (err)
 		return failed(ctl, err, "import of %s: %s", path,
 			      diag.text[0] ? diag.text : strerror(-err));
@@ -114,16 +145,45 @@ static int cmd_unpin(struct fictl *ctl, int argc, char **argv)
 	return simple(ctl, argc, argv, "may be evicted again");
 }
 
+static int cmd_optimize(struct fictl *ctl, int argc, char **argv)
+{
+	const struct option_spec specs[] = {{0}};
+	const char *args[2];
+	json_t *reply;
+	int n = parse(ctl, argc, argv, specs, args, 2), rc;
+
+	if (n < 0)
+		return EXIT_USAGE;
+	if (n != 2 || (strcmp(args[1], "memory") && strcmp(args[1], "latency")))
+		return usage(ctl, "which model, and for memory or latency?");
+	rc = optimize(ctl, args[0], args[1], &reply);
+	if (rc != EXIT_DONE)
+		return rc;
+	if (ctl->json)
+		return print_json(reply);
+	printf("%s %s\n", json_text(reply, "model"),
+	       strcmp(args[1], "memory") ? "may earn faster weights when it is busy"
+					 : "keeps its weights lean");
+	json_decref(reply);
+	return EXIT_DONE;
+}
+
 const struct command commands_model[] = {
-	{"import", "FILE.onnx|FILE.fim [--name N]", "give fid a model",
+	{"import", "FILE.onnx|FILE.fim [--name N] [--optimize memory|latency]", "give fid a model",
 	 "The model is read, fused and packed here; fid copies and verifies the pack. The name\n"
 	 "is the file's without its ending unless --name says otherwise. Importing a name again\n"
-	 "makes its next version; requests that are running keep theirs.\n",
+	 "makes its next version; requests that are running keep theirs.\n"
+	 "--optimize memory: its weights stay as small as they are, see optimize.\n",
 	 cmd_import},
 	{"remove", "NAME[:VERSION]", "delete a model (every version of a bare NAME)", NULL, cmd_remove},
 	{"load", "NAME", "bring a model into the pool now", NULL, cmd_load},
 	{"unload", "NAME", "evict a model that is not in use", NULL, cmd_unload},
 	{"pin", "NAME", "load a model and never evict it", NULL, cmd_pin},
+	{"optimize", "NAME[:VERSION] memory|latency", "may a busy model take larger, faster weights?",
+	 "latency, the default: a model that is asked often earns a larger, faster form of its\n"
+	 "weights where this machine has one and bytes of the pool are free; it gives them back\n"
+	 "before any model is evicted. memory: never. The choice is kept with the version.\n",
+	 cmd_optimize},
 	{"unpin", "NAME", "let a pinned model be evicted again", NULL, cmd_unpin},
 	{0},
 };

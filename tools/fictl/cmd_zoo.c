@@ -22,11 +22,12 @@ static int list_zoo(struct fictl *ctl)
 
 static int cmd_zoo(struct fictl *ctl, int argc, char **argv)
 {
-	const char *name, *output = NULL, *seed_text = NULL;
+	const char *name, *output = NULL, *seed_text = NULL, *head_text = NULL;
 	const struct option_spec specs[] = {
-		{"-o", false, &output}, {"--output", false, &output}, {"--seed", false, &seed_text}, {0}};
+		{"-o", false, &output}, {"--output", false, &output}, {"--seed", false, &seed_text},
+		{"--head", false, &head_text}, {0}};
+	uint64_t seed = 0, head = 0;
 	struct finf_diag diag = {{0}};
-	uint64_t seed = 0;
 	int n = parse(ctl, argc, argv, specs, &name, 1), err;
 
 	if (n < 0)
@@ -35,9 +36,11 @@ static int cmd_zoo(struct fictl *ctl, int argc, char **argv)
 		return list_zoo(ctl);
 	if (seed_text && !parse_number(ctl, "--seed", seed_text, 0, UINT64_MAX, &seed))
 		return EXIT_USAGE;
+	if (head_text && !parse_number(ctl, "--head", head_text, 0, UINT64_MAX, &head))
+		return EXIT_USAGE;
 	if (!output)
 		return usage(ctl, "where to? -o FILE.onnx");
-	err = zoo_write(name, seed, output, &diag);
+	err = zoo_write_variant(name, seed, head, output, &diag);
 	if (err)
 		return failed(ctl, err, "zoo %s: %s", name, diag.text[0] ? diag.text : strerror(-err));
 	if (ctl->json)
@@ -47,8 +50,8 @@ static int cmd_zoo(struct fictl *ctl, int argc, char **argv)
 }
 
 const struct command commands_zoo[] = {
-	{"zoo", "[NAME -o FILE.onnx [--seed N]]", "write a well-known network with seeded weights",
+	{"zoo", "[NAME -o FILE.onnx [--seed N] [--head N]]", "write a well-known network with seeded weights",
 	 "Without NAME: the list. The weights are random but well scaled; the same seed gives the\n"
-	 "same file everywhere.\n", cmd_zoo},
+	 "same file everywhere. --head makes a variant: other weights in the last layer only.\n", cmd_zoo},
 	{0},
 };

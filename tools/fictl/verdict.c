@@ -268,10 +268,10 @@ static void count_bytes(struct trial *t)
 		weights += t->subjects[i].weight_bytes;
 		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
 	}
+	t->figures->fused_weight_bytes = whole->weight_bytes;
 	t->figures->fused_bytes = whole->weight_bytes + whole->arena_bytes;
 	t->figures->separate_bytes = weights + arena;
-	t->figures->fused_weights = whole->weight_bytes;
-	t->figures->separate_weights = weights;
+	t->figures->separate_weight_bytes = weights;
 	t->figures->largest_arena_bytes = arena;
 }
 
@@ -385,10 +385,10 @@ static void add_verdict(struct trial_figures *f, json_t *doc)
 	say(lines, "%s", words);
 	json_object_set_new(
 		doc, "verdict",
-		json_pack("{s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
+		json_pack("{s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
 			  !strncmp(words, "fuse", 4), "words", words, "side_by_side",
 			  f->side_by_side, "fused_ns", (json_int_t)fused, "separate_ns",
-			  (json_int_t)apart, "fused_bytes", (json_int_t)f->fused_bytes,
+			  (json_int_t)apart, "bound_ns", (json_int_t)f->bound_ns, "fused_bytes", (json_int_t)f->fused_bytes,
 			  "separate_bytes", (json_int_t)f->separate_bytes, "fused_load_ns",
 			  (json_int_t)fused_load, "separate_load_ns", (json_int_t)apart_load,
 			  "rounds", (int)f->rounds, "text", lines));

@@ -15,7 +15,7 @@ struct trial_figures {
 	uint32_t rounds;
 	/* weights and arena; separate: all weights and the largest arena */
 	uint64_t fused_bytes, separate_bytes;
-	uint64_t fused_weights, separate_weights; /* what is loaded */
+	uint64_t fused_weight_bytes, separate_weight_bytes; /* what is loaded */
 	/* of the group with members one after the other, and of the largest member */
 	uint64_t serial_arena_bytes, largest_arena_bytes;
 	uint64_t bound_ns; /* plan.h; 0 = steps were not measured */

@@ -19,8 +19,7 @@ static unsigned tiles_of(unsigned n)
 /* ---- matrices ----------------------------------------------------------------------- */
 
 /* The launch of a product whose sizes and strides are in @args; the factors are inputs 0 and 1. */
-static int product(struct finf_k_build *b, const struct finf_gemm_args *args, unsigned matrices,
-		   bool addend)
+static int product(struct finf_k_build *b, const struct finf_gemm_args *args, unsigned matrices)
 {
 	bool dot = args->b_inner == 1 && args->m <= DOT_ROWS_MAX;
 	unsigned cols = tiles_of(args->n), rows = tiles_of(args->m);
@@ -45,8 +44,7 @@ static int product(struct finf_k_build *b, const struct finf_gemm_args *args, un
 	finf_k_point_in(b, call, &to->a, 0);
 	finf_k_point_in(b, call, &to->b, 1);
 	finf_k_point(call, &to->y, FINF_K_OUT, 0, 0);
-	if (addend)
-		finf_k_point_in(b, call, &to->c, 2);
+	finf_k_point_in(b, call, &to->c, 2);
 	return 0;
 }
 
@@ -71,7 +69,7 @@ int finf_k_build_gemm(struct finf_k_build *b)
 		finf_k_broadcast(&finf_k_in(b, 2)->shape, y, step);
 	args.c_row = (int)step[0];
 	args.c_col = (int)step[1];
-	return product(b, &args, 1, true);
+	return product(b, &args, 1);
 }
 
 /* Dimensions in front of a factor's matrix; a vector has none. */
@@ -83,12 +81,38 @@ static struct finf_shape stack_of(const struct finf_shape *shape)
 	return stack;
 }
 
+/* Where the addend of each matrix begins, and how it goes on within; none: zeros. */
+static void addend(const struct finf_k_build *b, const struct finf_shape *stack,
+		   struct finf_gemm_args *args)
+{
+	const struct finf_value *c = finf_k_in(b, 2);
+	int64_t step[FINF_RANK_MAX];
+	struct finf_k_box box = {0};
+
+	if (!c)
+		return;
+	finf_k_broadcast(&c->shape, &finf_k_out(b, 0)->shape, step);
+	args->beta = 1;
+	args->c_row = (int)step[stack->rank];
+	args->c_col = (int)step[stack->rank + 1];
+	for (uint32_t i = 0; i < stack->rank; i++)
+		finf_k_box_add(&box, stack->dim[i], step[i], 0);
+	args->at_c = finf_k_box_walk(&box, 0);
+}
+
+/* Is it the same for every row of every matrix? */
+static bool is_row(const struct finf_value *c)
+{
+	return !c || !c->shape.rank || finf_k_product(&c->shape, 0, c->shape.rank - 1) == 1;
+}
+
 int finf_k_build_matmul(struct finf_k_build *b)
 {
 	const struct finf_shape *a = &finf_k_in(b, 0)->shape, *x = &finf_k_in(b, 1)->shape;
 	struct finf_shape stack_a = stack_of(a), stack_b = stack_of(x), stack;
 	int64_t step_a[FINF_RANK_MAX], step_b[FINF_RANK_MAX];
-	struct finf_gemm_args args = {.alpha = 1, .a_inner = 1, .b_col = 1};
+	struct finf_gemm_args args = {
+		.alpha = finf_node_float(b->node, "alpha", 1), .a_inner = 1, .b_col = 1};
 	struct finf_k_box box = {0};
 	unsigned matrices;
 
@@ -100,10 +124,11 @@ int finf_k_build_matmul(struct finf_k_build *b)
 	if (finf_broadcast(&stack_a, &stack_b, &stack))
 		return finf_diag_set(b->diag, -EINVAL, "its factors do not multiply");
 	matrices = finf_k_product(&stack, 0, stack.rank);
+	addend(b, &stack, &args);
 	/* One right factor for a whole stack: its rows are rows of one matrix. */
-	if (finf_k_product(&stack_b, 0, stack_b.rank) == 1) {
+	if (finf_k_product(&stack_b, 0, stack_b.rank) == 1 && is_row(finf_k_in(b, 2))) {
 		args.m *= matrices;
-		return product(b, &args, 1, false);
+		return product(b, &args, 1);
 	}
 	finf_k_broadcast(&stack_a, &stack, step_a);
 	finf_k_broadcast(&stack_b, &stack, step_b);
@@ -112,7 +137,7 @@ int finf_k_build_matmul(struct finf_k_build *b)
 			       step_b[i] * args.k * args.n);
 	args.at_a = finf_k_box_walk(&box, 0);
 	args.at_b = finf_k_box_walk(&box, 1);
-	return product(b, &args, matrices, false);
+	return product(b, &args, matrices);
 }
 
 /* ---- convolution ------------------------------------------------------------------------ */

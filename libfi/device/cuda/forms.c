@@ -5,6 +5,7 @@
 
 #include "device/cuda/kernels.h"
 #include "device/cuda/node.h"
+#include "device/join.h"
 
 /*
  * Prices of a small card (T4: 300 GB/s, 8 TFLOP/s of which these kernels reach

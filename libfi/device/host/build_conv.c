@@ -55,10 +55,7 @@ static int plain_weights(const struct finf_site *site, struct finf_dnn_md *ret)
 	return 0;
 }
 
-/*
- * Free choice: what oneDNN likes. Given: exactly that. Not a constant: as it
- * is, and so are 1-D and 3-D weights, whose layouts have no names here.
- */
+/* Free choice: what oneDNN likes. Given: exactly that. Not a constant: as it is. */
 static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 {
 	const struct finf_weight_form *given = finf_site_given(site, W);
@@ -66,7 +63,7 @@ static int choose_weights(const struct finf_site *site, struct finf_dnn_md *md)
 	struct finf_dnn_md decoded;
 	int err;
 
-	if (!w->is_const || w->shape.rank != 4 || (given && !given->desc_bytes))
+	if (!w->is_const || (given && !given->desc_bytes))
 		return 0;
 	if (!given) {
 		md->tag = dnnl_format_tag_any;

@@ -9,9 +9,9 @@
 /* Channels of padding in the last block. */
 static int64_t padding(const struct finf_dnn_md *md)
 {
-	int64_t block = md->tag == dnnl_nChw16c ? 16 : 8;
+	int64_t block = finf_host_md_block(md);
 
-	return finf_dnn_is_plain(md) ? 0 : (block - md->dim[1] % block) % block;
+	return block ? (block - md->dim[1] % block) % block : 0;
 }
 
 /* Does an activation leave the zeros of padding zero? */
@@ -26,6 +26,7 @@ static bool keeps_zero(const struct finf_dnn_post_op *op)
 	case dnnl_eltwise_mish:
 	case dnnl_eltwise_relu:
 	case dnnl_eltwise_sqrt:
+	case dnnl_eltwise_swish:
 	case dnnl_eltwise_tanh:
 		return true;
 	case dnnl_eltwise_clip:
@@ -83,19 +84,16 @@ static int function(const struct finf_site *site, struct finf_dnn_post_op *ret)
 {
 	static const struct {
 		const char *name;
-		dnnl_alg_kind_t alg;
-		float a, b;
+		struct finf_dnn_post_op op;
 	} table[] = {
-		{"Abs", dnnl_eltwise_abs, 0, 0},
-		{"Elu", dnnl_eltwise_elu, 1, 0},
-		{"Exp", dnnl_eltwise_exp, 0, 0},
-		{"Gelu", dnnl_eltwise_gelu_erf, 0, 0},
-		{"Log", dnnl_eltwise_log, 0, 0},
-		{"Mish", dnnl_eltwise_mish, 0, 0},
-		{"Pow", dnnl_eltwise_pow, 1, 0},
-		{"Sqrt", dnnl_eltwise_sqrt, 0, 0},
-		{"Tanh", dnnl_eltwise_tanh, 0, 0},
-		{"HardSwish", dnnl_eltwise_hardswish, 1.0f / 6, 0.5f},
+		{"Abs", {.alg = dnnl_eltwise_abs}},
+		{"Exp", {.alg = dnnl_eltwise_exp}},
+		{"Log", {.alg = dnnl_eltwise_log}},
+		{"Neg", {.alg = dnnl_eltwise_linear, .a = -1}},
+		{"Pow", {.alg = dnnl_eltwise_pow, .a = 1}},
+		{"Reciprocal", {.alg = dnnl_eltwise_pow, .a = 1, .b = -1}},
+		{"Softplus", {.alg = dnnl_eltwise_soft_relu, .a = 1}},
+		{"Sqrt", {.alg = dnnl_eltwise_sqrt}},
 	};
 	const struct finf_node *node = site->node;
 	size_t i = 0;
@@ -104,47 +102,55 @@ static int function(const struct finf_site *site, struct finf_dnn_post_op *ret)
 		i++;
 	if (i == FINF_ARRAY_LEN(table))
 		return -EOPNOTSUPP;
-	ret->alg = table[i].alg;
-	ret->a = table[i].a;
-	ret->b = table[i].b;
-	if (ret->alg == dnnl_eltwise_elu)
-		ret->a = finf_node_float(node, "alpha", 1);
-	if (ret->alg == dnnl_eltwise_gelu_erf &&
-	    !strcmp(finf_node_str(node, "approximate", "none"), "tanh"))
-		ret->alg = dnnl_eltwise_gelu_tanh;
+	*ret = table[i].op;
 	/* x to a constant power, when that does not change the shape */
-	if (ret->alg == dnnl_eltwise_pow)
+	if (!strcmp(node->op->name, "Pow"))
 		return finf_site_in(site, 1)->shape.rank > finf_site_in(site, 0)->shape.rank
 			       ? -EOPNOTSUPP
 			       : scalar(finf_site_in(site, 1), &ret->b);
 	return 0;
 }
 
+/* Operators that are activations. */
+static enum finf_act act_of(const struct finf_node *node)
+{
+	static const struct {
+		const char *name;
+		enum finf_act act;
+	} table[] = {
+		{"Clip", FINF_ACT_CLIP},       {"Elu", FINF_ACT_ELU},
+		{"Gelu", FINF_ACT_GELU},       {"HardSwish", FINF_ACT_HARD_SWISH},
+		{"LeakyRelu", FINF_ACT_LEAKY}, {"Mish", FINF_ACT_MISH},
+		{"Relu", FINF_ACT_RELU},       {"Sigmoid", FINF_ACT_SIGMOID},
+		{"Tanh", FINF_ACT_TANH},
+	};
+
+	for (size_t i = 0; i < FINF_ARRAY_LEN(table); i++)
+		if (!strcmp(table[i].name, node->op->name))
+			return table[i].act == FINF_ACT_GELU &&
+					       !strcmp(finf_node_str(node, "approximate", "none"),
+						       "tanh")
+				       ? FINF_ACT_GELU_TANH
+				       : table[i].act;
+	return FINF_ACT_NONE;
+}
+
 static int activation(const struct finf_site *site, struct finf_dnn_post_op *ret)
 {
 	const struct finf_node *node = site->node;
-	const char *name = node->op->name;
-	enum finf_act act;
-	float a = 0, b = 0;
+	enum finf_act act = act_of(node);
+	float a = finf_node_float(node, "alpha", act == FINF_ACT_ELU ? 1 : 0.01f), b = 0;
 	int err = 0;
 
-	if (!strcmp(name, "Relu")) {
-		act = FINF_ACT_RELU;
-	} else if (!strcmp(name, "Sigmoid")) {
-		act = FINF_ACT_SIGMOID;
-	} else if (!strcmp(name, "LeakyRelu")) {
-		act = FINF_ACT_LEAKY;
-		a = finf_node_float(node, "alpha", 0.01f);
-	} else if (!strcmp(name, "Clip")) {
-		act = FINF_ACT_CLIP;
+	if (act == FINF_ACT_NONE)
+		return function(site, ret);
+	if (act == FINF_ACT_CLIP) {
 		err = clip_bound(site, 1, "min", -FLT_MAX, &a);
 		if (!err)
 			err = clip_bound(site, 2, "max", FLT_MAX, &b);
-	} else {
-		return function(site, ret);
 	}
-	if (!err && !finf_build_act_alg(act, a, b, ret))
-		err = -EOPNOTSUPP;
+	if (!err)
+		finf_build_act_alg(act, a, b, ret);
 	return err;
 }
 
@@ -207,12 +213,13 @@ static int stretch(struct finf_dnn_md *md, uint32_t rank)
  */
 static int match_layout(struct finf_dnn_md *md, const struct finf_dnn_md *dst)
 {
-	uint32_t block = dst->tag == dnnl_nChw16c ? 16 : 8;
+	uint32_t block = finf_host_md_block(dst);
 
-	if (finf_dnn_is_plain(dst) || !finf_dnn_is_plain(md))
+	if (!block || !finf_dnn_is_plain(md))
 		return 0;
-	if (md->dim[0] != 1 || md->dim[2] != 1 || md->dim[3] != 1)
-		return -EOPNOTSUPP;
+	for (uint32_t i = 0; i < md->rank; i++)
+		if (i != 1 && md->dim[i] != 1)
+			return -EOPNOTSUPP;
 	if (md->dim[1] == 1)
 		return 0;
 	if (md->dim[1] % block)

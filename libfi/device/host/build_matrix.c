@@ -5,6 +5,7 @@
  * to hold a second form of what is most of many models.
  */
 #include <errno.h>
+#include <string.h>
 
 #include "device/host/host.h"
 
@@ -179,10 +180,103 @@ static int factor_md(const struct finf_shape *shape, uint32_t rank, bool right,
 	return finf_dnn_plain(&whole, ret);
 }
 
+/* ---- MatMul, and with a factor and an addend FusedMatMul ---------------------------- */
+
+/* The addend as a tensor of @rank dimensions; rank 0 = none. */
+static int addend_md(const struct finf_site *site, uint32_t rank, struct finf_dnn_md *ret)
+{
+	const struct finf_value *c = finf_site_in(site, C);
+	struct finf_shape whole = {.rank = rank};
+	uint32_t lead;
+
+	*ret = (struct finf_dnn_md){.rank = 0};
+	if (!c)
+		return 0;
+	if (plain_shape(site, C, &whole) || whole.rank > rank)
+		return -EOPNOTSUPP;
+	lead = rank - whole.rank;
+	memmove(whole.dim + lead, whole.dim, whole.rank * sizeof(whole.dim[0]));
+	for (uint32_t i = 0; i < lead; i++)
+		whole.dim[i] = 1;
+	whole.rank = rank;
+	return finf_dnn_plain(&whole, ret);
+}
+
+static void add_post(struct finf_dnn_post *post, const struct finf_dnn_md *addend)
+{
+	post->op[post->n++] =
+		(struct finf_dnn_post_op){.binary = true, .alg = dnnl_binary_add, .md = *addend};
+}
+
+/* The addend as part of the product, if oneDNN has that; else in a pass behind it. */
+static int product_and(const struct finf_site *site, struct finf_build *b, float alpha,
+		       const struct finf_dnn_md *left, const struct finf_dnn_md *right,
+		       const struct finf_dnn_md *dst, const struct finf_dnn_md *addend)
+{
+	struct finf_dnn_post post = {0}, tail = {0};
+	int at, err;
+
+	if (alpha != 1)
+		post.op[post.n++] = linear(alpha);
+	at = (int)post.n;
+	if (!addend->rank) {
+		finf_build_post_act(site, b, &post);
+		return matrix_product(site, b, left, right, dst, &post);
+	}
+	add_post(&post, addend);
+	finf_build_post_act(site, b, &post);
+	err = matrix_product(site, b, left, right, dst, &post);
+	if (!err)
+		finf_build_in(b, DNNL_ARG_ATTR_MULTIPLE_POST_OP(at) | DNNL_ARG_SRC_1, C, addend);
+	if (err != -EOPNOTSUPP)
+		return err;
+	post.n = (uint32_t)at;
+	err = matrix_product(site, b, left, right, dst, &post);
+	finf_build_post_act(site, b, &tail);
+	if (!err)
+		err = finf_dnn_binary(site->dnn, dnnl_binary_add, dst, addend, dst, &tail,
+				      &b->tail);
+	if (err)
+		return err;
+	finf_build_out(b, DNNL_ARG_SRC_0, dst);
+	finf_build_in(b, DNNL_ARG_SRC_1, C, addend);
+	finf_build_out(b, DNNL_ARG_DST, dst);
+	b->n_tail = 3;
+	return 0;
+}
+
+/* One right matrix for the whole stack: its rows are all one matrix's. The addend is a row. */
+static int one_matrix(const struct finf_site *site, struct finf_build *b, float alpha,
+		      const struct finf_shape *a, const struct finf_shape *w)
+{
+	struct finf_dnn_post post = {0};
+	int64_t rows = 1;
+
+	for (uint32_t i = 0; i + 1 < a->rank; i++)
+		rows *= a->dim[i];
+	if (alpha != 1)
+		post.op[post.n++] = linear(alpha);
+	finf_build_post_act(site, b, &post);
+	return inner_product(site, b, rows, w->dim[0], w->dim[1], false, finf_site_in(site, C),
+			     &post);
+}
+
+/* As many elements as columns, and no addend is as good; a factor would scale it too. */
+static bool fits_one_matrix(const struct finf_site *site, float alpha, const struct finf_shape *w)
+{
+	const struct finf_value *c = finf_site_in(site, C);
+	size_t n;
+
+	if (!c || w->rank != 2)
+		return w->rank == 2;
+	return alpha == 1 && c->shape.rank && !finf_shape_count(&c->shape, &n) &&
+	       (int64_t)n == w->dim[1] && c->shape.dim[c->shape.rank - 1] == w->dim[1];
+}
+
 int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 {
-	struct finf_dnn_md left, right, dst;
-	struct finf_dnn_post post = {0};
+	float alpha = finf_node_float(site->node, "alpha", 1);
+	struct finf_dnn_md left, right, dst, addend;
 	struct finf_shape a, w, y;
 	uint32_t rank;
 	int err = plain_shape(site, A, &a);
@@ -193,14 +287,8 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 		err = finf_site_out_md(site, &dst);
 	if (err || !a.rank || !w.rank || !finf_dnn_is_plain(&dst))
 		return -EOPNOTSUPP;
-	finf_build_post_act(site, b, &post);
-	if (w.rank == 2) { /* one matrix for the whole stack: its rows are all one matrix's */
-		int64_t rows = 1;
-
-		for (uint32_t i = 0; i + 1 < a.rank; i++)
-			rows *= a.dim[i];
-		return inner_product(site, b, rows, w.dim[0], w.dim[1], false, false, &post);
-	}
+	if (fits_one_matrix(site, alpha, &w))
+		return one_matrix(site, b, alpha, &a, &w);
 	rank = FINF_MAX(FINF_MAX(a.rank, w.rank), 2u);
 	if (rank > FINF_DNN_RANK)
 		return -EOPNOTSUPP;
@@ -209,6 +297,8 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 	err = factor_md(&a, rank, false, &left);
 	if (!err)
 		err = factor_md(&w, rank, true, &right);
+	if (!err)
+		err = addend_md(site, rank, &addend);
 	if (err)
 		return err;
 	for (uint32_t i = 0; i + 2 < rank; i++)
@@ -216,5 +306,5 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 	y.dim[rank - 2] = left.dim[rank - 2];
 	y.dim[rank - 1] = right.dim[rank - 1];
 	err = finf_dnn_plain(&y, &dst);
-	return err ? err : matrix_product(site, b, &left, &right, &dst, &post);
+	return err ? err : product_and(site, b, alpha, &left, &right, &dst, &addend);
 }

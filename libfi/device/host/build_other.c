@@ -11,13 +11,19 @@ int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b)
 				   DNNL_ARG_VARIANCE};
 	float epsilon = finf_node_float(site->node, "epsilon", 1e-5f);
 	struct finf_dnn_md md[FINF_ARRAY_LEN(args)];
+	struct finf_dnn_post post = {0};
 	int err = site->in_layout == site->out_layout ? 0 : -EOPNOTSUPP;
 
 	for (uint32_t i = 0; i < FINF_ARRAY_LEN(args) && !err; i++)
 		err = finf_site_in_md(site, i, &md[i]);
 	if (err || md[0].rank < 2)
 		return -EOPNOTSUPP;
-	err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, &b->pd);
+	finf_build_post_act(site, b, &post);
+	err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, &post, &b->pd);
+	if (err == -EOPNOTSUPP && post.n) { /* a second primitive for what is not ReLU */
+		b->act_done = false;
+		err = finf_dnn_batchnorm(site->dnn, &md[0], epsilon, NULL, &b->pd);
+	}
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < FINF_ARRAY_LEN(args); i++)
@@ -89,7 +95,7 @@ int finf_build_softmax(const struct finf_site *site, struct finf_build *b)
 int finf_build_concat(const struct finf_site *site, struct finf_build *b)
 {
 	uint32_t block = finf_host_block(site->in_layout), n = site->node->n_in, axis;
-	struct finf_dnn_md src[FINF_BUILD_ARGS - 1], dst;
+	struct finf_dnn_md src[FINF_BUILD_ARGS - 4], dst; /* and the tail's */
 	int err = site->in_layout == site->out_layout ? finf_site_out_md(site, &dst) : -EOPNOTSUPP;
 
 	if (err || n > FINF_ARRAY_LEN(src) ||

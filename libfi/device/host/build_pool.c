@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* host: MaxPool, AveragePool, global pools and the mean over H and W as oneDNN pools. */
+/* host: MaxPool, AveragePool and global pools as oneDNN pools. */
 #include <errno.h>
 #include <string.h>
 
@@ -71,9 +71,8 @@ int finf_build_pool(const struct finf_site *site, struct finf_build *b)
 			&src, &dst, &window);
 }
 
-/* One window over the whole plane; @dst may have lost the two dimensions of 1. */
-static int whole_plane(const struct finf_site *site, struct finf_build *b, dnnl_alg_kind_t alg,
-		       const struct finf_dnn_md *dst)
+int finf_build_whole_plane(const struct finf_site *site, struct finf_build *b, dnnl_alg_kind_t alg,
+			   const struct finf_dnn_md *dst)
 {
 	struct finf_dnn_window window = {.stride = {1, 1, 1}, .dilation = {1, 1, 1}};
 	struct finf_dnn_md src;
@@ -93,56 +92,6 @@ int finf_build_global_pool(const struct finf_site *site, struct finf_build *b)
 
 	if (err)
 		return err;
-	return whole_plane(site, b, max ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding,
-			   &dst);
-}
-
-/* The axes of a reduction: an attribute up to opset 17, a constant input since. */
-static const int64_t *find_axes(const struct finf_site *site, uint32_t *ret_n)
-{
-	const struct finf_value *input = finf_site_in(site, 1);
-	const int64_t *axes = finf_node_ints(site->node, "axes", ret_n);
-
-	if (axes || !input || !input->is_const || !input->data)
-		return axes;
-	*ret_n = (uint32_t)(input->bytes / sizeof(*axes));
-	return input->data;
-}
-
-/* Axes 2 and 3 of a 4-D tensor, in any order and sign. */
-static bool is_over_plane(const struct finf_site *site, uint32_t rank)
-{
-	uint32_t n, seen = 0, axis;
-	const int64_t *axes = find_axes(site, &n);
-
-	for (uint32_t i = 0; i < n; i++) {
-		if (!finf_axis(axes[i], rank, &axis))
-			return false;
-		seen |= 1u << axis;
-	}
-	return rank == 4 && axes && seen == (1u << 2 | 1u << 3);
-}
-
-int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b)
-{
-	const struct finf_value *x = finf_site_in(site, 0);
-	uint32_t block = finf_host_block(site->in_layout);
-	struct finf_shape kept = {.rank = 4, .dim = {1, 1, 1, 1}};
-	struct finf_dnn_md dst;
-	int err = finf_site_out_md(site, &dst);
-
-	if (err || !is_over_plane(site, x->shape.rank))
-		return -EOPNOTSUPP;
-	/* [n, c] in whole blocks of c is [n, c, 1, 1] in the blocked layout, byte for byte. */
-	if (dst.rank != 4) {
-		kept.dim[0] = x->shape.dim[0];
-		kept.dim[1] = x->shape.dim[1];
-		if (block && kept.dim[1] % block)
-			return -EOPNOTSUPP;
-		err = finf_host_layout_md(site->in_layout, FINF_F32, &kept, &dst);
-		b->act_done = site->node->act == FINF_ACT_NONE;
-		if (err || !b->act_done)
-			return -EOPNOTSUPP;
-	}
-	return whole_plane(site, b, dnnl_pooling_avg_exclude_padding, &dst);
+	return finf_build_whole_plane(
+		site, b, max ? dnnl_pooling_max : dnnl_pooling_avg_exclude_padding, &dst);
 }

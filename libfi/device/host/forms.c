@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/host/host.h"
+#include "device/join.h"
 
 /* ref, alias, two joins, and oneDNN in four combinations of layouts and by Winograd */
 #define FORMS_MAX 9
@@ -24,6 +25,7 @@ struct form_list {
 #define JIT_GFLOPS	125.0
 #define WINOGRAD_GFLOPS 220.0 /* of the multiplications that it saves, too */
 #define GEMM_GFLOPS	75.0
+#define IM2COL_GFLOPS	50.0 /* of a gemm whose columns have to be gathered first */
 #define GEMM_COLUMNS	16.0 /* fewer leave a gemm's vectors empty: groups of few channels */
 #define THREAD_GBYTES	20.0
 #define MEMORY_GBYTES	60.0
@@ -35,7 +37,7 @@ struct form_list {
 static double gflops_of(const struct finf_site *site, const char *impl)
 {
 	const struct finf_value *w = finf_site_in(site, 1);
-	double columns;
+	double columns, best = GEMM_GFLOPS;
 
 	if (site->winograd)
 		return WINOGRAD_GFLOPS;
@@ -43,8 +45,11 @@ static double gflops_of(const struct finf_site *site, const char *impl)
 		return JIT_GFLOPS;
 	if (strcmp(site->node->op->name, "Conv"))
 		return GEMM_GFLOPS;
+	for (uint32_t i = 2; i < w->shape.rank; i++)
+		if (w->shape.dim[i] > 1)
+			best = IM2COL_GFLOPS;
 	columns = (double)w->shape.dim[0] / (double)finf_node_int(site->node, "group", 1);
-	return GEMM_GFLOPS * FINF_MIN(columns / GEMM_COLUMNS, 1.0);
+	return best * FINF_MIN(columns / GEMM_COLUMNS, 1.0);
 }
 
 static double elements(const struct finf_value *value)
@@ -69,7 +74,7 @@ static double work_per_output(const struct finf_site *site)
 		return 2 * elements(w) / (double)w->shape.dim[0];
 	if (!strcmp(name, "Gemm") && x->shape.rank == 2)
 		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];
-	if (!strcmp(name, "MatMul") && x->shape.rank)
+	if ((!strcmp(name, "MatMul") || !strcmp(name, "FusedMatMul")) && x->shape.rank)
 		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
 	kernel = finf_node_ints(site->node, "kernel_shape", &n);
 	for (uint32_t i = 0; i < n; i++)

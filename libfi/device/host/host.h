@@ -12,7 +12,8 @@
 #include "device/host/onednn.h"
 #include "graph/op.h"
 
-/* Layouts of activations; 0 is FINF_LAYOUT_PLAIN. float32, 4-D, channels padded to the block. */
+/* Layouts of activations; 0 is FINF_LAYOUT_PLAIN. float32, one to three spatial dimensions,
+ * channels padded to the block. */
 enum { FINF_HOST_NCHW8C = 1, FINF_HOST_NCHW16C = 2 };
 
 /* Algorithms of forms. */
@@ -52,6 +53,8 @@ void finf_host_pool_free(struct finf_device *dev, struct finf_pool_memory *pool)
 
 /** finf_host_block - channels per block of a layout; 0 for plain and unknown ones. */
 uint32_t finf_host_block(uint16_t layout);
+/** finf_host_md_block - the same of a description. */
+uint32_t finf_host_md_block(const struct finf_dnn_md *md);
 /** finf_host_layout_md - an activation in a layout. 0; -EOPNOTSUPP when it cannot be in it. */
 int finf_host_layout_md(uint16_t layout, enum finf_dtype dtype, const struct finf_shape *shape,
 			struct finf_dnn_md *ret);
@@ -108,19 +111,19 @@ const struct finf_weight_form *finf_site_given(const struct finf_site *site, uin
 
 /* ---- builders: node -> oneDNN primitive ----------------------------------------- */
 
-#define FINF_BUILD_ARGS 66
+#define FINF_BUILD_ARGS 69
 
 struct finf_build {
-	struct finf_dnn_pd *pd, *act; /* owned; act: the folded activation, in place on output 0 */
+	struct finf_dnn_pd *pd, *tail; /* owned; tail: what pd could not take in, on output 0 */
 	struct finf_dnn_arg args[FINF_BUILD_ARGS];
 	struct finf_build_arg {
 		uint32_t index; /* of the node's inputs or outputs */
 		bool out;
 		bool packed; /* a weight in a layout of its own: its md is the description */
 	} from[FINF_BUILD_ARGS];
-	uint32_t n_args;
-	bool inplace;  /* output 0 may lie on input 0 */
-	bool act_done; /* the folded activation is part of pd */
+	uint32_t n_args, n_tail; /* the last n_tail of them are the tail's */
+	bool inplace;		 /* output 0 may lie on input 0 */
+	bool act_done;		 /* the folded activation is part of pd or tail */
 };
 
 /* 0; -EOPNOTSUPP: not in this form; others are failures. @b is zeroed and freed by the caller. */
@@ -129,10 +132,10 @@ typedef int (*finf_builder)(const struct finf_site *site, struct finf_build *b);
 int finf_build_conv(const struct finf_site *site, struct finf_build *b);
 int finf_build_winograd(const struct finf_site *site, struct finf_build *b);
 int finf_build_gemm(const struct finf_site *site, struct finf_build *b);
-int finf_build_matmul(const struct finf_site *site, struct finf_build *b);
+int finf_build_matmul(const struct finf_site *site, struct finf_build *b); /* and fused */
 int finf_build_pool(const struct finf_site *site, struct finf_build *b);
 int finf_build_global_pool(const struct finf_site *site, struct finf_build *b);
-int finf_build_reduce_mean(const struct finf_site *site, struct finf_build *b);
+int finf_build_reduce(const struct finf_site *site, struct finf_build *b);
 int finf_build_eltwise(const struct finf_site *site, struct finf_build *b);
 int finf_build_binary(const struct finf_site *site, struct finf_build *b);
 int finf_build_batchnorm(const struct finf_site *site, struct finf_build *b);
@@ -143,6 +146,9 @@ int finf_build_transpose(const struct finf_site *site, struct finf_build *b);
 
 void finf_build_in(struct finf_build *b, int arg, uint32_t index, const struct finf_dnn_md *md);
 void finf_build_out(struct finf_build *b, int arg, const struct finf_dnn_md *md);
+/** One window over the whole plane of input 0, into @dst with extents of 1. */
+int finf_build_whole_plane(const struct finf_site *site, struct finf_build *b, dnnl_alg_kind_t alg,
+			   const struct finf_dnn_md *dst);
 /** A window as oneDNN takes it. */
 void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret);
 /** The node's folded activation as a post-op appended to @post. */

@@ -11,8 +11,8 @@
 
 struct dnn_kernel {
 	struct finf_kernel base;
-	struct finf_dnn_prim *prim, *act; /* owned; act runs in place on output 0, may be NULL */
-	uint32_t threads, n_args;
+	struct finf_dnn_prim *prim, *tail; /* owned; tail runs on output 0, may be NULL */
+	uint32_t threads, n_args, n_tail;
 	struct dnn_operand {
 		uint32_t index;
 		bool out;
@@ -23,7 +23,7 @@ static int dnn_run(struct finf_kernel *base, const struct finf_launch *launch)
 {
 	struct dnn_kernel *kernel = (struct dnn_kernel *)base;
 	uint32_t old = finf_dnn_threads(kernel->threads);
-	void *addresses[FINF_BUILD_ARGS], *both[2];
+	void *addresses[FINF_BUILD_ARGS];
 	int err;
 
 	for (uint32_t i = 0; i < kernel->n_args; i++) {
@@ -33,10 +33,9 @@ static int dnn_run(struct finf_kernel *base, const struct finf_launch *launch)
 					 : (void *)(uintptr_t)launch->in[from->index];
 	}
 	err = finf_dnn_prim_run(kernel->prim, addresses, launch->workspace);
-	if (!err && kernel->act) {
-		both[0] = both[1] = launch->out[0];
-		err = finf_dnn_prim_run(kernel->act, both, launch->workspace);
-	}
+	if (!err && kernel->tail)
+		err = finf_dnn_prim_run(kernel->tail, addresses + kernel->n_args - kernel->n_tail,
+					launch->workspace);
 	finf_dnn_threads(old);
 	return err;
 }
@@ -46,18 +45,8 @@ static void dnn_free(struct finf_kernel *base)
 	struct dnn_kernel *kernel = (struct dnn_kernel *)base;
 
 	finf_dnn_prim_free(kernel->prim);
-	finf_dnn_prim_free(kernel->act);
+	finf_dnn_prim_free(kernel->tail);
 	free(kernel);
-}
-
-static int new_act(const struct finf_site *site, const struct finf_build *b,
-		   struct dnn_kernel *kernel)
-{
-	struct finf_dnn_arg args[2] = {{.arg = DNNL_ARG_SRC}, {.arg = DNNL_ARG_DST}};
-	int err = finf_site_out_md(site, &args[0].md);
-
-	args[1].md = args[0].md;
-	return err ? err : finf_dnn_prim_new(site->dnn, b->act, args, 2, &kernel->act);
 }
 
 /*
@@ -83,6 +72,7 @@ static int new_dnn(const struct finf_site *site, const struct finf_build *b, uin
 		   struct finf_kernel **ret_kernel)
 {
 	struct dnn_kernel *kernel = calloc(1, sizeof(*kernel));
+	uint32_t n_main = b->n_args - b->n_tail;
 	int err;
 
 	if (!kernel)
@@ -91,11 +81,13 @@ static int new_dnn(const struct finf_site *site, const struct finf_build *b, uin
 	kernel->base.free = dnn_free;
 	kernel->threads = threads;
 	kernel->n_args = b->n_args;
+	kernel->n_tail = b->n_tail;
 	for (uint32_t k = 0; k < b->n_args; k++)
 		kernel->from[k] = (struct dnn_operand){b->from[k].index, b->from[k].out};
-	err = finf_dnn_prim_new(site->dnn, b->pd, b->args, b->n_args, &kernel->prim);
-	if (!err && b->act)
-		err = new_act(site, b, kernel);
+	err = finf_dnn_prim_new(site->dnn, b->pd, b->args, n_main, &kernel->prim);
+	if (!err && b->tail)
+		err = finf_dnn_prim_new(site->dnn, b->tail, b->args + n_main, b->n_tail,
+					&kernel->tail);
 	if (err)
 		dnn_free(&kernel->base);
 	else

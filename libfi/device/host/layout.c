@@ -28,20 +28,36 @@ uint32_t finf_host_block(uint16_t layout)
 	}
 }
 
+/* By rank: one, two and three spatial dimensions. */
+static const uint32_t blocked8[] = {[3] = dnnl_nCw8c, [4] = dnnl_nChw8c, [5] = dnnl_nCdhw8c};
+static const uint32_t blocked16[] = {[3] = dnnl_nCw16c, [4] = dnnl_nChw16c, [5] = dnnl_nCdhw16c};
+
+static bool can_block(const struct finf_shape *shape)
+{
+	return shape->rank >= 3 && shape->rank < FINF_ARRAY_LEN(blocked16);
+}
+
+uint32_t finf_host_md_block(const struct finf_dnn_md *md)
+{
+	if (md->rank < 3 || md->rank >= FINF_ARRAY_LEN(blocked16))
+		return 0;
+	return md->tag == blocked16[md->rank] ? 16 : md->tag == blocked8[md->rank] ? 8 : 0;
+}
+
 int finf_host_layout_md(uint16_t layout, enum finf_dtype dtype, const struct finf_shape *shape,
 			struct finf_dnn_md *ret)
 {
 	uint32_t block = finf_host_block(layout);
 	int err;
 
-	if (dtype != FINF_F32 || (layout != FINF_LAYOUT_PLAIN && (!block || shape->rank != 4)))
+	if (dtype != FINF_F32 || (layout != FINF_LAYOUT_PLAIN && (!block || !can_block(shape))))
 		return -EOPNOTSUPP;
 	for (uint32_t i = 0; i < shape->rank; i++)
 		if (shape->dim[i] < 1) /* nothing to compute: the reference does it */
 			return -EOPNOTSUPP;
 	err = finf_dnn_plain(shape, ret);
 	if (!err && block)
-		ret->tag = block == 16 ? dnnl_nChw16c : dnnl_nChw8c;
+		ret->tag = (block == 16 ? blocked16 : blocked8)[shape->rank];
 	return err;
 }
 
@@ -55,7 +71,7 @@ int finf_host_layout_bytes(struct finf_device *dev, uint16_t layout, enum finf_d
 
 	(void)dev;
 	if (layout != FINF_LAYOUT_PLAIN) {
-		if (!block || dtype != FINF_F32 || shape->rank != 4 || shape->dim[1] < 0 ||
+		if (!block || dtype != FINF_F32 || !can_block(shape) || shape->dim[1] < 0 ||
 		    shape->dim[1] > INT64_MAX - block)
 			return -EINVAL;
 		padded.dim[1] = (int64_t)finf_align_up((uint64_t)shape->dim[1], block);

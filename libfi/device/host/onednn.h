@@ -2,7 +2,7 @@
 /*
  * host/onednn - the only door to oneDNN: memory descriptions by value, one
  * function per primitive, and compiled primitives bound to memory objects.
- * onednn.c alone knows how 2.x and 3.x differ.
+ * The files behind it (onednn_priv.h) alone know how 2.x and 3.x differ.
  * Must not know: graphs, nodes, forms.
  */
 #ifndef FINF_HOST_ONEDNN_H
@@ -116,14 +116,17 @@ int finf_dnn_eltwise(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct fin
 int finf_dnn_binary(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *a,
 		    const struct finf_dnn_md *b, const struct finf_dnn_md *dst,
 		    const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
-/** Inference: mean, variance, scale and shift are given. */
+/** Inference: mean, variance, scale and shift are given. oneDNN takes no post-op but ReLU. */
 int finf_dnn_batchnorm(struct finf_dnn *dnn, const struct finf_dnn_md *md, float epsilon,
-		       struct finf_dnn_pd **ret_pd);
+		       const struct finf_dnn_post *post, struct finf_dnn_pd **ret_pd);
 /** Each row of a matrix; scale is given, shift when there is one. */
 int finf_dnn_layernorm(struct finf_dnn *dnn, const struct finf_dnn_md *rows, float epsilon,
 		       bool shift, struct finf_dnn_pd **ret_pd);
 int finf_dnn_softmax(struct finf_dnn *dnn, const struct finf_dnn_md *md, uint32_t axis, bool log,
 		     struct finf_dnn_pd **ret_pd);
+/** Dimensions that are 1 in @dst and not in @src are reduced. */
+int finf_dnn_reduction(struct finf_dnn *dnn, dnnl_alg_kind_t alg, const struct finf_dnn_md *src,
+		       const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);
 int finf_dnn_concat(struct finf_dnn *dnn, const struct finf_dnn_md *src, uint32_t n, uint32_t axis,
 		    const struct finf_dnn_md *dst, struct finf_dnn_pd **ret_pd);
 /** Any implementation is fine here, and it owns its scratchpad. */

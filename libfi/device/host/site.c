@@ -80,28 +80,33 @@ void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret)
 
 bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret)
 {
-	struct finf_dnn_post_op op = {.a = a, .b = b};
+	static const struct {
+		dnnl_alg_kind_t alg;
+		bool a, b; /* has parameters of the node's; else these */
+		float own_a, own_b;
+	} table[FINF_ACTS] = {
+		[FINF_ACT_RELU] = {.alg = dnnl_eltwise_relu},
+		[FINF_ACT_LEAKY] = {.alg = dnnl_eltwise_relu, .a = true},
+		[FINF_ACT_CLIP] = {.alg = dnnl_eltwise_clip, .a = true, .b = true},
+		[FINF_ACT_SIGMOID] = {.alg = dnnl_eltwise_logistic},
+		[FINF_ACT_ELU] = {.alg = dnnl_eltwise_elu, .a = true},
+		[FINF_ACT_GELU] = {.alg = dnnl_eltwise_gelu_erf},
+		[FINF_ACT_GELU_TANH] = {.alg = dnnl_eltwise_gelu_tanh},
+		[FINF_ACT_HARD_SWISH] = {.alg = dnnl_eltwise_hardswish,
+					 .own_a = 1.0f / 6,
+					 .own_b = 0.5f},
+		[FINF_ACT_MISH] = {.alg = dnnl_eltwise_mish},
+		[FINF_ACT_SWISH] = {.alg = dnnl_eltwise_swish, .own_a = 1},
+		[FINF_ACT_TANH] = {.alg = dnnl_eltwise_tanh},
+	};
 
-	switch (act) {
-	case FINF_ACT_RELU:
-		op.alg = dnnl_eltwise_relu;
-		op.a = op.b = 0;
-		break;
-	case FINF_ACT_LEAKY:
-		op.alg = dnnl_eltwise_relu;
-		op.b = 0;
-		break;
-	case FINF_ACT_CLIP:
-		op.alg = dnnl_eltwise_clip;
-		break;
-	case FINF_ACT_SIGMOID:
-		op.alg = dnnl_eltwise_logistic;
-		op.a = op.b = 0;
-		break;
-	default:
+	if (act == FINF_ACT_NONE)
 		return false;
-	}
-	*ret = op;
+	*ret = (struct finf_dnn_post_op){
+		.alg = table[act].alg,
+		.a = table[act].a ? a : table[act].own_a,
+		.b = table[act].b ? b : table[act].own_b,
+	};
 	return true;
 }
 
@@ -126,9 +131,14 @@ static int add_act(const struct finf_site *site, struct finf_build *b)
 	if (b->act_done || !finf_build_act_alg(node->act, node->act_a, node->act_b, &op))
 		return 0;
 	err = finf_site_out_md(site, &md);
+	if (!err)
+		err = finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->tail);
 	if (err)
 		return err;
-	return finf_dnn_eltwise(site->dnn, op.alg, &md, op.a, op.b, &b->act);
+	finf_build_out(b, DNNL_ARG_SRC, &md);
+	finf_build_out(b, DNNL_ARG_DST, &md);
+	b->n_tail = 2;
+	return 0;
 }
 
 /* A layout that was given and not used as such is one this form cannot have. */
@@ -167,6 +177,7 @@ static const struct {
 	{"Div", finf_build_binary},
 	{"Elu", finf_build_eltwise},
 	{"Exp", finf_build_eltwise},
+	{"FusedMatMul", finf_build_matmul},
 	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
 	{"GlobalAveragePool", finf_build_global_pool},
@@ -182,11 +193,18 @@ static const struct {
 	{"Min", finf_build_binary},
 	{"Mish", finf_build_eltwise},
 	{"Mul", finf_build_binary},
+	{"Neg", finf_build_eltwise},
 	{"Pow", finf_build_eltwise},
-	{"ReduceMean", finf_build_reduce_mean},
+	{"Reciprocal", finf_build_eltwise},
+	{"ReduceMax", finf_build_reduce},
+	{"ReduceMean", finf_build_reduce},
+	{"ReduceMin", finf_build_reduce},
+	{"ReduceProd", finf_build_reduce},
+	{"ReduceSum", finf_build_reduce},
 	{"Relu", finf_build_eltwise},
 	{"Sigmoid", finf_build_eltwise},
 	{"Softmax", finf_build_softmax},
+	{"Softplus", finf_build_eltwise},
 	{"Sqrt", finf_build_eltwise},
 	{"Sub", finf_build_binary},
 	{"Sum", finf_build_binary},
@@ -218,8 +236,8 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 void finf_build_fini(struct finf_build *b)
 {
 	finf_dnn_pd_free(b->pd);
-	finf_dnn_pd_free(b->act);
-	b->pd = b->act = NULL;
+	finf_dnn_pd_free(b->tail);
+	b->pd = b->tail = NULL;
 }
 
 uint64_t finf_build_scratch_bytes(const struct finf_build *b)
@@ -227,5 +245,5 @@ uint64_t finf_build_scratch_bytes(const struct finf_build *b)
 	uint64_t main_bytes = finf_dnn_pd_scratch_bytes(b->pd);
 
 	/* One after the other: they may share. */
-	return b->act ? FINF_MAX(main_bytes, finf_dnn_pd_scratch_bytes(b->act)) : main_bytes;
+	return b->tail ? FINF_MAX(main_bytes, finf_dnn_pd_scratch_bytes(b->tail)) : main_bytes;
 }

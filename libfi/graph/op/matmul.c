@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 
-#include "graph/op/compute.h"
+#include "graph/op/matmul.h"
 
 /* A factor as a stack of matrices: a vector is a row on the left, a column on the right. */
 struct factor {
@@ -26,7 +26,7 @@ static struct factor factor_of(const struct finf_shape *shape, bool right)
 	return f;
 }
 
-static int infer(struct finf_infer *ctx)
+int finf_matmul_infer(struct finf_infer *ctx)
 {
 	struct finf_shape *y = &ctx->out[0].shape;
 	struct factor a, b;
@@ -89,8 +89,8 @@ static void multiply(const float *a, const float *b, float *y, int64_t rows, int
 	}
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+int finf_matmul_eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		     struct finf_tensor *const *out)
 {
 	struct factor a = factor_of(&in[0]->shape, false), b = factor_of(&in[1]->shape, true);
 	const float *left = in[0]->data, *right = in[1]->data;
@@ -118,6 +118,6 @@ const struct finf_op finf_op_matmul = {
 	.max_in = 2,
 	.min_out = 1,
 	.max_out = 1,
-	.infer = infer,
-	.eval = eval,
+	.infer = finf_matmul_infer,
+	.eval = finf_matmul_eval,
 };

@@ -34,6 +34,7 @@ float fake_swap(float v, unsigned mask);
 #define FINF_K_SYNC()	    fake_sync()
 #define FINF_K_SWAP(v, m)   fake_swap(v, m)
 #define FINF_K_FN	    static inline __attribute__((always_inline))
+#define FINF_K_FAR	    static __attribute__((noinline))
 #define FINF_K_SHARED	    static _Thread_local
 #define finf_k_fma(a, b, c) ((a) * (b) + (c))
 #define finf_k_sqrt(x)	    sqrtf(x)

@@ -54,8 +54,10 @@ static inline void draw_window(struct drawn *d)
 
 static inline void draw_act(struct drawn *d)
 {
-	d->row.act = (enum finf_act)PICK(d, FINF_ACT_NONE, FINF_ACT_RELU, FINF_ACT_LEAKY,
-					 FINF_ACT_CLIP, FINF_ACT_SIGMOID);
+	d->row.act = (enum finf_act)PICK(
+		d, FINF_ACT_NONE, FINF_ACT_NONE, FINF_ACT_RELU, FINF_ACT_LEAKY, FINF_ACT_CLIP,
+		FINF_ACT_SIGMOID, FINF_ACT_ELU, FINF_ACT_GELU, FINF_ACT_GELU_TANH,
+		FINF_ACT_HARD_SWISH, FINF_ACT_MISH, FINF_ACT_SWISH, FINF_ACT_TANH);
 	d->row.act_a = d->row.act == FINF_ACT_CLIP ? -0.25f : 0.25f;
 	d->row.act_b = 0.5f;
 }

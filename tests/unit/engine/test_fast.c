@@ -7,45 +7,9 @@
 #include "graph/op.h"
 #include "tests/unit/engine/testmodel.h"
 
-#define CHANNELS 32u
-#define SIZE	 24u
-#define X	 (CHANNELS * SIZE * SIZE)
-
-/* x[batch,32,24,24] -> Conv 3x3 -> Relu -> Conv 3x3 -> y; batch -1 = may vary */
-static const char *write_net(int64_t batch)
-{
-	static const int64_t w[] = {CHANNELS, CHANNELS, 3, 3}, pads[] = {1, 1, 1, 1};
-	const char *path = scratch_path(batch < 0 ? "any.onnx" : "one.onnx");
-	size_t n = CHANNELS * CHANNELS * 9, bytes;
-	float *data = malloc(n * sizeof(*data));
-	struct onnx_build b;
-	uint8_t *file;
-	FILE *to;
-
-	ck_assert_ptr_nonnull(data);
-	build_init(&b, 13);
-	build_input(&b, "x", FINF_F32, 4, (const int64_t[]){batch, CHANNELS, SIZE, SIZE});
-	for (uint64_t i = 0; i < 2; i++) {
-		Onnx__TensorProto *t = build_tensor(&b, i ? "w1" : "w0", FINF_F32, 4, w);
-
-		test_fill_f32(data, n, i);
-		build_raw(&b, t, data, n * sizeof(*data));
-		build_initialiser(&b, t);
-	}
-	model_attr_ints(&b, build_node(&b, "Conv", "c0", "x,w0", "a"), "pads", pads, 4);
-	build_node(&b, "Relu", "r", "a", "b");
-	model_attr_ints(&b, build_node(&b, "Conv", "c1", "b,w1", "y"), "pads", pads, 4);
-	build_output(&b, "y");
-	file = build_pack(&b, &bytes);
-	to = fopen(path, "wb");
-	ck_assert_ptr_nonnull(to);
-	ck_assert_uint_eq(fwrite(file, 1, bytes, to), bytes);
-	fclose(to);
-	free(file);
-	free(data);
-	build_fini(&b);
-	return path;
-}
+#define CHANNELS CONVS_CHANNELS
+#define SIZE	 CONVS_SIZE
+#define X	 CONVS_X
 
 static struct finf_graph *import(const char *path)
 {
@@ -95,7 +59,7 @@ static uint64_t answer(const char *path, enum finf_optimize optimize, bool exact
 
 START_TEST(same_answers)
 {
-	const char *path = write_net(1);
+	const char *path = model_write_convs(1);
 	float *want = malloc(X * sizeof(float)), *got = malloc(X * sizeof(float));
 	uint64_t lean, fast;
 
@@ -113,7 +77,7 @@ END_TEST
 /* Its weights must serve every batch: they stay as they are. */
 START_TEST(shapes_that_vary)
 {
-	const char *path = write_net(-1);
+	const char *path = model_write_convs(-1);
 	float *want = malloc(3 * X * sizeof(float)), *got = malloc(3 * X * sizeof(float));
 
 	for (int64_t batch = 1; batch <= 3; batch += 2) {
@@ -161,7 +125,7 @@ static int told_run(struct finf_device *dev, struct finf_kernel *kernel,
 
 static int plan_told(unsigned how, int runs, bool *ret_fat)
 {
-	struct finf_graph *graph = import(write_net(1)), *bound = NULL;
+	struct finf_graph *graph = import(model_write_convs(1)), *bound = NULL;
 	struct finf_device *dev = NULL;
 	struct finf_device_ops ops;
 	struct finf_plan *plan = NULL;
@@ -188,13 +152,13 @@ static int plan_told(unsigned how, int runs, bool *ret_fat)
 
 static bool offers_fat(void)
 {
-	struct finf_graph *graph = import(write_net(1)), *bound = NULL;
+	struct finf_graph *graph = import(model_write_convs(1)), *bound = NULL;
 	struct finf_device *dev = NULL;
 	struct finf_form_table table;
 	bool found = false;
 
 	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
-	ck_assert_int_eq(finf_engine_bind(graph, NULL, &bound, NULL), 0);
+	ck_assert_int_eq(finf_engine_bind(graph, NULL, false, &bound, NULL), 0);
 	ck_assert_int_eq(finf_device_forms(dev, bound, 1, NULL, &table, NULL), 0);
 	for (uint32_t i = 0; i < table.n_nodes; i++)
 		for (uint32_t k = 0; k < table.nodes[i].n; k++)

@@ -90,6 +90,48 @@ static inline const char *model_write(const char *name, uint64_t seed, bool shap
 	return path;
 }
 
+#ifndef CONVS_CHANNELS
+#define CONVS_CHANNELS 32u
+#define CONVS_SIZE 24u
+#endif
+#define CONVS_X (CONVS_CHANNELS * CONVS_SIZE * CONVS_SIZE)
+
+/* x[batch,32,24,24] -> Conv 3x3 -> Relu -> Conv 3x3 -> y; batch -1 = may vary */
+static inline const char *model_write_convs(int64_t batch)
+{
+	static const int64_t w[] = {CONVS_CHANNELS, CONVS_CHANNELS, 3, 3}, pads[] = {1, 1, 1, 1};
+	const char *path = scratch_path(batch < 0 ? "any.onnx" : "one.onnx");
+	size_t n = CONVS_CHANNELS * CONVS_CHANNELS * 9, bytes;
+	float *data = malloc(n * sizeof(*data));
+	struct onnx_build b;
+	uint8_t *file;
+	FILE *to;
+
+	ck_assert_ptr_nonnull(data);
+	build_init(&b, 13);
+	build_input(&b, "x", FINF_F32, 4, (const int64_t[]){batch, CONVS_CHANNELS, CONVS_SIZE, CONVS_SIZE});
+	for (uint64_t i = 0; i < 2; i++) {
+		Onnx__TensorProto *t = build_tensor(&b, i ? "w1" : "w0", FINF_F32, 4, w);
+
+		test_fill_f32(data, n, i);
+		build_raw(&b, t, data, n * sizeof(*data));
+		build_initialiser(&b, t);
+	}
+	model_attr_ints(&b, build_node(&b, "Conv", "c0", "x,w0", "a"), "pads", pads, 4);
+	build_node(&b, "Relu", "r", "a", "b");
+	model_attr_ints(&b, build_node(&b, "Conv", "c1", "b,w1", "y"), "pads", pads, 4);
+	build_output(&b, "y");
+	file = build_pack(&b, &bytes);
+	to = fopen(path, "wb");
+	ck_assert_ptr_nonnull(to);
+	ck_assert_uint_eq(fwrite(file, 1, bytes, to), bytes);
+	fclose(to);
+	free(file);
+	free(data);
+	build_fini(&b);
+	return path;
+}
+
 static inline struct finf_shape model_shape(int64_t batch)
 {
 	return (struct finf_shape){4, {batch, 3, 8, 8}};

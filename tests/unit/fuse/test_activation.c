@@ -57,6 +57,15 @@ static const struct {
 	 .attrs = {{.name = "alpha", .type = FINF_ATTR_FLOAT, .f = 0.25f}},
 	 .act = FINF_ACT_LEAKY,
 	 .a = 0.25f},
+	{.op = "Elu", .opset = 13, .act = FINF_ACT_ELU, .a = 1},
+	{.op = "Gelu", .opset = 20, .act = FINF_ACT_GELU},
+	{.op = "Gelu",
+	 .opset = 20,
+	 .attrs = {{.name = "approximate", .type = FINF_ATTR_STRING, .n = 4, .s = "tanh"}},
+	 .act = FINF_ACT_GELU_TANH},
+	{.op = "HardSwish", .opset = 14, .act = FINF_ACT_HARD_SWISH},
+	{.op = "Mish", .opset = 18, .act = FINF_ACT_MISH},
+	{.op = "Tanh", .opset = 13, .act = FINF_ACT_TANH},
 	{.op = "Clip",
 	 .opset = 13,
 	 .low = -0.5f,
@@ -108,7 +117,44 @@ static void two_readers(struct finf_graph *g)
 {
 	uint32_t p = producer(g, "Conv");
 
-	net_output(g, net_node(g, "Mul", "swish", INS(p, net_node(g, "Sigmoid", "s", INS(p)))));
+	net_output(g, net_node(g, "Add", "y", INS(p, net_node(g, "Sigmoid", "s", INS(p)))));
+}
+
+static void swish(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv");
+
+	net_output(g, net_node(g, "Mul", "y", INS(p, net_node(g, "Sigmoid", "s", INS(p)))));
+}
+
+static void swish_in_front(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "BatchNormalization");
+
+	net_output(g, net_node(g, "Mul", "y", INS(net_node(g, "Sigmoid", "s", INS(p)), p)));
+}
+
+static void is_swish(const struct finf_graph *g)
+{
+	ck_assert_uint_eq(g->n_nodes, 1);
+	ck_assert_int_eq(net_maker(g, "y")->act, FINF_ACT_SWISH);
+}
+
+static void swish_of_another(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv");
+
+	net_output(g, net_node(g, "Mul", "y",
+			       INS(p, net_node(g, "Sigmoid", "s", INS(net_input(g, "z", X))))));
+	net_output(g, p);
+}
+
+static void swish_read_elsewhere(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv"), s = net_node(g, "Sigmoid", "s", INS(p));
+
+	net_output(g, net_node(g, "Mul", "y", INS(p, s)));
+	net_output(g, s);
 }
 
 static void is_output(struct finf_graph *g)
@@ -178,6 +224,10 @@ static void integers_without_bounds(struct finf_graph *g)
 }
 
 static const struct net_row rows[] = {
+	{"swish", swish, 2, is_swish},
+	{"swish, the other way round", swish_in_front, 2, is_swish},
+	{"not: a Sigmoid of something else", swish_of_another, 0, NULL},
+	{"not: a Sigmoid that is read elsewhere", swish_read_elsewhere, 0, NULL},
 	{"not: two readers", two_readers, 0, NULL},
 	{"not: the node before is an output", is_output, 0, NULL},
 	{"not: of an input", of_input, 0, NULL},

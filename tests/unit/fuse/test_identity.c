@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* fuse: Identity and Dropout disappear. */
+/* fuse: Identity, Dropout, Pad by nothing and Cast to the same disappear. */
 #include "tests/unit/fuse/net.h"
 
 #define X SHAPE(2, 3)
@@ -124,7 +124,57 @@ static void dropout_mask_read(struct finf_graph *g)
 	dropout_mask(g, true);
 }
 
+static void pad(struct finf_graph *g, const int64_t pads[4])
+{
+	uint32_t given = net_const(g, "pads", FINF_I64, SHAPE(4), pads);
+
+	net_output(g, relu(g, "y", net_node(g, "Pad", "p", INS(net_input(g, "x", X), given))));
+}
+
+static void pad_nothing(struct finf_graph *g)
+{
+	pad(g, (int64_t[]){0, 0, 0, 0});
+}
+
+static void pad_something(struct finf_graph *g)
+{
+	pad(g, (int64_t[]){0, 0, 0, 1});
+}
+
+static void pad_attribute(struct finf_graph *g)
+{
+	const struct finf_attr pads = {
+		.name = "pads", .type = FINF_ATTR_INTS, .n = 4, .ints = (int64_t[]){0, 0, 0, 0}};
+
+	net_output(g, relu(g, "y",
+			   net_node_with(g, "Pad", "p", &pads, 1, 10,
+					 INS(net_input(g, "x", X)))));
+}
+
+static void cast(struct finf_graph *g, int64_t to)
+{
+	const struct finf_attr attr = {.name = "to", .type = FINF_ATTR_INT, .i = to};
+
+	net_output(g, net_node_with(g, "Cast", "y", &attr, 1, OPSET,
+				    INS(relu(g, "a", net_input(g, "x", X)))));
+}
+
+static void cast_to_same(struct finf_graph *g)
+{
+	cast(g, 1);
+}
+
+static void cast_to_other(struct finf_graph *g)
+{
+	cast(g, 7);
+}
+
 static const struct net_row rows[] = {
+	{"Pad by nothing", pad_nothing, 1, NULL},
+	{"Pad by nothing, an attribute", pad_attribute, 1, NULL},
+	{"Cast to the same dtype", cast_to_same, 1, made_by_relu},
+	{"not: Pad by something", pad_something, 0, NULL},
+	{"not: Cast to another dtype", cast_to_other, 0, NULL},
 	{"between two nodes", between, 1, NULL},
 	{"three in a row", several, 3, NULL},
 	{"an output keeps its name", output_keeps_name, 1, made_by_relu},

@@ -88,7 +88,26 @@ void *__wrap_mmap(void *addr, size_t len, int prot, int flags, int fd, off_t off
 	return MAP_FAILED;
 }
 
-/* The sample with an attribute and typed data, so that every path allocates. */
+/* "local.Twice" of a and its call: names, nodes and maps of its own. */
+static void add_function(struct onnx_build *b)
+{
+	Onnx__FunctionProto *f = BUILD_NEW(b, Onnx__FunctionProto, onnx__function_proto__init);
+
+	f->name = build_str(b, "Twice");
+	f->domain = build_str(b, "local");
+	build_names(b, "a", &f->n_input, &f->input);
+	build_names(b, "r", &f->n_output, &f->output);
+	BUILD_PUSH(b, f->n_opset_import, f->opset_import, b->opset);
+	for (int i = 0; i < 2; i++) {
+		BUILD_PUSH(b, f->n_node, f->node,
+			   build_node(b, "Neg", "", i ? "t" : "a", i ? "r" : "t"));
+		b->graph.n_node--;
+	}
+	BUILD_PUSH(b, b->model.n_functions, b->model.functions, f);
+	build_node(b, "Twice", "call", "y", "t")->domain = build_str(b, "local");
+}
+
+/* The sample with an attribute and a function, so that every path allocates. */
 static const char *write_sample(void)
 {
 	const char *path = scratch_path("sample.onnx");
@@ -104,6 +123,7 @@ static const char *write_sample(void)
 	a->has_f = 1;
 	a->f = 0.5f;
 	build_output(&b, "z");
+	add_function(&b);
 	data = build_pack(&b, &bytes);
 	build_fini(&b);
 	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC, 0600);

@@ -48,6 +48,8 @@ struct sim {
 
 	enum place place[MODELS];
 	uint64_t weights[MODELS], last_run[MODELS], zone;
+	uint64_t fast[MODELS]; /* bytes of a faster form, made or being made */
+	bool made[MODELS];
 	uint32_t running[MODELS];
 	bool pinned[MODELS], unpinned[MODELS], quiet, lost;
 	enum life life[IDS];
@@ -57,7 +59,7 @@ struct sim {
 	struct record *records;
 	struct finf_action *actions;
 	uint32_t n_records, n_actions;
-	uint32_t seen[8]; /* actions by kind: the simulation must reach all of them */
+	uint32_t seen[FINF_DO_SHRINK + 1]; /* actions by kind: the simulation must reach all of them */
 };
 
 static uint32_t dice(struct sim *s, uint32_t sides)
@@ -76,7 +78,7 @@ static void check_pool(struct sim *s)
 	uint64_t sum = s->zone;
 
 	for (int i = 0; i < MODELS; i++)
-		sum += s->place[i] != COLD ? s->weights[i] : 0;
+		sum += (s->place[i] != COLD ? s->weights[i] : 0) + s->fast[i];
 	ck_assert_uint_le(sum, s->opts.pool_bytes);
 }
 
@@ -132,6 +134,7 @@ static void do_run(struct sim *s, const struct finf_action *a)
 static void do_evict(struct sim *s, const struct finf_action *a)
 {
 	ck_assert_int_eq(s->place[a->model], RESIDENT);
+	ck_assert_uint_eq(s->fast[a->model], 0);
 	ck_assert(s->lost == (a->reason == FINF_WHY_DEVICE));
 	ck_assert(s->lost || (!s->running[a->model] && !s->pinned[a->model]));
 	s->place[a->model] = EVICTING;
@@ -155,6 +158,43 @@ static void do_cancel_load(struct sim *s, const struct finf_action *a)
 				.model = a->model, .a = ECANCELED};
 }
 
+static void do_price(struct sim *s, const struct finf_action *a)
+{
+	struct finf_event priced = {.kind = FINF_EV_PRICED, .model = a->model};
+
+	if (dice(s, 4)) {
+		priced.a = 10 + dice(s, 60);
+		priced.b = dice(s, 40);
+		priced.id = 1 + dice(s, 20);
+	} else {
+		priced.b = dice(s, 4) ? EAGAIN : 0;
+	}
+	later(s, dice(s, 300), priced);
+}
+
+static void do_grow(struct sim *s, const struct finf_action *a)
+{
+	ck_assert_int_eq(s->place[a->model], RESIDENT);
+	ck_assert_uint_eq(s->fast[a->model], 0);
+	ck_assert(!s->quiet && !s->lost);
+	s->fast[a->model] = a->b;
+	s->made[a->model] = false;
+	s->zone = a->a;
+	check_pool(s);
+	later(s, dice(s, 300), (struct finf_event){.kind = FINF_EV_GROWN, .model = a->model,
+						   .a = dice(s, 4) ? 0 : ENOMEM});
+}
+
+static void do_shrink(struct sim *s, const struct finf_action *a)
+{
+	ck_assert_uint_gt(a->a, 0);
+	ck_assert_uint_eq(s->fast[a->model], a->a);
+	ck_assert(s->lost == (a->reason == FINF_WHY_DEVICE));
+	ck_assert(s->lost || !s->made[a->model] || !s->running[a->model]);
+	ck_assert(s->lost || !s->quiet);
+	s->fast[a->model] = 0;
+}
+
 static void carry_out(struct sim *s, const struct finf_action *a)
 {
 	s->seen[a->kind]++;
@@ -169,10 +209,17 @@ static void carry_out(struct sim *s, const struct finf_action *a)
 		return do_reply(s, a);
 	case FINF_DO_CANCEL_LOAD:
 		return do_cancel_load(s, a);
+	case FINF_DO_PRICE:
+		return do_price(s, a);
+	case FINF_DO_GROW:
+		return do_grow(s, a);
+	case FINF_DO_SHRINK:
+		return do_shrink(s, a);
 	case FINF_DO_COMPACT:
 		ck_assert(!s->lost);
 		for (int i = 0; i < MODELS; i++)
-			ck_assert(!s->running[i] && s->place[i] != LOADING);
+			ck_assert(!s->running[i] && s->place[i] != LOADING &&
+				  (!s->fast[i] || s->made[i]));
 		s->quiet = true;
 		later(s, dice(s, 100), (struct finf_event){.kind = FINF_EV_COMPACTED,
 			.model = FINF_MODEL_NONE, .a = dice(s, 2) ? 0 : ENOBUFS});
@@ -207,6 +254,10 @@ static void before_event(struct sim *s, const struct finf_event *e)
 	} else if (e->kind == FINF_EV_RAN) {
 		s->running[e->model]--;
 		s->overtaken[e->id] = 0;
+	} else if (e->kind == FINF_EV_GROWN) {
+		if (e->a)
+			s->fast[e->model] = 0;
+		s->made[e->model] = !e->a;
 	} else if (e->kind == FINF_EV_COMPACTED) {
 		s->quiet = false;
 	} else if (e->kind == FINF_EV_DEVICE_LOST) {
@@ -243,6 +294,12 @@ static void feed(struct sim *s, struct finf_event e)
 					: (struct finf_event){.kind = FINF_EV_TICK});
 }
 
+/* In two thirds of the simulations. */
+static bool with_fast(const struct sim *s)
+{
+	return s->opts.runs_max != 2;
+}
+
 /* ---- the clients ---------------------------------------------------------- */
 
 static void cancel_one(struct sim *s)
@@ -273,6 +330,10 @@ static void client_event(struct sim *s)
 
 	if (what < 3) {
 		cancel_one(s);
+		return;
+	}
+	if (with_fast(s) && !dice(s, 100)) {
+		feed(s, (struct finf_event){.kind = FINF_EV_OPTIMIZE, .model = m, .a = !!dice(s, 4)});
 		return;
 	}
 	if (s->opts.prefetch_bytes && !dice(s, 8)) {
@@ -370,6 +431,8 @@ static void sim_start(struct sim *s, int seed)
 	for (uint32_t i = 0; i < MODELS; i++)
 		feed(s, (struct finf_event){.kind = FINF_EV_ADD, .model = i,
 			.a = s->weights[i], .b = dice(s, 30)});
+	for (uint32_t i = 0; i < MODELS && with_fast(s); i++)
+		feed(s, (struct finf_event){.kind = FINF_EV_OPTIMIZE, .model = i, .a = 1});
 }
 
 static void check_replay(struct sim *s)
@@ -417,6 +480,10 @@ START_TEST(simulate)
 	ck_assert_uint_le(s->overtaken_max, OVERTAKEN_MAX);
 	for (uint32_t kind = FINF_DO_LOAD; kind <= FINF_DO_CANCEL_LOAD; kind++)
 		ck_assert_msg(s->seen[kind], "no %s in this run", finf_action_kind_text(kind));
+	/* Where time passes quickly, runs are forgotten before they are enough. */
+	for (uint32_t kind = FINF_DO_PRICE; kind <= FINF_DO_SHRINK; kind++)
+		ck_assert_msg(with_fast(s) ? s->unit > 1 || s->seen[kind] : !s->seen[kind],
+			      "%s: %u in this run", finf_action_kind_text(kind), s->seen[kind]);
 	finf_policy_prefetch(s->policy, &prefetch);
 	ck_assert_uint_eq(prefetch.loads > 0, s->opts.prefetch_bytes > 0);
 	/* So much eviction by hints and failures does more harm than good. */

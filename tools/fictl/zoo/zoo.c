@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tools/fictl/zoo/build.h"
+#include "tools/fictl/zoo/weights.h"
 #include "tools/fictl/zoo/zoo.h"
 
 static const struct {
@@ -30,7 +31,30 @@ const char *zoo_name(unsigned i)
 	return i < FINF_ARRAY_LEN(networks) ? networks[i].name : NULL;
 }
 
+/* The last matrix or filters of the network, filled anew. */
+static void change_head(struct zoo *z, uint64_t head)
+{
+	for (size_t i = z->graph.n_initializer; i-- > 0;) {
+		Onnx__TensorProto *t = z->graph.initializer[i];
+		size_t count = t->raw_data.len / sizeof(float);
+
+		if (t->data_type != FINF_F32 || t->n_dims < 2)
+			continue;
+		weights_filters((float *)(void *)t->raw_data.data, (size_t)t->dims[0],
+				count / (size_t)t->dims[0], 1,
+				finf_hash64(t->name, strlen(t->name)) ^ z->seed ^
+					finf_hash64(&head, sizeof(head)));
+		return;
+	}
+}
+
 int zoo_write(const char *name, uint64_t seed, const char *path, struct finf_diag *diag)
+{
+	return zoo_write_variant(name, seed, 0, path, diag);
+}
+
+int zoo_write_variant(const char *name, uint64_t seed, uint64_t head, const char *path,
+		      struct finf_diag *diag)
 {
 	struct zoo z;
 	int err;
@@ -40,6 +64,8 @@ int zoo_write(const char *name, uint64_t seed, const char *path, struct finf_dia
 			continue;
 		zoo_begin(&z, name, networks[i].opset, seed);
 		networks[i].build(&z);
+		if (head)
+			change_head(&z, head);
 		err = zoo_end(&z, path, diag);
 		zoo_free(&z);
 		return err;

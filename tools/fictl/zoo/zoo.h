@@ -18,6 +18,14 @@
  */
 int zoo_write(const char *name, uint64_t seed, const char *path, struct finf_diag *diag);
 
+/**
+ * zoo_write_variant - the same with another head, as a network that was trained
+ * further for another task has it: the last weights are @head's, all others equal.
+ * @param head  0 = zoo_write()
+ */
+int zoo_write_variant(const char *name, uint64_t seed, uint64_t head, const char *path,
+		      struct finf_diag *diag);
+
 /** zoo_name - the networks by number, for listings; NULL past the end. */
 const char *zoo_name(unsigned i);
 

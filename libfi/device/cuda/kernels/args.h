@@ -163,7 +163,7 @@ struct finf_gemm_args {
 	float alpha, beta;
 	struct finf_k_div col_tiles, row_tiles; /* blocks: [matrix][row][col] */
 	struct finf_k_div cols;			/* by n */
-	struct finf_k_walk at_a, at_b;		/* matrix number -> offset */
+	struct finf_k_walk at_a, at_b, at_c;	/* matrix number -> offset */
 	struct finf_k_act act;
 };
 /* dot: a warp per output; for few rows and b_inner 1. col_tiles: blocks of a matrix. */

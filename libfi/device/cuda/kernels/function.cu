@@ -27,11 +27,11 @@ FINF_K_FN float map(float x, const struct finf_map_args *p)
 		line = p->alpha * x + p->beta;
 		return line < 0 ? 0 : line > 1 ? 1 : line;
 	case FINF_K_HARD_SWISH:
-		return x * (x < -3 ? 0 : x > 3 ? 1 : x / 6 + 0.5f);
+		return hard_swish(x);
 	case FINF_K_LOG:
 		return logarithm(x);
 	case FINF_K_MISH:
-		return x * tangent(softplus(x));
+		return mish(x);
 	case FINF_K_NEG:
 		return -x;
 	case FINF_K_RECIPROCAL:

@@ -5,6 +5,7 @@
  * with FINF_K_CPU, a C compiler that has read these words elsewhere before.
  *
  *   FINF_K(name)	a kernel without barriers; p is its struct finf_<name>_args
+ *   FINF_K_FN		a function that becomes part of its callers; FINF_K_FAR: one that does not
  *   FINF_K_BLOCK(name)	a kernel whose threads meet at FINF_K_SYNC() or in block_*();
  *			no thread of the block may leave before the last meeting
  */
@@ -35,6 +36,7 @@
 #define FINF_K(name)	    extern "C" __global__ void finf_##name(const struct finf_##name##_args p)
 #define FINF_K_BLOCK(name)  FINF_K(name)
 #define FINF_K_FN	    static __device__ inline __attribute__((always_inline))
+#define FINF_K_FAR	    static __device__ __attribute__((noinline))
 #define FINF_K_SHARED	    __shared__
 #define finf_k_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define finf_k_sqrt(x)	    __builtin_sqrtf(x)
@@ -81,6 +83,27 @@ FINF_K_FN int walk_at(const struct finf_k_walk *walk, unsigned i)
 
 /* ---- elements ---------------------------------------------------------------- */
 
+/* Too long to be in every kernel that activates, some of them sixteen times. */
+FINF_K_FAR float curve(float x, unsigned kind, float a)
+{
+	switch (kind) {
+	case 5: /* FINF_ACT_ELU */
+		return x < 0 ? a * exponential_less_1(x) : x;
+	case 6: /* FINF_ACT_GELU */
+		return gelu(x);
+	case 7: /* FINF_ACT_GELU_TANH */
+		return gelu_by_tangent(x);
+	case 8: /* FINF_ACT_HARD_SWISH */
+		return hard_swish(x);
+	case 9: /* FINF_ACT_MISH */
+		return mish(x);
+	case 10: /* FINF_ACT_SWISH */
+		return x * sigmoid(x);
+	default: /* FINF_ACT_TANH */
+		return tangent(x);
+	}
+}
+
 /* The kinds are those of enum finf_act; a NaN stays one. */
 FINF_K_FN float activate(float x, struct finf_k_act act)
 {
@@ -94,8 +117,10 @@ FINF_K_FN float activate(float x, struct finf_k_act act)
 		return x > act.b ? act.b : x;
 	case 4: /* FINF_ACT_SIGMOID */
 		return sigmoid(x);
-	default:
+	case 0:
 		return x;
+	default:
+		return curve(x, act.kind, act.a);
 	}
 }
 

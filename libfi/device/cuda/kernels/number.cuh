@@ -212,6 +212,16 @@ FINF_K_FN float softplus(float x)
 	return (x > 0 ? x : 0) + logarithm_of_1_and(exponential(-absolute(x)));
 }
 
+FINF_K_FN float mish(float x)
+{
+	return x * tangent(softplus(x));
+}
+
+FINF_K_FN float hard_swish(float x)
+{
+	return x * (x < -3 ? 0 : x > 3 ? 1 : x / 6 + 0.5f);
+}
+
 /*
  * Below 1 its series, from there on 1 - p(t) e^(-x^2), within 1.5e-7.
  * Source: Abramowitz and Stegun, Handbook of Mathematical Functions, 7.1.5 and 7.1.26.
