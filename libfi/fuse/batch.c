@@ -150,7 +150,7 @@ static bool begins(const struct batcher *b, uint32_t index)
 	return false;
 }
 
-/* Do they read the same outputs of the same sets? */
+/* Do both read the same output of the same set? What else they read is laid together. */
 static bool goes_on(const struct batcher *b, uint32_t i, uint32_t k)
 {
 	const struct finf_node *x = &b->graph->nodes[i], *y = &b->graph->nodes[k];
@@ -162,10 +162,10 @@ static bool goes_on(const struct batcher *b, uint32_t i, uint32_t k)
 		if (x->in[at] == FINF_NONE || b->graph->values[x->in[at]].is_const)
 			continue;
 		from = source(b, x->in[at], &left);
-		if (!from || from != source(b, y->in[at], &right) || left != right)
-			return false;
+		if (from && from == source(b, y->in[at], &right) && left == right)
+			return true;
 	}
-	return true;
+	return false;
 }
 
 /* ---- sets --------------------------------------------------------------------------- */

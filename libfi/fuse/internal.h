@@ -81,7 +81,7 @@ void finf_fuse_key(const struct finf_node *node, struct finf_buf *key);
 enum finf_rows {
 	FINF_ROWS_MIXED = 0, /* no, or nobody knows */
 	FINF_ROWS_EACH,	     /* yes */
-	FINF_ROWS_SAMPLE,    /* yes, with weights of its own or windows: worth beginning with */
+	FINF_ROWS_SAMPLE,    /* yes, and with a matrix of weights it is worth to begin with */
 	FINF_ROWS_RENAMED,   /* yes: same bytes, another shape */
 };
 enum finf_rows finf_fuse_rows(const struct finf_graph *graph, const struct finf_node *node);

@@ -175,6 +175,19 @@ static bool matmul(const struct finf_graph *graph, const struct finf_node *node)
 	       a->shape.dim[0] == b->shape.dim[0];
 }
 
+/* What is added has a row for each, or one for all. */
+static bool product(const struct finf_graph *graph, const struct finf_node *node)
+{
+	const struct finf_shape *out = &graph->values[node->out[0]].shape;
+	const struct finf_value *c = input(graph, node, 2);
+
+	if (!matmul(graph, node))
+		return false;
+	if (!c || c->is_const)
+		return !c || c->shape.rank < out->rank || c->shape.dim[0] == 1;
+	return c->shape.rank == out->rank && c->shape.dim[0] == out->dim[0];
+}
+
 static bool gemm(const struct finf_graph *graph, const struct finf_node *node)
 {
 	const struct finf_value *c = input(graph, node, 2);
@@ -225,6 +238,7 @@ static const struct rule {
 	{"Exp", FINF_ROWS_EACH, elements},
 	{"Flatten", FINF_ROWS_RENAMED, always},
 	{"Floor", FINF_ROWS_EACH, elements},
+	{"FusedMatMul", FINF_ROWS_SAMPLE, product},
 	{"Gather", FINF_ROWS_SAMPLE, gather},
 	{"Gelu", FINF_ROWS_EACH, elements},
 	{"Gemm", FINF_ROWS_SAMPLE, gemm},

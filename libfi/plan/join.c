@@ -47,6 +47,7 @@ void finf_planner_unite(struct finf_planner *p, uint32_t a, uint32_t b, int64_t 
 	p->groups[b].parent = a;
 	p->groups[b].at = at;
 	p->groups[a].n_parts += p->groups[b].n_parts;
+	p->groups[a].has_input |= p->groups[b].has_input;
 }
 
 void finf_planner_extent(const struct finf_planner *p, uint32_t root, int64_t *ret_from,
@@ -116,7 +117,10 @@ static bool clash(const struct finf_planner *p, const struct spot *a, const stru
 	return false;
 }
 
-/* Bytes that a step of this branch writes, and whose length keeps the next input aligned. */
+/*
+ * Bytes that a step of this branch writes, or the caller before any; and whose length keeps the
+ * next input aligned.
+ */
 static bool find_spot(const struct finf_planner *p, uint32_t v, const struct finf_form *form,
 		      uint32_t branch, int64_t at, struct spot *ret)
 {
@@ -133,7 +137,14 @@ static bool find_spot(const struct finf_planner *p, uint32_t v, const struct fin
 	ret->root = finf_planner_root(p, b, &ret->at);
 	ret->at = at - ret->at;
 	group = &p->groups[ret->root];
-	return !group->has_input && group->branch == branch;
+	return group->has_input || group->branch == branch;
+}
+
+/* The caller's bytes are there from the beginning: others beside them would be held as long. */
+static bool mixes_inputs(const struct finf_planner *p, const struct spot *a, const struct spot *b)
+{
+	return (a->root != FINF_NONE && p->groups[a->root].has_input) !=
+	       (b->root != FINF_NONE && p->groups[b->root].has_input);
 }
 
 static uint32_t parts_of(const struct finf_planner *p, const struct spot *spots, uint32_t k)
@@ -160,7 +171,7 @@ bool finf_planner_join_possible(const struct finf_planner *p, const struct finf_
 		if (!find_spot(p, node->in[k], form, branch, at, &spots[k]))
 			return false;
 		for (uint32_t i = 0; i < k; i++)
-			if (clash(p, &spots[i], &spots[k]))
+			if (mixes_inputs(p, &spots[i], &spots[k]) || clash(p, &spots[i], &spots[k]))
 				return false;
 		n_parts += parts_of(p, spots, k);
 		at += spots[k].bytes;

@@ -128,7 +128,7 @@ static int find_uses(struct finf_planner *p)
 	for (uint32_t i = 0; i < plan->n_inputs; i++)
 		if (plan->n_steps && !plan->buffers[plan->inputs[i]].first_step)
 			/* there when the first step starts, read or not */
-			p->groups[plan->inputs[i]].over[plan->steps[0].branch] = 1;
+			group_of(p, plan->inputs[i])->over[plan->steps[0].branch] = 1;
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		use(p, count, s);
 	for (uint32_t i = 0; i < plan->n_outputs; i++)

@@ -50,6 +50,7 @@ enum finf_event_kind {
 			     or b = errno (positive) why that is not known. */
 	FINF_EV_GROWN,	  /* model; a = 0: it is there; errno (positive): its bytes are free */
 };
+#define FINF_EVENT_KINDS (FINF_EV_GROWN + 1)
 
 /* Who saw a request coming. All but fid itself give hints, not orders. */
 enum finf_arrival { FINF_ARRIVAL_FID = 0, FINF_ARRIVAL_USDT, FINF_ARRIVAL_TCP, FINF_ARRIVAL_APP };
@@ -77,6 +78,7 @@ enum finf_action_kind {
 			   lean one. Not while one uses the other, but maybe while it is being
 			   made: then GROWN follows when that has ended. */
 };
+#define FINF_ACTION_KINDS (FINF_DO_SHRINK + 1)
 
 enum finf_reason {
 	FINF_WHY_NONE = 0,

@@ -119,7 +119,7 @@ static void add_bytes(struct bench_report *report, const char *what, const char 
 static void add_weights(struct bench_report *report, const struct group *group,
 			const struct trial_figures *f)
 {
-	add_bytes(report, "  weights in the pool", "unique bytes of the models", f->fused_weight_bytes,
+	add_bytes(report, "  weights in the pool", "unique bytes of the models", f->fused.weight_bytes,
 		  group->report.bytes_after, 0.99);
 }
 
@@ -130,9 +130,9 @@ static void add_load(struct bench_report *report, const struct trial_figures *f)
 
 	ours.n = theirs.n = 0;
 	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
-		bench_sample(&ours, (double)f->fused_weight_bytes / (double)f->fused_load_ns[i]);
-		bench_sample(&theirs, (double)f->separate_weight_bytes /
-					      (double)f->separate_load_ns[i]);
+		bench_sample(&ours, (double)f->fused.weight_bytes / (double)f->fused.load_ns[i]);
+		bench_sample(&theirs, (double)f->separate.weight_bytes /
+					      (double)f->separate.load_ns[i]);
 	}
 	bench_add(report, &(struct bench_row){.what = "  load, cold",
 					      .unit = "GB/s",
@@ -151,9 +151,9 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 	char what[600];
 
 	snprintf(what, sizeof(what), "%s, %u thread%s%s", models, threads, threads > 1 ? "s" : "",
-		 f->side_by_side ? ", side by side" : "");
-	fill(&ours, f->fused_ns, f->rounds);
-	fill(&theirs, f->separate_ns, f->rounds);
+		 f->fused.batched ? ", batched" : f->fused.side_by_side ? ", side by side" : "");
+	fill(&ours, f->fused.ns, f->rounds);
+	fill(&theirs, f->separate.ns, f->rounds);
 	bench_add(report,
 		  &(struct bench_row){.what = what,
 				      .unit = "ms",
@@ -162,9 +162,9 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 				      .baseline = "one after the other",
 				      .theirs = &theirs,
 				      .goal = threads > 1 && goal > 1 ? goal : NEVER_SLOWER});
-	if (f->bound_ns) {
+	if (f->fused.bound_ns) {
 		theirs.n = 0;
-		bench_sample(&theirs, (double)f->bound_ns * 1e-6);
+		bench_sample(&theirs, (double)f->fused.bound_ns * 1e-6);
 		bench_add(report, &(struct bench_row){.what = "  of what no schedule beats",
 						      .unit = "ms",
 						      .ours = &ours,
@@ -174,7 +174,7 @@ static void add_rows(struct bench_report *report, const char *models, uint32_t t
 						      .goal = 0.95});
 	}
 	add_bytes(report, "  peak, weights and arena", "weights of all, largest arena",
-		  f->fused_bytes, f->separate_bytes, 0.9);
+		  f->fused.bytes, f->separate.bytes, 0.9);
 	if (threads == 1)
 		return;
 	add_bytes(report, "  arena of --optimize memory", "the largest member's",
@@ -187,6 +187,7 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 {
 	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
 	static struct trial_figures figures;
+	struct finf_batch_report alike;
 	struct group group = {.n = 0};
 	struct set set;
 	int err = write_set(&set, models, variants, diag);
@@ -194,7 +195,9 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 	if (!err)
 		err = group_open(&group, NULL, "bench", set.list, set.n, &opts, diag);
 	if (!err)
-		err = trial_run(&group, threads, &figures, diag);
+		err = group_alike(&group, &alike, diag);
+	if (!err)
+		err = trial_run(&group, threads, alike.nodes, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
 	if (!err && variants)

@@ -14,11 +14,15 @@
 
 #define GROUP_PORTS_MAX 64 /* of a request: fid takes no more tensors each way */
 
+/* What members do alike, as one. */
+enum batched { BATCHED_AUTO, BATCHED_ALWAYS, BATCHED_NEVER };
+
 struct fuse_opts {
 	const char *sources[FINF_MEMBERS_MAX];
 	const char *name, *output;
 	struct finf_merge_opts merge;
 	uint32_t n, threads;
+	enum batched batched;
 	bool dry_run, verdict;
 };
 
@@ -185,10 +189,11 @@ static void print_report(const struct group *group, const json_t *doc)
 
 /* Measuring takes room for group and members together: where there is none, the group is
  * made unmeasured. */
-static int judge(const struct group *group, const struct fuse_opts *opts, json_t *doc,
-		 struct finf_diag *diag)
+static int judge(const struct group *group, const struct fuse_opts *opts,
+		 const struct finf_batch_report *alike, json_t *doc, struct finf_diag *diag)
 {
-	int err = verdict_add(group, opts->threads, doc, diag);
+	bool try = alike->nodes && opts->batched == BATCHED_AUTO;
+	int err = verdict_add(group, opts->threads, alike, try, doc, diag);
 	char text[600];
 
 	if (!err || opts->dry_run)
@@ -202,10 +207,17 @@ static int judge(const struct group *group, const struct fuse_opts *opts, json_t
 static int make_group(struct finf_client *client, const struct group *group,
 		      const struct fuse_opts *opts, json_t *doc, struct finf_diag *diag)
 {
+	struct finf_batch_report alike;
 	int err = check_ports(group->graph, diag);
 
+	if (!err)
+		err = group_alike(group, &alike, diag);
+	if (!err && opts->batched == BATCHED_ALWAYS && !alike.nodes)
+		err = finf_diag_set(diag, -EINVAL,
+				    "there is nothing to batch: no members do the same with the "
+				    "same weights on inputs of their own");
 	if (!err && opts->verdict)
-		err = judge(group, opts, doc, diag);
+		err = judge(group, opts, &alike, doc, diag);
 	if (err || opts->dry_run)
 		return err;
 	if (!opts->output)
@@ -246,6 +258,8 @@ static int fuse(struct fictl *ctl, struct finf_client *client, const struct fuse
 		return failed(ctl, -ENOMEM, "out of memory");
 	err = group_open(group, client, opts->name, opts->sources, opts->n, &opts->merge, &diag);
 	if (!err)
+		group->graph->batched = opts->batched == BATCHED_ALWAYS;
+	if (!err)
 		err = pool_bytes(client, &pool, &diag);
 	if (!err)
 		err = check_fits(group, opts, pool, &diag);
@@ -272,9 +286,10 @@ static int fuse(struct fictl *ctl, struct finf_client *client, const struct fuse
 static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts *opts)
 {
 	const char *share = NULL, *optimize = "latency", *dry = NULL, *no_verdict = NULL;
-	const char *threads = NULL;
+	const char *threads = NULL, *batched = NULL;
 	const struct option_spec specs[] = {
 		{"--name", false, &opts->name},	  {"--share-input", true, &share},
+		{"--batched", false, &batched},
 		{"--optimize", false, &optimize}, {"-o", false, &opts->output},
 		{"--dry-run", true, &dry},	  {"--no-verdict", true, &no_verdict},
 		{"--threads", false, &threads},	  {0}};
@@ -287,6 +302,9 @@ static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts
 		return usage(ctl, "a group needs two members or more");
 	if (strcmp(optimize, "latency") && strcmp(optimize, "memory"))
 		return usage(ctl, "--optimize is memory or latency, not %s", optimize);
+	if (batched && strcmp(batched, "auto") && strcmp(batched, "always") &&
+	    strcmp(batched, "never"))
+		return usage(ctl, "--batched is auto, always or never, not %s", batched);
 	if (threads && !parse_number(ctl, "--threads", threads, 1, 1024, &number))
 		return EXIT_USAGE;
 	if (!opts->name && !opts->output && !dry)
@@ -299,6 +317,11 @@ static int parse_fuse(struct fictl *ctl, int argc, char **argv, struct fuse_opts
 	opts->dry_run = dry != NULL;
 	opts->verdict = !no_verdict;
 	opts->name = opts->name ? opts->name : "group";
+	/* Rows of all members at once take more bytes: to save them is to do without. */
+	if (!batched || !strcmp(batched, "auto"))
+		opts->batched = strcmp(optimize, "memory") ? BATCHED_AUTO : BATCHED_NEVER;
+	else
+		opts->batched = strcmp(batched, "never") ? BATCHED_ALWAYS : BATCHED_NEVER;
 	opts->merge.size = sizeof(opts->merge);
 	opts->merge.share_inputs = share != NULL;
 	opts->merge.schedule =
@@ -393,13 +416,16 @@ static int cmd_export(struct fictl *ctl, int argc, char **argv)
 const struct command commands_fuse[] = {
 	{"fuse",
 	 "[MEMBER=]NAME|FILE... --name G [--share-input] [--optimize latency|memory]\n"
-	 "                  [-o FILE.fim] [--dry-run] [--no-verdict] [--threads N]",
+	 "                  [--batched auto|always|never] [-o FILE.fim] [--dry-run]\n"
+	 "                  [--no-verdict] [--threads N]",
 	 "make one group of two models or more",
 	 "Members are models of fid's or files (.onnx, .fim); MEMBER= names one in the group. "
 	 "Equal\n"
 	 "weights are kept once, equal work is done once. --share-input makes one input of those\n"
 	 "that are alike. --optimize memory runs members one after the other in the same bytes,\n"
-	 "latency side by side where the pool has room. Fused and separate are measured first;\n"
+	 "latency side by side where the pool has room. What members do alike, with the same weights\n"
+	 "on inputs of their own, is done once for all of them where that was measured to be faster;\n"
+	 "--batched always or never asks for it or forbids it. Fused and separate are measured first;\n"
 	 "--no-verdict leaves that out, --dry-run makes nothing, -o writes a file instead of\n"
 	 "giving the group to fid. A group holds copies: its members may be removed.\n",
 	 cmd_fuse},

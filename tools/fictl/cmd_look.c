@@ -473,8 +473,8 @@ static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan 
 		workspace_bytes += plan->branches[b].workspace_bytes;
 	for (uint32_t i = 0; i < plan->n_steps; i++)
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
-			 "measured_alone_ns", (json_int_t)plan->side.list_ns, "measured_side_ns",
+	return json_pack("{s:b, s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
+			 "batched", bound->batched, "measured_alone_ns", (json_int_t)plan->side.list_ns, "measured_side_ns",
 			 (json_int_t)plan->side.side_ns, "noise_pct", (int)plan->side.noise_pct,
 			 "side_by_side", plan->side.n_lanes && !plan->side.off, "lanes",
 			 (int)plan->side.n_lanes, "weight_bytes", (json_int_t)plan->weight_bytes, "arena_bytes",
@@ -530,6 +530,8 @@ static void print_plan(const json_t *plan)
 		       "activations\n",
 		       json_text(plan, "because"),
 		       bytes_text(json_number(plan, "arena_bytes_parallel")));
+	if (json_is_true(json_object_get(plan, "batched")))
+		puts("batched: what members do alike is done once, for the rows of all of them");
 	if (json_number(plan, "branches") > 1 && json_number(plan, "threads") > 1)
 		print_side(plan);
 	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64

@@ -211,3 +211,27 @@ void group_close(struct group *group)
 	for (uint32_t i = 0; i < group->n; i++)
 		finf_pack_close(group->members[i].pack);
 }
+
+int group_alike(const struct group *group, struct finf_batch_report *ret, struct finf_diag *diag)
+{
+	const struct finf_graph *graph = group->graph;
+	struct finf_shape *shapes = calloc(graph->n_inputs + 1, sizeof(*shapes));
+	struct finf_graph *bound;
+	int err;
+
+	if (!shapes)
+		return finf_diag_set(diag, -ENOMEM, "out of memory");
+	for (uint32_t i = 0; i < graph->n_inputs; i++) {
+		shapes[i] = graph->values[graph->inputs[i]].shape;
+		for (uint32_t d = 0; d < shapes[i].rank; d++)
+			if (shapes[i].dim[d] == FINF_DIM_ANY)
+				shapes[i].dim[d] = 1;
+	}
+	err = finf_graph_bind(graph, shapes, &bound, diag);
+	free(shapes);
+	if (err)
+		return err;
+	err = finf_fuse_batch(bound, ret, diag);
+	finf_graph_free(bound);
+	return err;
+}

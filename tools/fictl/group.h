@@ -58,4 +58,7 @@ int group_open(struct group *group, struct finf_client *client, const char *name
 	       struct finf_diag *diag);
 void group_close(struct group *group);
 
+/** group_alike - what finf_fuse_batch() would do to the group, with 1 where shapes may vary. */
+int group_alike(const struct group *group, struct finf_batch_report *ret, struct finf_diag *diag);
+
 #endif

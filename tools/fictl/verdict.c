@@ -23,10 +23,11 @@
 /* Below this a difference is noise. */
 #define MATTERS 1.02
 
-/* One thing that is run: a member, or at last the group. */
+/* One thing that is run: a member, or at last the group, in one way or two. */
 struct subject {
 	char file[32], name[32];
-	uint64_t weight_bytes, arena_bytes;
+	uint64_t weight_bytes, arena_bytes, bound_ns;
+	bool side_by_side;
 	struct tensor_file inputs;
 	struct finf_tensor outputs[PORTS_MAX]; /* data owned */
 	uint32_t n_outputs;
@@ -38,15 +39,16 @@ struct trial {
 	struct finf_engine *engine;
 	char dir[PATH_MAX];
 	int dirfd;
-	uint32_t threads, n;	  /* n members; subjects[n] is the group */
-	struct subject *subjects; /* owned: n + 1 */
+	uint32_t threads, n;	  /* n members; subjects[n] is the group, and the next too */
+	uint32_t n_subjects;
+	struct subject *subjects; /* owned */
 	struct trial_figures *figures; /* the caller's */
 };
 
 /* ---- files -------------------------------------------------------------------------- */
 
 /* How the group is to run, and what would be as good as can be. */
-static int note_plan(struct trial *t, const struct finf_plan *plan)
+static int note_plan(struct subject *s, const struct finf_plan *plan)
 {
 	struct finf_plan again = *plan;
 	struct finf_side_times times = {.bound_ns = 0};
@@ -56,8 +58,8 @@ static int note_plan(struct trial *t, const struct finf_plan *plan)
 	if (plan->side.costs)
 		err = finf_plan_side(&again, &times);
 	finf_arena_fini(&again.arena);
-	t->figures->side_by_side = plan->side.n_lanes && !plan->side.off;
-	t->figures->bound_ns = times.bound_ns;
+	s->side_by_side = plan->side.n_lanes && !plan->side.off;
+	s->bound_ns = times.bound_ns;
 	return err;
 }
 
@@ -81,11 +83,12 @@ static int tune(struct trial *t, uint32_t k, struct finf_pack *portable, struct 
 		return err;
 	s->weight_bytes = tuned->plan->weight_bytes;
 	s->arena_bytes = tuned->plan->arena_bytes;
-	err = k == t->n ? note_plan(t, tuned->plan) : 0;
+	err = k >= t->n ? note_plan(s, tuned->plan) : 0;
 	finf_pack_close(tuned);
 	return err;
 }
 
+/* As it is, and then the other way. */
 static int tune_group(struct trial *t, struct finf_diag *diag)
 {
 	struct finf_pack *pack;
@@ -97,7 +100,10 @@ static int tune_group(struct trial *t, struct finf_diag *diag)
 	close(fd);
 	if (err)
 		return err;
-	err = tune(t, t->n, pack, diag);
+	for (uint32_t k = t->n; !err && k < t->n_subjects; k++) {
+		pack->graph->batched = t->group->graph->batched != (k > t->n);
+		err = tune(t, k, pack, diag);
+	}
 	finf_pack_close(pack);
 	return err;
 }
@@ -148,10 +154,10 @@ static int start(struct trial *t, struct finf_diag *diag)
 		.size = sizeof(opts), .threads = t->threads, .pool_bytes = SLACK_BYTES};
 	int err;
 
-	for (uint32_t i = 0; i <= t->n; i++)
+	for (uint32_t i = 0; i < t->n_subjects; i++)
 		opts.pool_bytes += t->subjects[i].weight_bytes + t->subjects[i].arena_bytes;
 	err = finf_engine_open(&opts, &t->engine, diag);
-	for (uint32_t i = 0; !err && i <= t->n; i++)
+	for (uint32_t i = 0; !err && i < t->n_subjects; i++)
 		err = add(t, &t->subjects[i], diag);
 	return err;
 }
@@ -160,7 +166,7 @@ static void finish(struct trial *t)
 {
 	finf_engine_close(t->engine);
 	finf_device_close(t->dev);
-	for (uint32_t i = 0; t->subjects && i <= t->n; i++) {
+	for (uint32_t i = 0; t->subjects && i < t->n_subjects; i++) {
 		struct subject *s = &t->subjects[i];
 
 		tensors_free(&s->inputs);
@@ -195,6 +201,15 @@ static int run(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 	return 0;
 }
 
+/* The second of two: the first finds the caches full of another way's weights. */
+static int settled(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
+		   struct finf_diag *diag)
+{
+	int err = run(t, from, to, ret_ns, diag);
+
+	return err ? err : run(t, from, to, ret_ns, diag);
+}
+
 /* Out of the page cache, where the file system lets go of it: loads come from the drive. */
 static void make_cold(const struct trial *t, const struct subject *s)
 {
@@ -205,15 +220,6 @@ static void make_cold(const struct trial *t, const struct subject *s)
 	fdatasync(fd);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(fd);
-}
-
-/* The second of two: the first finds the caches full of the other's weights. */
-static int settled(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
-		   struct finf_diag *diag)
-{
-	int err = run(t, from, to, ret_ns, diag);
-
-	return err ? err : run(t, from, to, ret_ns, diag);
 }
 
 static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
@@ -244,81 +250,50 @@ static int measure(struct trial *t, struct finf_diag *diag)
 	int err = 0;
 
 	for (uint32_t i = 0; !err && i < TRIAL_LOADS; i++) {
-		err = load(t, t->n, t->n + 1, &f->fused_load_ns[i], diag);
+		err = load(t, t->n, t->n + 1, &f->fused.load_ns[i], diag);
+		if (!err && f->tried)
+			err = load(t, t->n + 1, t->n + 2, &f->other.load_ns[i], diag);
 		if (!err)
-			err = load(t, 0, t->n, &f->separate_load_ns[i], diag);
+			err = load(t, 0, t->n, &f->separate.load_ns[i], diag);
 	}
 	begin_ns = finf_now_ns();
 	while (!err && f->rounds < TRIAL_ROUNDS_MAX &&
 	       (f->rounds < ROUNDS_MIN || finf_now_ns() - begin_ns < ROUNDS_NS)) {
-		err = settled(t, t->n, t->n + 1, &f->fused_ns[f->rounds], diag);
+		err = settled(t, t->n, t->n + 1, &f->fused.ns[f->rounds], diag);
+		if (!err && f->tried)
+			err = settled(t, t->n + 1, t->n + 2, &f->other.ns[f->rounds], diag);
 		if (!err)
-			err = settled(t, 0, t->n, &f->separate_ns[f->rounds], diag);
+			err = settled(t, 0, t->n, &f->separate.ns[f->rounds], diag);
 		f->rounds++;
 	}
 	return err;
 }
 
-static void count_bytes(struct trial *t)
+static void describe(const struct subject *s, bool batched, struct trial_way *way)
 {
-	const struct subject *whole = &t->subjects[t->n];
+	way->bytes = s->weight_bytes + s->arena_bytes;
+	way->weight_bytes = s->weight_bytes;
+	way->bound_ns = s->bound_ns;
+	way->side_by_side = s->side_by_side;
+	way->batched = batched;
+}
+
+static void describe_all(struct trial *t)
+{
+	struct trial_figures *f = t->figures;
+	bool batched = t->group->graph->batched;
 	uint64_t weights = 0, arena = 0;
 
 	for (uint32_t i = 0; i < t->n; i++) {
 		weights += t->subjects[i].weight_bytes;
 		arena = FINF_MAX(arena, t->subjects[i].arena_bytes);
 	}
-	t->figures->fused_weight_bytes = whole->weight_bytes;
-	t->figures->fused_bytes = whole->weight_bytes + whole->arena_bytes;
-	t->figures->separate_bytes = weights + arena;
-	t->figures->separate_weight_bytes = weights;
-	t->figures->largest_arena_bytes = arena;
-}
-
-/* What --optimize memory would take. */
-static int plan_serial(struct trial *t, struct finf_diag *diag)
-{
-	struct finf_graph *graph = t->group->graph, *bound;
-	enum finf_schedule schedule = graph->schedule;
-	struct finf_plan *plan;
-	int err;
-
-	graph->schedule = FINF_ONE_BY_ONE;
-	err = finf_engine_plan(t->dev, graph, NULL, t->threads, 0, 0, NULL, &bound, &plan, diag);
-	graph->schedule = schedule;
-	if (err)
-		return err;
-	t->figures->serial_arena_bytes = plan->arena_bytes;
-	finf_plan_free(plan);
-	finf_graph_free(bound);
-	return 0;
-}
-
-int trial_run(const struct group *group, uint32_t threads, struct trial_figures *ret,
-	      struct finf_diag *diag)
-{
-	struct trial t = {.group = group,
-			  .threads = threads,
-			  .n = group->n,
-			  .dirfd = -1,
-			  .figures = ret};
-	int err;
-
-	*ret = (struct trial_figures){.rounds = 0};
-	t.subjects = calloc(t.n + 1, sizeof(*t.subjects));
-	err = t.subjects ? finf_device_open("host", &t.dev, diag) : -ENOMEM;
-	if (!err)
-		err = make_files(&t, diag);
-	if (!err)
-		err = start(&t, diag);
-	if (!err)
-		err = measure(&t, diag);
-	if (!err)
-		count_bytes(&t);
-	if (!err)
-		err = plan_serial(&t, diag);
-	finish(&t);
-	return err;
+	f->separate.bytes = weights + arena;
+	f->separate.weight_bytes = weights;
+	f->largest_arena_bytes = arena;
+	describe(&t->subjects[t->n], batched, &f->fused);
+	if (f->tried)
+		describe(&t->subjects[t->n + 1], !batched, &f->other);
 }
 
 static int by_value(const void *a, const void *b)
@@ -332,6 +307,71 @@ static uint64_t median(uint64_t *ns, uint32_t n)
 {
 	qsort(ns, n, sizeof(*ns), by_value);
 	return ns[n / 2];
+}
+
+/* The group is made the faster way, unless that is in doubt. */
+static void choose(struct trial_figures *f, struct finf_graph *graph)
+{
+	struct trial_way fused = f->fused;
+	uint64_t ours = median(f->fused.ns, f->rounds), other = median(f->other.ns, f->rounds);
+
+	if (!f->tried || (double)ours < MATTERS * (double)other)
+		return;
+	f->fused = f->other;
+	f->other = fused;
+	graph->batched = f->fused.batched;
+}
+
+/* What --optimize memory would take: members one after the other. */
+static int plan_serial(struct trial *t, struct finf_diag *diag)
+{
+	struct finf_graph *graph = t->group->graph, *bound;
+	enum finf_schedule schedule = graph->schedule;
+	bool batched = graph->batched;
+	struct finf_plan *plan;
+	int err;
+
+	graph->schedule = FINF_ONE_BY_ONE;
+	graph->batched = false;
+	err = finf_engine_plan(t->dev, graph, NULL, t->threads, 0, 0, NULL, &bound, &plan, diag);
+	graph->schedule = schedule;
+	graph->batched = batched;
+	if (err)
+		return err;
+	t->figures->serial_arena_bytes = plan->arena_bytes;
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	return 0;
+}
+
+int trial_run(const struct group *group, uint32_t threads, bool try, struct trial_figures *ret,
+	      struct finf_diag *diag)
+{
+	struct trial t = {.group = group,
+			  .threads = threads,
+			  .n = group->n,
+			  .n_subjects = group->n + (try ? 2 : 1),
+			  .dirfd = -1,
+			  .figures = ret};
+	int err;
+
+	*ret = (struct trial_figures){.tried = try};
+	t.subjects = calloc(t.n_subjects, sizeof(*t.subjects));
+	err = t.subjects ? finf_device_open("host", &t.dev, diag) : -ENOMEM;
+	if (!err)
+		err = make_files(&t, diag);
+	if (!err)
+		err = start(&t, diag);
+	if (!err)
+		err = measure(&t, diag);
+	if (!err)
+		err = plan_serial(&t, diag);
+	if (!err) {
+		describe_all(&t);
+		choose(ret, group->graph);
+	}
+	finish(&t);
+	return err;
 }
 
 /* ---- what it means -------------------------------------------------------------------------- */
@@ -364,46 +404,74 @@ static const char *judge(double faster, double lighter)
 	return "do not fuse: the members share too little, neither time nor bytes are saved";
 }
 
-static void add_verdict(struct trial_figures *f, json_t *doc)
+/* What members do alike, and whether it is done once. */
+static void say_batched(struct trial_figures *f, const struct finf_batch_report *alike,
+			json_t *lines)
 {
-	uint64_t fused = median(f->fused_ns, f->rounds), apart = median(f->separate_ns, f->rounds);
-	uint64_t fused_load = median(f->fused_load_ns, TRIAL_LOADS);
-	uint64_t apart_load = median(f->separate_load_ns, TRIAL_LOADS);
+	uint64_t other = f->tried ? median(f->other.ns, f->rounds) : 0;
+
+	if (!alike->nodes)
+		say(lines, "batched    nothing: no members do the same with the same weights on "
+			   "inputs of their own");
+	else if (!f->tried)
+		say(lines, "batched    %s: %u nodes of %d members %s %u",
+		    f->fused.batched ? "as asked" : "not asked for", alike->nodes,
+		    __builtin_popcountll(alike->members),
+		    f->fused.batched ? "are" : "could be", alike->batched);
+	else
+		say(lines, "batched    %s: %u nodes of %d members as %u take %s, apart %s",
+		    f->fused.batched ? "yes" : "no", alike->nodes,
+		    __builtin_popcountll(alike->members), alike->batched,
+		    ns_text(f->fused.batched ? median(f->fused.ns, f->rounds) : other),
+		    ns_text(f->fused.batched ? other : median(f->fused.ns, f->rounds)));
+}
+
+static void add_verdict(struct trial_figures *f, const struct finf_batch_report *alike, json_t *doc)
+{
+	uint64_t fused = median(f->fused.ns, f->rounds), apart = median(f->separate.ns, f->rounds);
+	uint64_t fused_load = median(f->fused.load_ns, TRIAL_LOADS);
+	uint64_t apart_load = median(f->separate.load_ns, TRIAL_LOADS);
 	double faster = (double)apart / (double)FINF_MAX(fused, 1u);
-	double lighter = (double)f->separate_bytes / (double)FINF_MAX(f->fused_bytes, 1u);
+	double lighter = (double)f->separate.bytes / (double)FINF_MAX(f->fused.bytes, 1u);
 	const char *words = judge(faster, lighter);
 	json_t *lines = json_array();
 
 	say(lines, "time       fused %s, one after the other %s: %.2f x (median of %u)",
 	    ns_text(fused), ns_text(apart), faster, f->rounds);
 	say(lines, "cores      %s",
-	    f->side_by_side ? "members run side by side"
-			    : "one step at a time: side by side was not measured to be faster");
-	say(lines, "peak bytes fused %s, separate %s: %+.1f %%", bytes_text(f->fused_bytes),
-	    bytes_text(f->separate_bytes), 100 * (1 / lighter - 1));
+	    f->fused.side_by_side
+		    ? "members run side by side"
+		    : "one step at a time: side by side was not measured to be faster");
+	say_batched(f, alike, lines);
+	say(lines, "peak bytes fused %s, separate %s: %+.1f %%", bytes_text(f->fused.bytes),
+	    bytes_text(f->separate.bytes), 100 * (1 / lighter - 1));
 	say(lines, "load       fused %s, separate %s", ns_text(fused_load), ns_text(apart_load));
 	say(lines, "%s", words);
 	json_object_set_new(
 		doc, "verdict",
-		json_pack("{s:b, s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}", "fuse",
-			  !strncmp(words, "fuse", 4), "words", words, "side_by_side",
-			  f->side_by_side, "fused_ns", (json_int_t)fused, "separate_ns",
-			  (json_int_t)apart, "bound_ns", (json_int_t)f->bound_ns, "fused_bytes", (json_int_t)f->fused_bytes,
-			  "separate_bytes", (json_int_t)f->separate_bytes, "fused_load_ns",
-			  (json_int_t)fused_load, "separate_load_ns", (json_int_t)apart_load,
-			  "rounds", (int)f->rounds, "text", lines));
+		json_pack("{s:b, s:s, s:b, s:b, s:i, s:i, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:i, s:o}",
+			  "fuse", !strncmp(words, "fuse", 4), "words", words, "side_by_side",
+			  f->fused.side_by_side, "batched", f->fused.batched, "nodes_alike",
+			  (int)alike->nodes, "nodes_batched", (int)alike->batched, "fused_ns",
+			  (json_int_t)fused, "separate_ns", (json_int_t)apart, "bound_ns",
+			  (json_int_t)f->fused.bound_ns, "fused_bytes",
+			  (json_int_t)f->fused.bytes, "separate_bytes",
+			  (json_int_t)f->separate.bytes, "fused_load_ns", (json_int_t)fused_load,
+			  "separate_load_ns", (json_int_t)apart_load, "rounds", (int)f->rounds,
+			  "text", lines));
 }
 
-int verdict_add(const struct group *group, uint32_t threads, json_t *doc, struct finf_diag *diag)
+int verdict_add(const struct group *group, uint32_t threads, const struct finf_batch_report *alike,
+		bool try, json_t *doc, struct finf_diag *diag)
 {
 	struct trial_figures *figures = malloc(sizeof(*figures));
 	int err;
 
 	if (!figures)
 		return finf_diag_set(diag, -ENOMEM, "no memory for measuring");
-	err = trial_run(group, threads, figures, diag);
+	err = trial_run(group, threads, try, figures, diag);
 	if (!err)
-		add_verdict(figures, doc);
+		add_verdict(figures, alike, doc);
 	free(figures);
 	return err;
 }

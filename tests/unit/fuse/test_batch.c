@@ -163,6 +163,10 @@ static const struct op_row ops[] = {
 	{"MatMul", 13, .floats = {1, {6}}, .joined = true},
 	{"MatMul", 13, .twice = true, .joined = true},
 	{"MatMul", 13, .floats = {4, {2, 4, 6, 3}}},
+	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .joined = true},
+	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {1, {6}}, .joined = true},
+	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {1, 1, 6, 6}}, .joined = true},
+	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {2, 1, 1, 6}}},
 	{"Tile", 13, NUMBERS(1, 1, 1, 2)}, /* not on the list */
 	{"Shape", 13, .joined = false},
 };

@@ -42,7 +42,7 @@ static void done(struct finf_graph *graph, struct finf_form_table *table, struct
 
 /* ---- when ------------------------------------------------------------------------ */
 
-enum what { MADE, GIVEN, CONSTANT, TWICE, OTHER_LAYOUT };
+enum what { MADE, GIVEN, BOTH_GIVEN, CONSTANT, TWICE, OTHER_LAYOUT };
 static const struct row {
 	const char *name;
 	enum what first; /* the second is made by a node */
@@ -53,7 +53,8 @@ static const struct row {
 	{"a short one last", MADE, 64, 5, true},
 	{"a short one first", MADE, 5, 64, false},
 	{"nothing first", MADE, 0, 64, true},
-	{"what the caller gives", GIVEN, 64, 64, false},
+	{"what the caller gives, beside what a node makes", GIVEN, 64, 64, false},
+	{"what the caller gives", BOTH_GIVEN, 64, 64, true},
 	{"a constant", CONSTANT, 64, 64, false},
 	{"the same twice", TWICE, 64, 64, false},
 	{"left in another layout", OTHER_LAYOUT, 64, 64, true},
@@ -69,9 +70,12 @@ START_TEST(test_when)
 
 	if (row->first == CONSTANT)
 		a = fake_const(graph, row->n);
-	else if (row->first != GIVEN)
+	else if (row->first != GIVEN && row->first != BOTH_GIVEN)
 		a = fake_node(graph, row->n, in, FINF_NONE, FINF_NONE);
-	b = fake_node(graph, row->n_second, in, FINF_NONE, FINF_NONE);
+	if (row->first == BOTH_GIVEN)
+		b = fake_input(graph, row->n_second);
+	else
+		b = fake_node(graph, row->n_second, in, FINF_NONE, FINF_NONE);
 	join = graph->n_nodes;
 	finf_graph_output(graph, fake_node(graph, row->n + row->n_second, a,
 					   row->first == TWICE ? a : b, FINF_NONE));

@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Variants of one backbone as their user sees them: what they do alike is done once, and
+ * every answer is what the variant alone gives; asked for whole, one by one, in batches, where
+ * there is no room for it, and where there is nothing alike.
+ */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <fusedinf/engine.h>
+
+#include "base/base.h"
+#include "tests/support/fid.h"
+#include "tests/support/support.h"
+
+#define VARIANTS 4
+#define PIXELS	 64
+#define CLASSES	 10
+#define BATCH	 3 /* at most */
+/* 12.weight: a float for each class and each of 256 features */
+#define HEAD "12.weight"
+#define HEAD_FLOATS ((size_t)CLASSES * 256)
+
+/* ---- variants of the trained network of tests/golden/digits ------------------------------ */
+
+/* The floats of the head: name, then the field raw_data (9, wire type 2) and its length. */
+static float *head_of(uint8_t *file, size_t bytes)
+{
+	uint8_t *at = memmem(file, bytes, HEAD "J", sizeof(HEAD));
+
+	ck_assert_ptr_nonnull(at);
+	at += sizeof(HEAD);
+	while (*at++ & 0x80)
+		;
+	ck_assert_uint_le(HEAD_FLOATS * sizeof(float), (size_t)(file + bytes - at));
+	return (float *)(void *)at;
+}
+
+/* Number @k of the variants: the same backbone, a head of its own. */
+static const char *variant(unsigned k)
+{
+	static char paths[VARIANTS][1024];
+	char from[1024], name[32];
+	const uint8_t *mapped;
+	uint8_t *file;
+	size_t bytes;
+	float *head, x;
+	int fd;
+
+	snprintf(from, sizeof(from), "%s/tests/golden/digits/digits.onnx", source_dir());
+	fd = open(from, O_RDONLY | O_CLOEXEC);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(finf_file_map(fd, (const void **)&mapped, &bytes), 0);
+	close(fd);
+	file = malloc(bytes);
+	ck_assert_ptr_nonnull(file);
+	memcpy(file, mapped, bytes);
+	finf_file_unmap(mapped, bytes);
+	head = head_of(file, bytes);
+	for (size_t i = 0; i < HEAD_FLOATS; i++) {
+		memcpy(&x, head + i, sizeof(x));
+		x *= 1 + (float)((i + k) % (k + 1));
+		memcpy(head + i, &x, sizeof(x));
+	}
+	snprintf(name, sizeof(name), "v%u.onnx", k);
+	snprintf(paths[k], sizeof(paths[k]), "%s", scratch_path(name));
+	fd = open(paths[k], O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	ck_assert_int_ge(fd, 0);
+	ck_assert_int_eq(finf_write_full(fd, file, bytes), 0);
+	close(fd);
+	free(file);
+	return paths[k];
+}
+
+/* All variants as one group in a file, batched as @how says. */
+static const char *fuse(const char *how, const char *optimize)
+{
+	const char *file = scratch_path("g.fim");
+
+	fictl_ok(NULL, "fuse", variant(0), variant(1), variant(2), variant(3), "-o", file,
+		 "--batched", how, "--optimize", optimize, "--no-verdict", NULL);
+	return file;
+}
+
+/* ---- in process ---------------------------------------------------------------------------- */
+
+struct answers {
+	float scores[VARIANTS][BATCH * CLASSES];
+};
+
+static struct finf_engine *open_engine(bool exact)
+{
+	struct finf_engine_opts opts = {
+		.size = sizeof(opts), .pool_bytes = 32 << 20, .threads = 2, .exact = exact};
+	struct finf_engine *engine;
+	struct finf_diag diag;
+
+	ck_assert_msg(!finf_engine_open(&opts, &engine, &diag), "%s", diag.text);
+	return engine;
+}
+
+static void add(struct finf_engine *engine, const char *path, const char *name)
+{
+	struct finf_diag diag;
+
+	ck_assert_msg(!finf_engine_add(engine, path, name, &diag), "%s", diag.text);
+}
+
+/* Variants from @first on, @n of them, by one request; each has images of its own. */
+static void infer(struct finf_engine *engine, const char *name, unsigned first, unsigned n,
+		  int64_t batch, struct answers *ret)
+{
+	struct finf_tensor in[VARIANTS] = {{NULL}}, out[VARIANTS] = {{NULL}};
+	static float images[VARIANTS][BATCH * PIXELS];
+	struct finf_diag diag;
+
+	for (unsigned i = 0; i < n; i++) {
+		float *x = images[first + i];
+
+		test_fill_f32(x, BATCH * PIXELS, first + i + 1);
+		in[i] = (struct finf_tensor){NULL,
+					     FINF_F32,
+					     {4, {batch, 1, 8, 8}},
+					     x,
+					     (size_t)batch * PIXELS * sizeof(float)};
+		out[i].data = ret->scores[first + i];
+		out[i].bytes = sizeof(ret->scores[0]);
+	}
+	ck_assert_msg(!finf_engine_infer(engine, name, in, n, out, n, &diag), "%s", diag.text);
+}
+
+static void check(const struct answers *got, const struct answers *want, int64_t batch, bool exact)
+{
+	size_t n = (size_t)batch * CLASSES;
+
+	for (unsigned k = 0; k < VARIANTS; k++) {
+		if (exact)
+			ck_assert_mem_eq(got->scores[k], want->scores[k], n * sizeof(float));
+		else
+			ck_assert_double_lt(relative_l2(got->scores[k], want->scores[k], n), 1e-6);
+	}
+}
+
+/* With one image each, then with three; to the bit with reference kernels, which are never batched. */
+START_TEST(batched_equals_separate)
+{
+	bool exact = _i;
+	struct finf_engine *engine = open_engine(exact);
+	struct answers whole, alone;
+
+	add(engine, fuse("always", "latency"), "g");
+	for (unsigned k = 0; k < VARIANTS; k++) {
+		char name[8];
+
+		snprintf(name, sizeof(name), "v%u", k);
+		add(engine, variant(k), name);
+	}
+	for (int64_t batch = 1; batch <= BATCH; batch += 2) {
+		infer(engine, "g", 0, VARIANTS, batch, &whole);
+		for (unsigned k = 0; k < VARIANTS; k++) {
+			char name[8];
+
+			snprintf(name, sizeof(name), "v%u", k);
+			infer(engine, name, k, 1, batch, &alone);
+		}
+		check(&whole, &alone, batch, exact);
+	}
+	finf_engine_close(engine);
+}
+END_TEST
+
+/* One backbone and four heads in bytes, and the bytes that were predicted. */
+START_TEST(bytes_are_predicted)
+{
+	struct finf_model_stats stats = {.size = sizeof(stats)};
+	struct finf_engine *engine = open_engine(false);
+	const char *file = fuse("always", "latency"), *plan, *one;
+	struct answers whole;
+	int64_t weights;
+
+	add(engine, file, "g");
+	infer(engine, "g", 0, VARIANTS, 1, &whole);
+	ck_assert_int_eq(finf_engine_stats(engine, "g", &stats), 0);
+	plan = fictl_ok(NULL, "plan", file, "--threads", "2", "--json", NULL);
+	ck_assert_ptr_nonnull(strstr(plan, "\"batched\": true"));
+	ck_assert_uint_eq((uint64_t)json_at(plan, "arena_bytes"), stats.arena_bytes);
+	ck_assert_uint_eq((uint64_t)json_at(plan, "weight_bytes"), stats.weight_bytes);
+	weights = json_at(plan, "weight_bytes");
+	one = fictl_ok(NULL, "plan", variant(0), "--threads", "2", "--json", NULL);
+	ck_assert_int_le(weights, json_at(one, "weight_bytes") +
+					  (VARIANTS - 1) * (int64_t)(HEAD_FLOATS * sizeof(float)) +
+					  4096);
+	finf_engine_close(engine);
+}
+END_TEST
+
+/* The rows of all members at once do not fit: each does its own, and answers as before. */
+START_TEST(without_room)
+{
+	const char *file = fuse("always", "latency"), *plan, *few;
+	char bytes[32];
+	int64_t all;
+
+	plan = fictl_ok(NULL, "plan", file, "--json", NULL);
+	all = json_at(plan, "arena_bytes") + json_at(plan, "weight_bytes");
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)all);
+	few = fictl_ok(NULL, "plan", file, "--bytes", bytes, "--json", NULL);
+	ck_assert_ptr_nonnull(strstr(few, "\"batched\": true"));
+	snprintf(bytes, sizeof(bytes), "%lld", (long long)all - 1);
+	few = fictl_ok(NULL, "plan", file, "--bytes", bytes, "--json", NULL);
+	ck_assert_ptr_nonnull(strstr(few, "\"batched\": false"));
+	ck_assert_int_lt(json_at(few, "arena_bytes") + json_at(few, "weight_bytes"), all);
+}
+END_TEST
+
+/* ---- the choice ------------------------------------------------------------------------------ */
+
+static const struct {
+	const char *batched, *optimize;
+	const char *says; /* by the verdict; NULL = none is asked for */
+	bool on;
+} choices[] = {
+	{"always", "latency", "as asked: ", true},
+	{"always", "memory", NULL, true},
+	{"never", "latency", NULL, false},
+	{"auto", "memory", "not asked for: ", false}, /* it would take bytes */
+	{"auto", "latency", NULL, false},		/* unmeasured */
+};
+
+START_TEST(asked_for)
+{
+	const char *file = scratch_path("c.fim"), *out;
+
+	out = fictl_ok(NULL, "fuse", variant(0), variant(1), "--batched", choices[_i].batched,
+		       "--optimize", choices[_i].optimize, "-o", file,
+		       choices[_i].says ? NULL : "--no-verdict", NULL);
+	ck_assert_msg(!choices[_i].says || strstr(out, choices[_i].says), "%s", out);
+	out = fictl_ok(NULL, "plan", file, "--json", NULL);
+	ck_assert_msg(strstr(out, choices[_i].on ? "\"batched\": true" : "\"batched\": false") !=
+			      NULL,
+		      "%s", out);
+}
+END_TEST
+
+/* Whatever was measured, the pack is made so, and the verdict says what was tried. */
+START_TEST(measured)
+{
+	const char *file = scratch_path("m.fim");
+	const char *out = fictl_ok(NULL, "fuse", variant(0), variant(1), variant(2), "-o", file,
+				   "--json", NULL);
+	bool batched = strstr(out, "\"batched\": true");
+	const char *plan;
+
+	ck_assert_int_eq(json_at(out, "verdict.nodes_alike"),
+			 3 * json_at(out, "verdict.nodes_batched"));
+	ck_assert_int_ge(json_at(out, "verdict.nodes_batched"), 5);
+	ck_assert_ptr_nonnull(strstr(out, batched ? "batched    yes: " : "batched    no: "));
+	plan = fictl_ok(NULL, "plan", file, "--json", NULL);
+	ck_assert_int_eq(strstr(plan, "\"batched\": true") != NULL, batched);
+}
+END_TEST
+
+START_TEST(nothing_alike)
+{
+	const char *out;
+	char other[1024];
+
+	snprintf(other, sizeof(other), "%s/tests/golden/cases/net_vgg_raw_11/model.onnx",
+		 source_dir());
+	out = fictl_ok(NULL, "fuse", variant(0), other, "--dry-run", NULL);
+	ck_assert_ptr_nonnull(strstr(out, "batched    nothing"));
+	fictl_fails(NULL, 1, "there is nothing to batch", "fuse", variant(0), other, "--dry-run",
+		    "--batched", "always", NULL);
+	fictl_fails(NULL, 2, "--batched is auto, always or never, not maybe", "fuse", variant(0),
+		    other, "--dry-run", "--batched", "maybe", NULL);
+}
+END_TEST
+
+/* ---- through fid ------------------------------------------------------------------------------- */
+
+static bool same_files(const char *a, const char *b)
+{
+	const char *const argv[] = {"/usr/bin/cmp", a, b, NULL};
+	struct test_output output;
+	bool same;
+
+	run_program(&output, argv);
+	same = output.status == 0;
+	test_output_free(&output);
+	return same;
+}
+
+/* One variant of the cold group, the whole, another batch, again after a restart. */
+START_TEST(one_of_many)
+{
+	const char *one = scratch_path("one.npy"), *two = scratch_path("two.npy");
+	struct test_fid fid;
+
+	fid_start(&fid, "batched", "16M", NULL);
+	for (unsigned k = 0; k < VARIANTS; k++)
+		fictl_ok(&fid, "import", variant(k), NULL);
+	fictl_ok(&fid, "fuse", "v0", "v1", "v2", "v3", "--name", "g", "--batched", "always",
+		 "--no-verdict", NULL);
+	for (unsigned k = 0; k < VARIANTS; k += 3) {
+		char group[8], name[8];
+
+		snprintf(group, sizeof(group), "g/v%u", k);
+		snprintf(name, sizeof(name), "v%u", k);
+		unlink(one);
+		unlink(two);
+		fictl_ok(&fid, "infer", group, "--outputs", one, NULL);
+		fictl_ok(&fid, "infer", name, "--outputs", two, NULL);
+		ck_assert(same_files(one, two));
+	}
+	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "plan", "g", NULL), "batched: "));
+	fictl_ok(&fid, "infer", "g", NULL);
+	fictl_ok(&fid, "infer", "g", "--batch", "2", NULL);
+	fictl_ok(&fid, "infer", "g/v2", "--batch", "2", NULL);
+	ck_assert_int_eq(json_at(fictl_ok(&fid, "inspect", "g", "--json", NULL), "loads"), 1);
+	fid_stop(&fid);
+	fid_start(&fid, "batched", "16M", NULL);
+	fictl_ok(&fid, "infer", "g", NULL);
+	fid_stop(&fid);
+}
+END_TEST
+
+Suite *test_suite(void)
+{
+	Suite *suite = suite_create("integration/batched");
+	TCase *tc = tcase_create("batched");
+
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, batched_equals_separate, 0, 2);
+	tcase_add_test(tc, bytes_are_predicted);
+	tcase_add_test(tc, without_room);
+	tcase_add_loop_test(tc, asked_for, 0, FINF_ARRAY_LEN(choices));
+	tcase_add_test(tc, measured);
+	tcase_add_test(tc, nothing_alike);
+	tcase_add_test(tc, one_of_many);
+	suite_add_tcase(suite, tc);
+	return suite;
+}
