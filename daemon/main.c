@@ -290,7 +290,8 @@ static int set_log(const char *name)
  */
 static void limit_spinning(char **argv)
 {
-	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+	/* Bound threads: the new process would be left with the one CPU of this one. */
+	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || getenv("OMP_PROC_BIND"))
 		return;
 	if (!setenv("GOMP_SPINCOUNT", "20000", 1))
 		execv("/proc/self/exe", argv); /* or go on: slower, and right */

@@ -115,6 +115,14 @@ static void add_bytes(struct bench_report *report, const char *what, const char 
 					      .goal = goal});
 }
 
+/* Equal weights are there once, in the group as among its members' bytes. */
+static void add_weights(struct bench_report *report, const struct group *group,
+			const struct trial_figures *f)
+{
+	add_bytes(report, "  weights in the pool", "unique bytes of the models", f->fused.weight_bytes,
+		  group->report.bytes_after, 0.99);
+}
+
 /* Both cold: one file at a stretch, and one file per member. */
 static void add_load(struct bench_report *report, const struct trial_figures *f)
 {
@@ -123,7 +131,8 @@ static void add_load(struct bench_report *report, const struct trial_figures *f)
 	ours.n = theirs.n = 0;
 	for (uint32_t i = 0; i < TRIAL_LOADS; i++) {
 		bench_sample(&ours, (double)f->fused.weight_bytes / (double)f->fused.load_ns[i]);
-		bench_sample(&theirs, (double)f->separate.weight_bytes / (double)f->separate.load_ns[i]);
+		bench_sample(&theirs, (double)f->separate.weight_bytes /
+					      (double)f->separate.load_ns[i]);
 	}
 	bench_add(report, &(struct bench_row){.what = "  load, cold",
 					      .unit = "GB/s",

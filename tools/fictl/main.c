@@ -184,7 +184,8 @@ static int run_command(struct fictl *ctl, int argc, char **argv)
  */
 static void limit_spinning(char **argv)
 {
-	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY"))
+	/* Bound threads: the new process would be left with the one CPU of this one. */
+	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || getenv("OMP_PROC_BIND"))
 		return;
 	if (!setenv("GOMP_SPINCOUNT", "20000", 1))
 		execv("/proc/self/exe", argv); /* or go on: slower, and right */

@@ -201,6 +201,15 @@ static int run(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
 	return 0;
 }
 
+/* The second of two: the first finds the caches full of another way's weights. */
+static int settled(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
+		   struct finf_diag *diag)
+{
+	int err = run(t, from, to, ret_ns, diag);
+
+	return err ? err : run(t, from, to, ret_ns, diag);
+}
+
 /* Out of the page cache, where the file system lets go of it: loads come from the drive. */
 static void make_cold(const struct trial *t, const struct subject *s)
 {
@@ -211,15 +220,6 @@ static void make_cold(const struct trial *t, const struct subject *s)
 	fdatasync(fd);
 	posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	close(fd);
-}
-
-/* The second of two: the first finds the caches full of the other's weights. */
-static int settled(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
-		   struct finf_diag *diag)
-{
-	int err = run(t, from, to, ret_ns, diag);
-
-	return err ? err : run(t, from, to, ret_ns, diag);
 }
 
 static int load(struct trial *t, uint32_t from, uint32_t to, uint64_t *ret_ns,
@@ -296,25 +296,6 @@ static void describe_all(struct trial *t)
 		describe(&t->subjects[t->n + 1], !batched, &f->other);
 }
 
-/* What --optimize memory would take. */
-static int plan_serial(struct trial *t, struct finf_diag *diag)
-{
-	struct finf_graph *graph = t->group->graph, *bound;
-	enum finf_schedule schedule = graph->schedule;
-	struct finf_plan *plan;
-	int err;
-
-	graph->schedule = FINF_ONE_BY_ONE;
-	err = finf_engine_plan(t->dev, graph, NULL, t->threads, 0, 0, NULL, &bound, &plan, diag);
-	graph->schedule = schedule;
-	if (err)
-		return err;
-	t->figures->serial_arena_bytes = plan->arena_bytes;
-	finf_plan_free(plan);
-	finf_graph_free(bound);
-	return 0;
-}
-
 static int by_value(const void *a, const void *b)
 {
 	uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
@@ -339,6 +320,28 @@ static void choose(struct trial_figures *f, struct finf_graph *graph)
 	f->fused = f->other;
 	f->other = fused;
 	graph->batched = f->fused.batched;
+}
+
+/* What --optimize memory would take: members one after the other. */
+static int plan_serial(struct trial *t, struct finf_diag *diag)
+{
+	struct finf_graph *graph = t->group->graph, *bound;
+	enum finf_schedule schedule = graph->schedule;
+	bool batched = graph->batched;
+	struct finf_plan *plan;
+	int err;
+
+	graph->schedule = FINF_ONE_BY_ONE;
+	graph->batched = false;
+	err = finf_engine_plan(t->dev, graph, NULL, t->threads, 0, 0, NULL, &bound, &plan, diag);
+	graph->schedule = schedule;
+	graph->batched = batched;
+	if (err)
+		return err;
+	t->figures->serial_arena_bytes = plan->arena_bytes;
+	finf_plan_free(plan);
+	finf_graph_free(bound);
+	return 0;
 }
 
 int trial_run(const struct group *group, uint32_t threads, bool try, struct trial_figures *ret,

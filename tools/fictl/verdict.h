@@ -12,7 +12,7 @@
 struct trial_way {
 	uint64_t ns[TRIAL_ROUNDS_MAX], load_ns[TRIAL_LOADS];
 	uint64_t bytes;	   /* weights and arena; separate: all weights and the largest arena */
-	uint64_t weight_bytes;
+	uint64_t weight_bytes; /* what is loaded */
 	uint64_t bound_ns; /* plan.h; 0 = steps were not measured */
 	bool side_by_side, batched;
 };
