@@ -209,10 +209,17 @@ START_TEST(without_room)
 	snprintf(bytes, sizeof(bytes), "%lld", (long long)all);
 	few = fictl_ok(NULL, "plan", file, "--bytes", bytes, "--json", NULL);
 	ck_assert_ptr_nonnull(strstr(few, "\"batched\": true"));
-	snprintf(bytes, sizeof(bytes), "%lld", (long long)all - 1);
-	few = fictl_ok(NULL, "plan", file, "--bytes", bytes, "--json", NULL);
-	ck_assert_ptr_nonnull(strstr(few, "\"batched\": false"));
-	ck_assert_int_lt(json_at(few, "arena_bytes") + json_at(few, "weight_bytes"), all);
+	/* Heads one after the other take fewer; at last it is the rows that do not fit. */
+	for (bool batched = true; batched;) {
+		int64_t takes;
+
+		snprintf(bytes, sizeof(bytes), "%lld", (long long)all - 1);
+		few = fictl_ok(NULL, "plan", file, "--bytes", bytes, "--json", NULL);
+		batched = strstr(few, "\"batched\": true");
+		takes = json_at(few, "arena_bytes") + json_at(few, "weight_bytes");
+		ck_assert_int_lt(takes, all);
+		all = takes;
+	}
 }
 END_TEST
 

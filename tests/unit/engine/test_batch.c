@@ -290,9 +290,17 @@ START_TEST(without_room)
 	finf_pack_close(pack);
 	ck_assert_int_eq(finf_model_open(dev, open_pack("t.fim"), 1, bytes, &group, &diag), 0);
 	finf_model_close(group);
-	ck_assert_uint_lt(make_packs(bytes - 1), bytes);
+	/* Heads one after the other take fewer; at last it is the rows that do not fit. */
+	for (bool batched = true; batched;) {
+		uint64_t takes = make_packs(bytes - 1);
+
+		pack = open_pack("t.fim");
+		batched = pack->graph->batched;
+		finf_pack_close(pack);
+		ck_assert(!batched || takes < bytes);
+		bytes = batched ? takes : bytes;
+	}
 	ck_assert_int_eq(finf_model_open(dev, open_pack("t.fim"), 1, bytes - 1, &group, &diag), 0);
-	ck_assert(!finf_model_graph(group)->batched);
 	ck_assert_uint_eq(steps_of(group, "MatMul"), 2 * MEMBERS);
 	check_all(group);
 	finf_model_close(group);
