@@ -54,7 +54,7 @@ static bool take(const struct record *record, size_t *at, void *to, size_t bytes
 }
 
 struct replay {
-	unsigned steps, events[FINF_EV_DEVICE_BACK + 1], actions[FINF_DO_CANCEL_LOAD + 1];
+	unsigned steps, events[FINF_EV_GROWN + 1], actions[FINF_DO_SHRINK + 1];
 	unsigned late;
 };
 
@@ -80,7 +80,7 @@ static int replay_step(const struct record *record, size_t *at, struct finf_poli
 	if (*at == record->len)
 		return -ENODATA;
 	if (!take(record, at, &step, sizeof(step)) || step.n_actions > FINF_POLICY_ACTIONS_MAX ||
-	    !step.event.kind || step.event.kind > FINF_EV_DEVICE_BACK || step.reserved ||
+	    !step.event.kind || step.event.kind > FINF_EV_GROWN || step.reserved ||
 	    !take(record, at, recorded, step.n_actions * sizeof(recorded[0])))
 		return -EBADMSG;
 	n = finf_policy_step(policy, &step.event, step.now_ns, made);
