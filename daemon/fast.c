@@ -12,6 +12,7 @@
  */
 #include <errno.h>
 #include <inttypes.h>
+#include <malloc.h>
 #include <sched.h>
 #include <string.h>
 
@@ -69,6 +70,7 @@ static void price_work(struct fid_job *job)
 					     &fast->form, &fast->diag);
 	if (fast->result)
 		finf_pack_close(tuned);
+	malloc_trim(0);
 }
 
 static int put_piece(void *ctx, uint64_t offset, const void *bytes, uint64_t n)
@@ -98,6 +100,7 @@ static void grow_work(struct fid_job *job)
 	if (!fast->result)
 		fast->result = finf_model_grow(fast->form, portable, put_piece, core, &fast->diag);
 	finf_pack_close(portable);
+	malloc_trim(0); /* what whole weights took, which this thread's heap would keep */
 }
 
 /* ---- on the loop ------------------------------------------------------------------ */

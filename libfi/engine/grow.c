@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "engine/priv.h"
 
@@ -118,11 +119,14 @@ int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint3
 	model->tuned = true;
 	model->threads = threads;
 	err = bind_grown(model, stop, diag);
-	if (err)
+	if (err) {
 		free(model);
-	else
-		*ret_model = model;
-	return err;
+		return err;
+	}
+	close(pack->fd); /* its weights are not read: those of the model are there */
+	pack->fd = -1;
+	*ret_model = model;
+	return 0;
 }
 
 uint64_t finf_model_grown_bytes(const struct finf_model *model)

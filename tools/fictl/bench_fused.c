@@ -200,9 +200,8 @@ static int run_set(struct bench_report *report, const char *models, bool variant
 		err = trial_run(&group, threads, alike.nodes, &figures, diag);
 	if (!err)
 		add_rows(report, models, threads, goal, &figures);
-	if (!err && variants) /* equal weights are there once, in the group as among these */
-		add_bytes(report, "  weights in the pool", "unique bytes of the models",
-			  figures.fused.weight_bytes, group.report.bytes_after, 0.99);
+	if (!err && variants)
+		add_weights(report, &group, &figures);
 	if (err == -EOPNOTSUPP) {
 		bench_skip(report, models, diag->text);
 		err = 0;
