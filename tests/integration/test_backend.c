@@ -440,14 +440,31 @@ struct cases {
 
 static struct cases golden, nodes, given;
 static unsigned skipped_operator, skipped_dtype;
+static char others[4096] = " "; /* operators that cases were skipped for, once each */
+
+static void note_other(const char *op)
+{
+	char word[128];
+	size_t len = strlen(others);
+
+	snprintf(word, sizeof(word), " %s ", op);
+	if (!strstr(others, word))
+		snprintf(others + len, sizeof(others) - len, "%s", word + 1);
+}
 
 static bool ours_only(const Onnx__GraphProto *graph)
 {
-	for (size_t i = 0; i < graph->n_node; i++)
-		if (!finf_op_find(graph->node[i]->op_type) ||
-		    (graph->node[i]->domain && *graph->node[i]->domain))
-			return false;
-	return true;
+	bool ours = true;
+
+	for (size_t i = 0; i < graph->n_node; i++) {
+		const Onnx__NodeProto *node = graph->node[i];
+
+		if (finf_op_find(node->op_type) && !(node->domain && *node->domain))
+			continue;
+		note_other(node->op_type);
+		ours = false;
+	}
+	return ours;
 }
 
 static bool dtypes_ok(Onnx__ValueInfoProto *const *infos, size_t n)
@@ -564,6 +581,7 @@ START_TEST(counts)
 	printf("node cases: %u run, %u refused by name, %u skipped for another operator, "
 	       "%u for another dtype\n",
 	       nodes.n - refused, refused, skipped_operator, skipped_dtype);
+	printf("other operators:%s\n", others);
 	/* An operator that vanishes from the table must not take its cases along. */
 	ck_assert_uint_eq(refused, FINF_ARRAY_LEN(refusals));
 	ck_assert_uint_ge(nodes.n, NODES_MIN);
