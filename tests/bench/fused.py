@@ -18,7 +18,7 @@ Contenders take turns, for --rounds rounds, each in a fresh process of its own:
 Peers are left out, by name, when no PYTHON of --peers can import them; nothing else needs them.
 ONNX Runtime reads the files that we run. PyTorch runs torchvision's modules with weights of its
 own and leaves out sets with networks that torchvision lacks. --peer-libs is put in front of the peers'
-library path: with the reference BLAS (Debian's default without libopenblas0-pthread) PyTorch's small
+library path: with the reference BLAS (Debian's default without libopenblas0-openmp) PyTorch's small
 convolutions take ten times as long, and the table says so. ONNX Runtime's sessions share one team of
 threads: with a team each, one spins on the cores that the next one needs (1.5 to 2.5 times as long).
 
