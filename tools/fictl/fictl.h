@@ -35,8 +35,8 @@ struct command {
 };
 
 /* One table per file; a NULL name ends each. */
-extern const struct command commands_model[], commands_look[], commands_run[], commands_bench[],
-	commands_zoo[], commands_fuse[], commands_doctor[], commands_probe[], commands_app[],
+extern const struct command commands_model[], commands_look[], commands_inspect[], commands_run[],
+	commands_bench[], commands_zoo[], commands_fuse[], commands_doctor[], commands_probe[], commands_app[],
 	commands_replay[];
 
 /* ---- main.c -------------------------------------------------------------- */

@@ -11,8 +11,8 @@
 #include "tools/fictl/fictl.h"
 
 static const struct command *const tables[] = {
-	commands_run,	 commands_model,  commands_fuse,  commands_look, commands_probe, commands_app,
-	commands_doctor, commands_replay, commands_bench, commands_zoo,
+	commands_run,	commands_model, commands_fuse,	 commands_look,	  commands_inspect, commands_probe,
+	commands_app,	commands_doctor, commands_replay, commands_bench, commands_zoo,
 };
 
 static const struct command *find_command(const char *name)
