@@ -13,6 +13,7 @@
 #include <fusedinf/engine.h>
 
 #include "base/base.h"
+#include "tests/integration/inproc.h"
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
@@ -91,24 +92,6 @@ struct answers {
 	float scores[VARIANTS][BATCH * CLASSES];
 };
 
-static struct finf_engine *open_engine(bool exact)
-{
-	struct finf_engine_opts opts = {
-		.size = sizeof(opts), .pool_bytes = 32 << 20, .threads = 2, .exact = exact};
-	struct finf_engine *engine;
-	struct finf_diag diag;
-
-	ck_assert_msg(!finf_engine_open(&opts, &engine, &diag), "%s", diag.text);
-	return engine;
-}
-
-static void add(struct finf_engine *engine, const char *path, const char *name)
-{
-	struct finf_diag diag;
-
-	ck_assert_msg(!finf_engine_add(engine, path, name, &diag), "%s", diag.text);
-}
-
 /* Variants from @first on, @n of them, by one request; each has images of its own. */
 static void infer(struct finf_engine *engine, const char *name, unsigned first, unsigned n,
 		  int64_t batch, struct answers *ret)
@@ -148,15 +131,15 @@ static void check(const struct answers *got, const struct answers *want, int64_t
 START_TEST(batched_equals_separate)
 {
 	bool exact = _i;
-	struct finf_engine *engine = open_engine(exact);
+	struct finf_engine *engine = inproc_open(32 << 20, exact);
 	struct answers whole, alone;
 
-	add(engine, fuse("always", "latency"), "g");
+	inproc_add(engine, fuse("always", "latency"), "g");
 	for (unsigned k = 0; k < VARIANTS; k++) {
 		char name[8];
 
 		snprintf(name, sizeof(name), "v%u", k);
-		add(engine, variant(k), name);
+		inproc_add(engine, variant(k), name);
 	}
 	for (int64_t batch = 1; batch <= BATCH; batch += 2) {
 		infer(engine, "g", 0, VARIANTS, batch, &whole);
@@ -176,12 +159,12 @@ END_TEST
 START_TEST(bytes_are_predicted)
 {
 	struct finf_model_stats stats = {.size = sizeof(stats)};
-	struct finf_engine *engine = open_engine(false);
+	struct finf_engine *engine = inproc_open(32 << 20, false);
 	const char *file = fuse("always", "latency"), *plan, *one;
 	struct answers whole;
 	int64_t weights;
 
-	add(engine, file, "g");
+	inproc_add(engine, file, "g");
 	infer(engine, "g", 0, VARIANTS, 1, &whole);
 	ck_assert_int_eq(finf_engine_stats(engine, "g", &stats), 0);
 	plan = fictl_ok(NULL, "plan", file, "--threads", "2", "--json", NULL);

@@ -14,6 +14,7 @@
 #include <fusedinf/engine.h>
 
 #include "base/base.h"
+#include "tests/integration/inproc.h"
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
@@ -61,24 +62,6 @@ static bool same_files(const char *a, const char *b)
 
 /* ---- in process --------------------------------------------------------------------- */
 
-static struct finf_engine *open_engine(bool exact)
-{
-	struct finf_engine_opts opts = {
-		.size = sizeof(opts), .pool_bytes = 16 << 20, .threads = 2, .exact = exact};
-	struct finf_engine *engine;
-	struct finf_diag diag;
-
-	ck_assert_msg(!finf_engine_open(&opts, &engine, &diag), "%s", diag.text);
-	return engine;
-}
-
-static void add(struct finf_engine *engine, const char *path, const char *name)
-{
-	struct finf_diag diag;
-
-	ck_assert_msg(!finf_engine_add(engine, path, name, &diag), "%s", diag.text);
-}
-
 static void infer(struct finf_engine *engine, const char *name, const struct finf_tensor *in,
 		  uint32_t n_in, struct finf_tensor *out, uint32_t n_out)
 {
@@ -116,16 +99,16 @@ START_TEST(fused_equals_separate)
 	struct finf_tensor in[2] = {IN_A, IN_B}, out[2] = {{NULL}}, a = {NULL}, b = {NULL};
 	struct finf_model_stats stats = {.size = sizeof(stats)};
 	bool exact = _i & 2;
-	struct finf_engine *engine = open_engine(exact);
+	struct finf_engine *engine = inproc_open(16 << 20, exact);
 	const char *plan;
 
 	test_fill_f32(x_a, FINF_ARRAY_LEN(x_a), 1);
 	test_fill_f32(x_b, FINF_ARRAY_LEN(x_b), 2);
 	fictl_ok(NULL, "fuse", member("a", A), member("b", B), "-o", file, "--no-verdict",
 		 "--optimize", optimize, NULL);
-	add(engine, file, "g");
-	add(engine, network(A), "a");
-	add(engine, network(B), "b");
+	inproc_add(engine, file, "g");
+	inproc_add(engine, network(A), "a");
+	inproc_add(engine, network(B), "b");
 	infer(engine, "g", in, 2, out, 2);
 	infer(engine, "a", &in[0], 1, &a, 1);
 	infer(engine, "b", &in[1], 1, &b, 1);
@@ -364,6 +347,10 @@ START_TEST(bad_groups)
 	fictl_ok(&fid, "export", "b", "-o", broken, NULL);
 	damage(broken);
 	fictl_ok(&fid, "fuse", "a", "b", "--name", "g", "--no-verdict", NULL);
+	fictl_fails(&fid, 1, "would take the place of its own member", "fuse", "a", "b", "--name", "a",
+		    NULL);
+	fictl_fails(&fid, 1, "would take the place of its own member", "fuse", "a", "x=b:1", "--name",
+		    "b", NULL);
 	fictl_fails(&fid, 1, "cannot be fused with itself: a and a are the same", "fuse", "a", "a",
 		    "--name", "h", NULL);
 	fictl_fails(&fid, 1, "cannot be fused with itself: a and a:1", "fuse", "a", "x=a:1",

@@ -182,6 +182,18 @@ static int check_distinct(const struct group *group, uint32_t at, struct finf_di
 	return 0;
 }
 
+/* As a version of a model of fid's the group would hide what it was made of. */
+static int check_name(const struct member *member, const char *name, struct finf_diag *diag)
+{
+	size_t n = strcspn(member->source, ":");
+
+	if (is_file(member->source) || strlen(name) != n || memcmp(name, member->source, n))
+		return 0;
+	return finf_diag_set(diag, -EEXIST,
+			     "a group named %s would take the place of its own member: name it otherwise",
+			     name);
+}
+
 int group_open(struct group *group, struct finf_client *client, const char *name,
 	       const char *const *sources, uint32_t n, const struct finf_merge_opts *opts,
 	       struct finf_diag *diag)
@@ -196,6 +208,8 @@ int group_open(struct group *group, struct finf_client *client, const char *name
 		name_member(member, sources[i]);
 		group->n++;
 		err = member_open(member, client, diag);
+		if (!err)
+			err = check_name(member, name, diag);
 		if (!err)
 			err = check_distinct(group, i, diag);
 		if (err)

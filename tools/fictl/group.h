@@ -50,7 +50,8 @@ void pack_drop(const char *dir);
 
 /**
  * group_open - "NAME", "FILE" or "MEMBER=..." each, merged.
- * Return: 0; -EEXIST, -EINVAL two that cannot be told apart; errors of opening and merging.
+ * Return: 0; -EEXIST, -EINVAL two that cannot be told apart, or -EEXIST the group from a member;
+ * errors of opening and merging.
  * group_close() in every case.
  */
 int group_open(struct group *group, struct finf_client *client, const char *name,
