@@ -88,11 +88,12 @@ $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
 CFLAGS_tests_preload_test_preload := -DFI_CUDA_INCLUDE='"$(CUDA_INCLUDE)"'
-PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
+PRELOAD_TESTS := $(addprefix $(BUILD)/tests/preload/,test_preload test_gate)
 $(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
 		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+$(BUILD)/tests/preload/test_gate: $(BUILD)/libfi/preload/gate.o
 $(BUILD)/tests/bpf/test_observe: | $(BUILD)/tests/preload/server $(FAKECUDA) $(BUILD)/libfi-preload.so $(BUILD)/fictl
 .PHONY: check-preload
 check-preload: $(PRELOAD_TESTS)
