@@ -432,3 +432,8 @@ int64_t json_at(const char *json, const char *path)
 	}
 	return at ? strtoll(at, NULL, 10) : 0;
 }
+
+int64_t status_at(const struct test_fid *fid, const char *path)
+{
+	return json_at(fictl_ok(fid, "status", "--json", NULL), path);
+}

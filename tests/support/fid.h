@@ -69,5 +69,7 @@ void fictl_fails(const struct test_fid *fid, int status, const char *needle, ...
 
 /** The integer at "a.b.c" of a JSON text, 0 when absent. */
 int64_t json_at(const char *json, const char *path);
+/** The same of what `fictl status` says. */
+int64_t status_at(const struct test_fid *fid, const char *path);
 
 #endif
