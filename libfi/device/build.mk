@@ -5,7 +5,7 @@ device_SRCS := device.c join.c host/host.c host/pool.c host/layout.c host/site.c
 	host/onednn_pd.c host/onednn_ops.c cuda/driver.c cuda/cuda.c cuda/pool.c cuda/upload.c \
 	cuda/capture.c cuda/kernels.c cuda/forms.c cuda/builders.c cuda/call.c \
 	cuda/build_binary.c cuda/build_element.c cuda/build_move.c cuda/build_product.c \
-	cuda/build_reduce.c
+	cuda/build_reduce.c cuda/build_indexed.c cuda/build_resample.c cuda/build_einsum.c
 device_DEPS := graph base
 device_LIBS := -ldnnl -lgomp
 CFLAGS_libfi_device_host_onednn := -fopenmp

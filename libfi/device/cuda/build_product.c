@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* cuda: launches of matrix products and convolutions. */
 #include <errno.h>
+#include <limits.h>
 
 #include "device/cuda/node.h"
 
@@ -18,13 +19,13 @@ static unsigned tiles_of(unsigned n)
 
 /* ---- matrices ----------------------------------------------------------------------- */
 
-/* The launch of a product whose sizes and strides are in @args; the factors are inputs 0 and 1. */
-static int product(struct finf_k_build *b, const struct finf_gemm_args *args, unsigned matrices)
+/* The launch of a product whose sizes and strides are in @args; its pointers are the caller's. */
+static struct finf_k_call *product_add(struct finf_k_build *b, const struct finf_gemm_args *args,
+				       unsigned matrices)
 {
 	bool dot = args->b_inner == 1 && args->m <= DOT_ROWS_MAX;
 	unsigned cols = tiles_of(args->n), rows = tiles_of(args->m);
 	struct finf_k_call *call;
-	struct finf_gemm_args *to;
 
 	if (dot) {
 		cols = (args->m * args->n + DOT_WARPS - 1) / DOT_WARPS;
@@ -33,18 +34,27 @@ static int product(struct finf_k_build *b, const struct finf_gemm_args *args, un
 	call = finf_k_call_add(b, dot ? FINF_K_FUNCTION_dot : FINF_K_FUNCTION_gemm,
 			       matrices * rows * cols, FINF_K_THREADS);
 	if (!call)
-		return -ENOMEM;
+		return NULL;
 	b->flops = 2 * (uint64_t)matrices * args->m * args->n * args->k;
-	to = &call->args.gemm;
-	*to = *args;
-	to->col_tiles = finf_k_div(cols);
-	to->row_tiles = finf_k_div(rows);
-	to->cols = finf_k_div(args->n);
-	to->act = finf_k_act(b);
-	finf_k_point_in(b, call, &to->a, 0);
-	finf_k_point_in(b, call, &to->b, 1);
-	finf_k_point(call, &to->y, FINF_K_OUT, 0, 0);
-	finf_k_point_in(b, call, &to->c, 2);
+	call->args.gemm = *args;
+	call->args.gemm.col_tiles = finf_k_div(cols);
+	call->args.gemm.row_tiles = finf_k_div(rows);
+	call->args.gemm.cols = finf_k_div(args->n);
+	return call;
+}
+
+/* The same for output 0; the factors are inputs 0 and 1. */
+static int product(struct finf_k_build *b, const struct finf_gemm_args *args, unsigned matrices)
+{
+	struct finf_k_call *call = product_add(b, args, matrices);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.gemm.act = finf_k_act(b);
+	finf_k_point_in(b, call, &call->args.gemm.a, 0);
+	finf_k_point_in(b, call, &call->args.gemm.b, 1);
+	finf_k_point(call, &call->args.gemm.y, FINF_K_OUT, 0, 0);
+	finf_k_point_in(b, call, &call->args.gemm.c, 2);
 	return 0;
 }
 
@@ -279,4 +289,101 @@ int finf_k_build_conv(struct finf_k_build *b)
 	b->flops = 2 * (uint64_t)finf_k_count(finf_k_out(b, 0)) * finf_k_product(w, 1, w->rank);
 	return group_out < FEW_CHANNELS ? direct(b, &win, group_out)
 					: tiled(b, &win, groups, group_out);
+}
+
+/* ---- transposed convolution -------------------------------------------------------------- */
+
+/*
+ * What each tap brings from each cell, for all images and groups: weights
+ * [inputs, outputs, taps] transposed times the cells of the inputs.
+ */
+static int spread(struct finf_k_build *b, unsigned groups, struct finf_deconv_args *args)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
+	unsigned rows = (unsigned)w->dim[1] * args->kernel, images = (unsigned)x->dim[0];
+	struct finf_gemm_args gemm = {
+		.m = rows,
+		.n = args->cells,
+		.k = args->group_in,
+		.a_row = 1,
+		.a_inner = (int)rows,
+		.b_inner = (int)args->cells,
+		.b_col = 1,
+		.alpha = 1,
+	};
+	struct finf_k_box box = {0};
+	struct finf_k_call *call;
+	int64_t group_x = (int64_t)args->group_in * args->cells;
+
+	finf_k_box_add(&box, images, 0, groups * group_x);
+	finf_k_box_add(&box, groups, (int64_t)args->group_in * rows, group_x);
+	gemm.at_a = finf_k_box_walk(&box, 0);
+	gemm.at_b = finf_k_box_walk(&box, 1);
+	call = product_add(b, &gemm, images * groups);
+	if (!call)
+		return -ENOMEM;
+	b->workspace_bytes = (uint64_t)images * groups * rows * args->cells * sizeof(float);
+	finf_k_point_in(b, call, &call->args.gemm.a, 1);
+	finf_k_point_in(b, call, &call->args.gemm.b, 0);
+	finf_k_point(call, &call->args.gemm.y, FINF_K_WORKSPACE, 0, 0);
+	return 0;
+}
+
+static int check_window(const struct finf_k_build *b, const struct finf_window *w)
+{
+	for (uint32_t i = 0; i < w->n; i++)
+		if (w->stride[i] > INT_MAX || w->pad_begin[i] > INT_MAX / 2 ||
+		    w->kernel[i] * w->dilation[i] > INT_MAX / 2)
+			return finf_diag_set(b->diag, -EOPNOTSUPP,
+					     "a stride, a pad or the window is too large");
+	return 0;
+}
+
+int finf_k_build_deconv(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *w = &finf_k_in(b, 1)->shape;
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	unsigned groups = (unsigned)finf_node_int(b->node, "group", 1);
+	struct finf_deconv_args args = {
+		.n = finf_k_count(finf_k_out(b, 0)),
+		.group_in = (unsigned)x->dim[1] / groups,
+		.cells = finf_k_product(x, 2, x->rank),
+		.kernel = finf_k_product(w, 2, w->rank),
+		.out_channels = finf_k_div((unsigned)y->dim[1]),
+		.group_out = finf_k_div((unsigned)w->dim[1]),
+		.act = finf_k_act(b),
+	};
+	bool direct = args.group_in < FEW_CHANNELS;
+	struct finf_k_call *call;
+	struct finf_window win;
+	int err =
+		finf_window_transposed(b->node, x->rank - 2, &w->dim[2], &x->dim[2], &win, b->diag);
+
+	if (!err)
+		err = check_window(b, &win);
+	if (!err && !direct)
+		err = spread(b, groups, &args);
+	if (err)
+		return err;
+	win = finf_window_volume(&win);
+	for (int i = 0; i < 3; i++) {
+		args.in[i] = (unsigned)win.in[i];
+		args.taps[i] = (unsigned)win.kernel[i];
+		args.dilation[i] = (unsigned)win.dilation[i];
+		args.pad[i] = (int)win.pad_begin[i];
+		args.out[i] = finf_k_div((unsigned)win.out[i]);
+		args.stride[i] = finf_k_div((unsigned)win.stride[i]);
+	}
+	call = finf_k_each_add(b, FINF_K_FUNCTION_deconv, args.n);
+	if (!call)
+		return -ENOMEM;
+	b->flops = 2 * (uint64_t)finf_k_count(finf_k_in(b, 0)) * finf_k_product(w, 1, w->rank);
+	call->args.deconv = args;
+	if (direct)
+		operands(b, call, &call->args.deconv.x, &call->args.deconv.w);
+	else
+		finf_k_point(call, &call->args.deconv.products, FINF_K_WORKSPACE, 0, 0);
+	finf_k_point_in(b, call, &call->args.deconv.bias, 2);
+	finf_k_point(call, &call->args.deconv.y, FINF_K_OUT, 0, 0);
+	return 0;
 }

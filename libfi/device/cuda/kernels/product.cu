@@ -273,3 +273,90 @@ FINF_K(conv_direct)
 		p.y[i] = activate(sum + (p.bias ? p.bias[out] : 0), p.act);
 	}
 }
+
+/* ---- transposed convolution ------------------------------------------------------------- */
+
+/* The cell that tap k brings to place o of an axis; false when there is none. */
+FINF_K_FN bool cell_at(const struct finf_deconv_args *p, int axis, unsigned o, unsigned k,
+		       unsigned *cell)
+{
+	int at = (int)o + p->pad[axis] - (int)(k * p->dilation[axis]);
+
+	if (at < 0)
+		return false;
+	*cell = (unsigned)at;
+	return !split(cell, p->stride[axis]) && *cell < p->in[axis];
+}
+
+/* What a tap brings from a cell: x is the products of a plane, or the first channel of a group. */
+FINF_K_FN float spread(const struct finf_deconv_args *p, const float *x, const float *w,
+		       unsigned tap, unsigned cell)
+{
+	unsigned step = p->group_out.by * p->kernel;
+	float sum = 0;
+
+	if (!w)
+		return x[(unsigned long long)tap * p->cells + cell];
+	for (unsigned c = 0; c < p->group_in; c++)
+		sum = finf_k_fma(x[c * p->cells + cell], w[c * step + tap], sum);
+	return sum;
+}
+
+FINF_K(deconv)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned plane = i, o2 = split(&plane, p.out[2]), o1 = split(&plane, p.out[1]);
+		unsigned o0 = split(&plane, p.out[0]), c0, c1, c2;
+		unsigned image = plane, out = split(&image, p.out_channels);
+		unsigned group = quotient(out, p.group_out);
+		const float *x, *w = 0;
+		float sum = p.bias ? p.bias[out] : 0;
+
+		if (p.products) {
+			x = p.products + (unsigned long long)plane * p.kernel * p.cells;
+		} else {
+			x = p.x + (unsigned long long)quotient(plane, p.group_out) * p.group_in *
+					  p.cells;
+			w = p.w + (group * (p.group_in - 1) * p.group_out.by + out) * p.kernel;
+		}
+		for (unsigned k0 = 0; k0 < p.taps[0]; k0++) {
+			if (!cell_at(&p, 0, o0, k0, &c0))
+				continue;
+			for (unsigned k1 = 0; k1 < p.taps[1]; k1++) {
+				unsigned first = (k0 * p.taps[1] + k1) * p.taps[2];
+
+				if (!cell_at(&p, 1, o1, k1, &c1))
+					continue;
+				for (unsigned k2 = 0; k2 < p.taps[2]; k2++)
+					if (cell_at(&p, 2, o2, k2, &c2))
+						sum += spread(&p, x, w, first + k2,
+							      (c0 * p.in[1] + c1) * p.in[2] + c2);
+			}
+		}
+		p.y[i] = activate(sum, p.act);
+	}
+}
+
+/* ---- sums of products over labels -------------------------------------------------------- */
+
+FINF_K(einsum)
+{
+	FINF_K_EACH (i, p.n) {
+		const float *x[FINF_K_TERMS];
+		float sum = 0;
+
+#pragma unroll
+		for (unsigned t = 0; t < FINF_K_TERMS; t++)
+			x[t] = t < p.terms ? p.x[t] + walk_at(&p.out[t], i) : p.x[0];
+		for (unsigned s = 0; s < p.count; s++) {
+			float product = 1;
+
+#pragma unroll
+			for (unsigned t = 0; t < FINF_K_TERMS; t++)
+				if (t < p.terms)
+					product *= x[t][walk_at(&p.sum[t], s)];
+			sum += product;
+		}
+		p.y[i] = activate(sum, p.act);
+	}
+}
