@@ -4,6 +4,7 @@
  * reasons, restart, run without privileges, stop cleanly.
  */
 #include <inttypes.h>
+#include <oneapi/dnnl/dnnl_version.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -228,7 +229,10 @@ START_TEST(serves_as_an_ordinary_user_with_little_memlock)
 }
 END_TEST
 
-START_TEST(resident_set_stays_within_pool_and_64_mib)
+/* The code of oneDNN 3.x that runs takes 4 MB (3.12) to 11 MB (3.2) more than that of 2.x. */
+#define BESIDE_POOL (DNNL_VERSION_MAJOR < 3 ? 64u << 20 : 80u << 20)
+
+START_TEST(resident_set_beside_the_pool_stays_small)
 {
 	/* Forms that busy models earn bring kernels of their own. */
 	const char *extra[] = {"--fast-forms", "off", NULL};
@@ -244,7 +248,7 @@ START_TEST(resident_set_stays_within_pool_and_64_mib)
 	for (size_t i = 0; i < N_NETWORKS; i++)
 		fictl_ok(&fid, "infer", networks[i], "--repeat", "20", NULL);
 	rss = proc_status_bytes(fid.pid, "VmHWM");
-	ck_assert_msg(rss <= (128u << 20) + (64u << 20), "high-water mark of fid: %" PRIu64, rss);
+	ck_assert_msg(rss <= (128u << 20) + BESIDE_POOL, "high-water mark of fid: %" PRIu64, rss);
 	warm = proc_status_bytes(fid.pid, "VmRSS");
 	for (size_t i = 0; i < N_NETWORKS; i++)
 		fictl_ok(&fid, "infer", networks[i], "--repeat", "200", NULL);
@@ -330,7 +334,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, restart_finds_the_models_again);
 	tcase_add_test(tc, a_damaged_segment_fails_one_request_and_is_mended);
 	tcase_add_test(tc, serves_as_an_ordinary_user_with_little_memlock);
-	tcase_add_test(tc, resident_set_stays_within_pool_and_64_mib);
+	tcase_add_test(tc, resident_set_beside_the_pool_stays_small);
 	tcase_add_test(tc, a_thousand_cycles_return_every_byte);
 	tcase_add_test(tc, background_start_returns_when_it_serves);
 	suite_add_tcase(suite, tc);
