@@ -113,7 +113,7 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 			       : finf_diag_set(diag, -EBADMSG,
 					       "inputs are not where the output is");
 	if (step->form.workspace_bytes)
-		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
+		ret->workspace_offset = step->workspace_offset;
 	err = finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
 				     &ret->kernel, diag);
 	if (!err && side_by_side(session, plan))

@@ -524,39 +524,12 @@ static bool bytes_meet(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_byte
 	return a_bytes && b_bytes && a < b + b_bytes && b < a + a_bytes;
 }
 
-static int check_workspace(const struct proof *proof, uint32_t branch)
-{
-	const struct finf_plan *plan = proof->plan;
-	const struct finf_plan_branch *own = &plan->branches[branch];
-	uint32_t first = FINF_NONE, last = 0;
-	uint64_t end;
-
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		if (plan->steps[s].branch != branch || !plan->steps[s].form.workspace_bytes)
-			continue;
-		if (plan->steps[s].form.workspace_bytes > own->workspace_bytes)
-			return no(proof, "step %u needs more workspace than there is", s);
-		first = FINF_MIN(first, s);
-		last = s;
-	}
-	if (own->workspace_offset % FINF_BUFFER_ALIGN ||
-	    __builtin_add_overflow(own->workspace_offset, own->workspace_bytes, &end) ||
-	    end > plan->arena_bytes)
-		return no(proof, "a workspace is misaligned or leaves the arena");
-	for (uint32_t b = 0; first != FINF_NONE && b < plan->n_buffers; b++) {
-		const struct finf_plan_buffer *buffer = &plan->buffers[b];
-
-		if (buffer->first_step <= last && first <= buffer->last_step &&
-		    bytes_meet(buffer->offset, buffer->bytes, own->workspace_offset,
-			       own->workspace_bytes))
-			return no(proof, "buffer %u lies in a workspace", b);
-	}
-	return 0;
-}
-
-/* How long the bytes of a part are used under any name. */
+/* Bytes and the steps at which they are used, both included: of a part under any name, or of
+ * a step's workspace. */
 struct span {
-	uint32_t first, last, buffer;
+	uint32_t first, last;
+	uint32_t buffer; /* FINF_NONE = the workspace of step @first */
+	uint64_t offset, bytes;
 };
 
 static int by_first(const void *x, const void *y)
@@ -568,12 +541,13 @@ static int by_first(const void *x, const void *y)
 	return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
-static void find_spans(const struct proof *proof, struct span *spans)
+/* One per buffer: what is no part itself starts never. */
+static void find_parts(const struct proof *proof, struct span *spans)
 {
 	const struct finf_plan_buffer *buffers = proof->plan->buffers;
 
 	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
-		spans[b] = (struct span){FINF_NONE, 0, b};
+		spans[b] = (struct span){FINF_NONE, 0, b, buffers[b].offset, buffers[b].bytes};
 	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
 		for (uint32_t i = 0; i < proof->parts.n[b]; i++) {
 			struct span *span = &spans[part(proof, b, i)];
@@ -583,30 +557,56 @@ static void find_spans(const struct proof *proof, struct span *spans)
 		}
 }
 
-/* Sorted by first step, only those that start before one ends can meet it. What is no
- * part itself starts never. */
+static int find_workspaces(const struct proof *proof, struct span *spans, uint32_t *n)
+{
+	const struct finf_plan *plan = proof->plan;
+
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		uint64_t at = plan->steps[s].workspace_offset, end;
+		uint64_t bytes = plan->steps[s].form.workspace_bytes;
+
+		if (!bytes)
+			continue;
+		if (at % FINF_BUFFER_ALIGN || __builtin_add_overflow(at, bytes, &end) ||
+		    end > plan->arena_bytes)
+			return no(proof, "the workspace of step %u is misaligned or leaves the arena",
+				  s);
+		spans[(*n)++] = (struct span){s, s, FINF_NONE, at, bytes};
+	}
+	return 0;
+}
+
+static int check_pair(const struct proof *proof, const struct span *a, const struct span *b)
+{
+	if (!bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
+		return 0;
+	if (b->buffer == FINF_NONE)
+		return no(proof, "buffer %u lies in the workspace of step %u", a->buffer, b->first);
+	if (a->buffer == FINF_NONE)
+		return no(proof, "buffer %u lies in the workspace of step %u", b->buffer, a->first);
+	return no(proof, "buffers %u and %u overlap while both live", a->buffer, b->buffer);
+}
+
+/* Sorted by first step, only those that start before one ends can meet it. */
 static int check_overlap(struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
-	struct span *spans = finf_arena_array(&proof->scratch, plan->n_buffers, sizeof(*spans));
+	uint32_t n = plan->n_buffers;
+	struct span *spans = finf_arena_array(&proof->scratch, (size_t)n + plan->n_steps,
+					      sizeof(*spans));
+	int err;
 
 	if (!spans)
 		return -ENOMEM;
-	find_spans(proof, spans);
-	qsort(spans, plan->n_buffers, sizeof(*spans), by_first);
-	for (uint32_t i = 0; i < plan->n_buffers; i++) {
-		const struct finf_plan_buffer *a = &plan->buffers[spans[i].buffer];
-
-		for (uint32_t j = i + 1; j < plan->n_buffers && spans[j].first <= spans[i].last;
-		     j++) {
-			const struct finf_plan_buffer *b = &plan->buffers[spans[j].buffer];
-
-			if (bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
-				return no(proof, "buffers %u and %u overlap while both live",
-					  spans[i].buffer, spans[j].buffer);
-		}
-	}
-	return 0;
+	find_parts(proof, spans);
+	err = find_workspaces(proof, spans, &n);
+	if (err)
+		return err;
+	qsort(spans, n, sizeof(*spans), by_first);
+	for (uint32_t i = 0; !err && i < n; i++)
+		for (uint32_t j = i + 1; !err && j < n && spans[j].first <= spans[i].last; j++)
+			err = check_pair(proof, &spans[i], &spans[j]);
+	return err;
 }
 
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
@@ -631,8 +631,6 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 		err = check_buffers(&proof);
 	if (!err)
 		err = replay(&proof);
-	for (uint32_t b = 0; !err && b < plan->n_branches; b++)
-		err = check_workspace(&proof, b);
 	if (!err)
 		err = check_overlap(&proof);
 	if (!err)

@@ -22,7 +22,7 @@ struct block {
 	uint32_t writer; /* the step before which nothing is there, or BY_CALLER */
 	const uint32_t *over;
 	uint32_t buffer; /* root of its group; FINF_NONE = a workspace */
-	uint32_t branch; /* whose workspace */
+	uint32_t step;	 /* whose workspace */
 	bool stays;	 /* to the end: what outputs lie in */
 };
 
@@ -225,33 +225,26 @@ static int by_stay(const void *x, const void *y)
 	return a->stays != b->stays ? b->stays - a->stays : by_size(x, y);
 }
 
-/* One workspace per branch, from the first step that needs one to the last. */
+/* A step's workspace lives as long as the step. */
 static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint32_t *n)
 {
-	struct finf_plan *plan = p->plan;
-	uint32_t count[FINF_BRANCHES_MAX] = {0}, at[FINF_BRANCHES_MAX];
-	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_branches * plan->n_branches,
+	const struct finf_plan *plan = p->plan;
+	uint32_t count[FINF_BRANCHES_MAX] = {0};
+	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_steps * plan->n_branches,
 					  sizeof(*over));
 
 	if (!over)
 		return -ENOMEM;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		uint64_t bytes = plan->steps[s].form.workspace_bytes;
-		uint32_t b = plan->steps[s].branch, nth = ++count[b];
-		struct finf_plan_branch *branch = &plan->branches[b];
+	for (uint32_t s = 0; s < plan->n_steps; s++, over += plan->n_branches) {
+		const struct finf_step *step = &plan->steps[s];
 
-		if (!bytes)
-			continue;
-		if (!branch->workspace_bytes) {
-			at[b] = (*n)++;
-			blocks[at[b]] = (struct block){.writer = s,
-						       .over = over + (size_t)b * plan->n_branches,
-						       .buffer = FINF_NONE,
-						       .branch = b};
-		}
-		branch->workspace_bytes = FINF_MAX(branch->workspace_bytes, bytes);
-		blocks[at[b]].bytes = branch->workspace_bytes;
-		over[(size_t)b * plan->n_branches + b] = nth;
+		over[step->branch] = ++count[step->branch];
+		if (step->form.workspace_bytes)
+			blocks[(*n)++] = (struct block){.bytes = step->form.workspace_bytes,
+							.writer = s,
+							.over = over,
+							.buffer = FINF_NONE,
+							.step = s};
 	}
 	return 0;
 }
@@ -372,7 +365,7 @@ static void set_offsets(struct finf_planner *p, const struct block *block)
 int finf_planner_place(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
-	size_t most = (size_t)plan->n_buffers + plan->n_branches;
+	size_t most = (size_t)plan->n_buffers + plan->n_steps;
 	struct block *blocks = finf_arena_array(&p->scratch, most, sizeof(*blocks));
 	struct block **placed = finf_arena_array(&p->scratch, most, sizeof(*placed));
 	uint32_t n;
@@ -395,7 +388,7 @@ int finf_planner_place(struct finf_planner *p)
 		plan->arena_bytes = place_blocks(p, blocks, placed, n, by_stay);
 	for (uint32_t i = 0; i < n; i++) {
 		if (blocks[i].buffer == FINF_NONE)
-			plan->branches[blocks[i].branch].workspace_offset = blocks[i].offset;
+			plan->steps[blocks[i].step].workspace_offset = blocks[i].offset;
 		else
 			set_offsets(p, &blocks[i]);
 	}

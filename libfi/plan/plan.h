@@ -5,7 +5,7 @@
  * which the extent is streamed. Pure: no device, no clock, no I/O.
  * Must not know: what an algorithm number or a layout number means.
  *
- *   arena   [ input | conv1 | relu1 ....... | workspace ]     offsets, lifetimes overlap never
+ *   arena   [ input | conv1 | relu1 | workspace of conv1 ]   offsets, lifetimes overlap never
  *   branches  0: s0 - s2 - s3    1: s1 ------- s4 (waits for s3)  the list is one valid order
  *   extent  [ seg 0: W1 b1 W2 | seg 1: W3 ... | seg n ]        execution order, 4 KiB segments
  */
@@ -33,21 +33,18 @@ struct finf_step {
 	uint32_t n_in, n_out;
 	struct finf_operand *in, *out; /* parallel to the node's inputs and outputs */
 	uint32_t need_segments; /* the first this-many segments must be published */
+	uint64_t workspace_offset; /* in the arena: form.workspace_bytes for this step alone */
 	/* It waits for the step before it in its branch, and for these earlier steps of
 	 * other branches. Steps that wait for each other in no way may run side by side. */
 	uint32_t branch, n_deps;
 	uint32_t *deps;
 };
 
+/* Steps of a branch run one after the other, in the order of the list. */
 #define FINF_BRANCHES_MAX 64
 
 /* How many buffers written by themselves may be joined in one, through other joins or not. */
 #define FINF_JOIN_PARTS_MAX 256
-
-/* Steps that run one after the other, in the order of the list, with a workspace of their own. */
-struct finf_plan_branch {
-	uint64_t workspace_offset, workspace_bytes; /* in the arena */
-};
 
 struct finf_plan_buffer {
 	uint32_t value;	 /* of the bound graph */
@@ -122,8 +119,7 @@ struct finf_plan {
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
 	uint64_t grown_bytes;	  /* so many at its end lie elsewhere, in a second extent */
 	uint64_t arena_bytes;	  /* buffers and workspaces */
-	struct finf_plan_branch *branches; /* at least one */
-	uint32_t n_branches;
+	uint32_t n_branches;	  /* at least one */
 	/* Of members side by side, where there were not the bytes for it; else 0. */
 	uint64_t side_arena_bytes;
 	struct finf_plan_side side;
@@ -173,6 +169,13 @@ void finf_plan_free(struct finf_plan *plan);
  */
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
 		    struct finf_diag *diag);
+
+/**
+ * finf_plan_live_bytes - the most bytes that live at one step of a proven plan. In one branch no
+ * arena can be smaller; side by side it may have to be larger.
+ * Return: 0; -ENOMEM.
+ */
+int finf_plan_live_bytes(const struct finf_plan *plan, uint64_t *ret);
 
 /**
  * finf_plan_extent - lay weights out one after the other and cut the extent

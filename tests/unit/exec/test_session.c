@@ -375,8 +375,6 @@ static void make_graph(void)
 		buffers[i].offset = (i + 1) % 2 * BYTES;
 }
 
-static struct finf_plan_branch branch = {.workspace_offset = 2 * BYTES,
-					 .workspace_bytes = WORKSPACE};
 
 static void make_plan(void)
 {
@@ -387,6 +385,7 @@ static void make_plan(void)
 	for (uint32_t i = 1; i < N_ADDS; i++)
 		add_step(i + 2, i + 1, i);
 	steps[N_STEPS - 1].form.workspace_bytes = WORKSPACE;
+	steps[N_STEPS - 1].workspace_offset = 2 * BYTES;
 	for (uint32_t i = 0; i < N_ADDS; i++) {
 		weights[i].offset = i * BYTES;
 		segments[i] = (struct finf_plan_segment){i * BYTES, BYTES};
@@ -408,7 +407,6 @@ static void make_plan(void)
 		.n_outputs = 1,
 		.weight_bytes = sizeof(extent),
 		.arena_bytes = sizeof(activations),
-		.branches = &branch,
 		.n_branches = 1,
 		.threads = 1,
 	};
@@ -480,7 +478,7 @@ START_TEST(runs_and_fills_the_output)
 	ck_assert_uint_eq(wanted.bytes, BYTES);
 	ck_assert_uint_eq(wanted.shape.rank, 2);
 	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
-	ck_assert_ptr_eq(fake.workspace, activations + branch.workspace_offset);
+	ck_assert_ptr_eq(fake.workspace, activations + 2 * BYTES);
 	finf_session_free(session);
 }
 END_TEST

@@ -94,9 +94,7 @@ static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 	}
 	free(last);
 	for (uint32_t s = 0; s < plan->n_steps; s++)
-		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
-			live[s] +=
-				finf_align_up(plan->branches->workspace_bytes, FINF_BUFFER_ALIGN);
+		live[s] += finf_align_up(plan->steps[s].form.workspace_bytes, FINF_BUFFER_ALIGN);
 	for (uint32_t s = 0; s <= plan->n_steps; s++)
 		most = FINF_MAX(most, live[s]);
 	return most;
@@ -109,12 +107,14 @@ START_TEST(test_arena_near_bound)
 
 	for (uint64_t seed = 0; seed < SEEDS; seed++) {
 		struct sample sample;
-		uint64_t most;
+		uint64_t most, told;
 
 		sample_init(&sample, seed);
 		ck_assert_uint_lt(sample.plan->n_steps, 4095);
 		most = most_live_bytes(sample.plan, live);
 		ck_assert_uint_ge(sample.plan->arena_bytes, most);
+		ck_assert_int_eq(finf_plan_live_bytes(sample.plan, &told), 0);
+		ck_assert_uint_eq(told, most);
 		arena += sample.plan->arena_bytes;
 		bound += most;
 		sample_fini(&sample);
@@ -403,33 +403,80 @@ static bool other_out_layout(struct finf_plan *plan, uint64_t *seed)
 	return true;
 }
 
-static bool small_workspace(struct finf_plan *plan, uint64_t *seed)
+/* Any of those that need a workspace. */
+static struct finf_step *worker(const struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	plan->branches->workspace_bytes--;
-	return plan->branches->workspace_bytes != UINT64_MAX;
+	for (uint32_t n = 0; n < plan->n_steps; n++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (step->form.workspace_bytes)
+			return step;
+	}
+	return NULL;
+}
+
+static bool large_workspace(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->form.workspace_bytes = plan->arena_bytes - step->workspace_offset + 1;
+	return step;
 }
 
 static bool workspace_outside(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	plan->branches->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
-	return true;
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
+	return step;
 }
 
-static bool workspace_on_a_buffer(struct finf_plan *plan, uint64_t *seed)
+static bool workspace_without_end(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		struct finf_operand out;
+	struct finf_step *step = worker(plan, seed);
 
-		if (!plan->steps[s].form.workspace_bytes || !plan->steps[s].n_out)
+	if (step)
+		step->workspace_offset = -(uint64_t)FINF_BUFFER_ALIGN;
+	return step;
+}
+
+static bool crooked_workspace(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->workspace_offset ^= 1;
+	return step;
+}
+
+static bool workspace_on_an_operand(struct finf_plan *plan, const struct finf_operand *operands,
+				    uint32_t n, struct finf_step *step)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[operands[k].index];
+
+		if (operands[k].kind != FINF_OPERAND_BUFFER || !buffer->bytes)
 			continue;
-		out = plan->steps[s].out[0];
-		plan->branches->workspace_offset = plan->buffers[out.index].offset;
-		return out.kind == FINF_OPERAND_BUFFER;
+		step->workspace_offset = buffer->offset;
+		return true;
 	}
 	return false;
+}
+
+static bool workspace_on_what_is_written(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	return step && workspace_on_an_operand(plan, step->out, step->n_out, step);
+}
+
+static bool workspace_on_what_is_read(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	return step && workspace_on_an_operand(plan, step->in, step->n_in, step);
 }
 
 static bool weight_onto_last(struct finf_plan *plan, uint64_t *seed)
@@ -663,8 +710,10 @@ static const struct spoil {
 	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(outlive_in_place),
 	SPOIL(operand_out_of_range),
 	SPOIL(operand_of_other_kind), SPOIL(other_node), SPOIL(other_in_layout),
-	SPOIL(other_out_layout), SPOIL(small_workspace), SPOIL(workspace_outside),
-	SPOIL(workspace_on_a_buffer), SPOIL(weight_onto_last), SPOIL(misalign_weight),
+	SPOIL(other_out_layout), SPOIL(large_workspace), SPOIL(workspace_outside),
+	SPOIL(workspace_without_end), SPOIL(crooked_workspace),
+	SPOIL(workspace_on_what_is_written), SPOIL(workspace_on_what_is_read),
+	SPOIL(weight_onto_last), SPOIL(misalign_weight),
 	SPOIL(weight_outside), SPOIL(other_weight_name), SPOIL(grow_extent),
 	SPOIL(hole_between_segments), SPOIL(swap_outputs), SPOIL(drop_output), SPOIL(input_is_output),
 	SPOIL(change_shared_bytes), SPOIL(forget_join), SPOIL(join_what_is_apart), SPOIL(move_part),

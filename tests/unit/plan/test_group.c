@@ -139,13 +139,12 @@ static void run_step(struct machine *m, uint32_t s)
 {
 	const struct finf_plan *plan = m->plan;
 	const struct finf_step *step = &plan->steps[s];
-	const struct finf_plan_branch *branch = &plan->branches[step->branch];
 
 	for (uint32_t k = 0; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER)
 			expect(m, step->in[k].index);
 	if (step->form.workspace_bytes)
-		stamp(m, branch->workspace_offset, branch->workspace_bytes, SCRATCH);
+		stamp(m, step->workspace_offset, step->form.workspace_bytes, SCRATCH);
 	for (uint32_t k = 0; k < step->n_out && !joins(step); k++)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
 			stamp(m, plan->buffers[step->out[k].index].offset,
@@ -536,16 +535,21 @@ static bool share_bytes(struct finf_plan *plan, uint64_t *seed)
 
 static bool share_workspace(struct finf_plan *plan, uint64_t *seed)
 {
-	uint32_t users[2], n = 0;
+	const struct finf_step *first = NULL;
 
 	(void)seed;
-	for (uint32_t b = 0; b < plan->n_branches && n < 2; b++)
-		if (plan->branches[b].workspace_bytes)
-			users[n++] = b;
-	if (n < 2)
-		return false;
-	plan->branches[users[1]].workspace_offset = plan->branches[users[0]].workspace_offset;
-	return true;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		struct finf_step *step = &plan->steps[s];
+
+		if (!step->form.workspace_bytes)
+			continue;
+		if (first && first->branch != step->branch) {
+			step->workspace_offset = first->workspace_offset;
+			return true;
+		}
+		first = first ? first : step;
+	}
+	return false;
 }
 
 static const struct {

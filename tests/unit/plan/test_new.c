@@ -72,23 +72,27 @@ START_TEST(test_chain_arena)
 }
 END_TEST
 
-/* One workspace of the largest size, kept apart only while someone needs it. */
-START_TEST(test_workspace_is_shared)
+/* A workspace is there for its step alone: before and behind it others have the bytes. */
+START_TEST(test_workspace_lives_for_a_step)
 {
 	struct finf_graph *graph = fake_graph();
 	struct finf_form_table table;
 	struct finf_plan *plan;
 	uint32_t v = fake_input(graph, 1024);
 
-	for (int i = 0; i < 4; i++)
-		v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 1024, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
 	finf_graph_output(graph, v);
 	fake_plain_table(&table, graph);
-	table.nodes[1].forms[0].workspace_bytes = 1000;
-	table.nodes[2].forms[0].workspace_bytes = 3000;
+	table.nodes[1].forms[0].workspace_bytes = 4000;
+	table.nodes[3].forms[0].workspace_bytes = 3000;
 	plan = fake_plan(graph, &table, NULL);
-	ck_assert_uint_eq(plan->branches->workspace_bytes, 3000);
-	ck_assert_uint_eq(plan->arena_bytes, 4096 + 64); /* the input's place, and one result */
+	ck_assert_uint_eq(plan->n_steps, 4);
+	ck_assert_uint_eq(plan->steps[1].workspace_offset, 0); /* where the input was */
+	ck_assert_uint_eq(plan->steps[3].workspace_offset, 4096); /* beside what it reads */
+	ck_assert_uint_eq(plan->arena_bytes, 4096 + 3008 + 64); /* that step's, no more */
 	done(graph, &table, plan);
 }
 END_TEST
@@ -539,7 +543,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_chain_arena, 0, FINF_ARRAY_LEN(chains));
-	tcase_add_test(tc, test_workspace_is_shared);
+	tcase_add_test(tc, test_workspace_lives_for_a_step);
 	tcase_add_test(tc, test_sums_are_checked);
 	tcase_add_loop_test(tc, test_cheapest_forms, 0, FINF_ARRAY_LEN(choices));
 	tcase_add_test(tc, test_looks_one_node_ahead);
