@@ -66,8 +66,9 @@ static void price_work(struct fid_job *job)
 					   fast->version, &tuned, NULL, &fast->diag);
 	if (fast->result)
 		return;
-	fast->result = finf_model_open_grown(core->dev, tuned, core->threads, &fast->stop,
-					     &fast->form, &fast->diag);
+	fast->result = finf_model_open_grown(core->dev, tuned, core->threads,
+					     core->pool.bytes, &fast->stop, &fast->form,
+					     &fast->diag);
 	if (fast->result)
 		finf_pack_close(tuned);
 	malloc_trim(0);

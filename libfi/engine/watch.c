@@ -5,10 +5,9 @@
 #define TRIALS 5u
 #define WINS   4
 
-void finf_watch_init(struct finf_watch *watch, bool other)
+void finf_watch_init(struct finf_watch *watch, bool other, uint32_t runs)
 {
-	*watch = (struct finf_watch){
-		.other = other, .runs = FINF_WATCH_RUNS, .between = FINF_WATCH_RUNS};
+	*watch = (struct finf_watch){.other = other, .runs = runs, .between = runs};
 }
 
 bool finf_watch_next(const struct finf_watch *watch)

@@ -16,6 +16,7 @@
 #define FINF_WATCH_RUNS	    32u
 #define FINF_WATCH_RUNS_MAX 4096u
 #define FINF_WATCH_RUNS_WON 8u
+#define FINF_WATCH_RUNS_NEW 4u /* until the first trial of what was never measured */
 #define FINF_WATCH_GAIN_PCT 3
 
 struct finf_watch {
@@ -30,8 +31,8 @@ struct finf_watch {
 	atomic_uint trials, changes;
 };
 
-/** finf_watch_init - @other: begin with the second way. */
-void finf_watch_init(struct finf_watch *watch, bool other);
+/** finf_watch_init - @other: begin with the second way; @runs: until the first trial. */
+void finf_watch_init(struct finf_watch *watch, bool other, uint32_t runs);
 /** finf_watch_next - is the next run to go the second way? */
 bool finf_watch_next(const struct finf_watch *watch);
 /** finf_watch_note - that run took so long. Runs that failed are not told. */

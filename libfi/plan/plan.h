@@ -204,6 +204,15 @@ struct finf_side_times {
 	uint64_t list_ns, side_ns, bound_ns;
 };
 int finf_plan_side(struct finf_plan *plan, struct finf_side_times *ret);
+/**
+ * finf_plan_guess - plan->side.costs without running anything: from those of a plan of the same
+ * nodes for other input shapes, or with other forms, by how prices of the forms differ. (cost.c)
+ * @param graph, known_graph  what each plan was made of: nodes are the same when what they make
+ *                            has the same name
+ * Return: 0; -ENODATA the known plan was not measured; -ENOMEM.
+ */
+int finf_plan_guess(const struct finf_graph *graph, struct finf_plan *plan,
+		    const struct finf_graph *known_graph, const struct finf_plan *known_plan);
 /** Is a step that runs alone faster with one thread than with all? Clearly, or not at all. */
 bool finf_step_prefers_one(const struct finf_step_cost *cost);
 
