@@ -164,6 +164,14 @@ static bool transpose(const struct finf_graph *graph, const struct finf_node *no
 	return perm && n && !perm[0];
 }
 
+/* Filters for all samples, and what is added to each. */
+static bool residual(const struct finf_graph *graph, const struct finf_node *node)
+{
+	const struct finf_value *w = input(graph, node, 1), *b = input(graph, node, 2);
+
+	return w->is_const && (!b || b->is_const) && has_rows(input(graph, node, 3));
+}
+
 /* A matrix for all rows, or one for each. */
 static bool matmul(const struct finf_graph *graph, const struct finf_node *node)
 {
@@ -238,6 +246,7 @@ static const struct rule {
 	{"Exp", FINF_ROWS_EACH, elements},
 	{"Flatten", FINF_ROWS_RENAMED, always},
 	{"Floor", FINF_ROWS_EACH, elements},
+	{"FusedConv", FINF_ROWS_SAMPLE, residual},
 	{"FusedMatMul", FINF_ROWS_SAMPLE, product},
 	{"Gather", FINF_ROWS_SAMPLE, gather},
 	{"Gelu", FINF_ROWS_EACH, elements},

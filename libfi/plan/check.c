@@ -218,16 +218,17 @@ static int check_renamed(const struct proof *proof, uint32_t b)
 	return 0;
 }
 
-/* Written over its source: input 0 and output 0 of the step at which the source dies. */
+/* Written over its source: an input and output 0 of the step at which the source dies. */
 static int check_in_place(const struct proof *proof, uint32_t b)
 {
 	const struct finf_plan_buffer *buffer = &proof->plan->buffers[b];
 	const struct finf_plan_buffer *source = &proof->plan->buffers[buffer->alias_of];
 	uint32_t s = proof->writer[b];
 	const struct finf_step *step = &proof->plan->steps[s];
+	uint32_t over = finf_form_over(&step->form, step->n_in);
 
-	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in ||
-	    step->in[0].kind != FINF_OPERAND_BUFFER || step->in[0].index != buffer->alias_of ||
+	if (over == FINF_NONE || step->in[over].kind != FINF_OPERAND_BUFFER ||
+	    step->in[over].index != buffer->alias_of ||
 	    step->out[0].kind != FINF_OPERAND_BUFFER || step->out[0].index != b)
 		return no(proof, "step %u may not write in place", s);
 	if (buffer->layout != source->layout)
@@ -237,8 +238,8 @@ static int check_in_place(const struct proof *proof, uint32_t b)
 	for (uint32_t i = 0; i < proof->parts.n[b]; i++)
 		if (proof->writer[part(proof, b, i)] == WRITER_CALLER)
 			return no(proof, "step %u writes over an input", s);
-	for (uint32_t k = 1; k < step->n_in; k++)
-		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
+	for (uint32_t k = 0; k < step->n_in; k++)
+		if (k != over && step->in[k].kind == FINF_OPERAND_BUFFER &&
 		    shares_part(proof, step->in[k].index, b))
 			return no(proof, "step %u writes over another of its inputs", s);
 	return 0;

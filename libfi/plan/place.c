@@ -149,11 +149,11 @@ static bool is_whole(const struct finf_planner *p, uint32_t root, uint32_t b, in
 }
 
 /*
- * Input 0's bytes may be written over when this step is the last to use any of them. When the
+ * Bytes of input @over may be written over when this step is the last to use any of them. When the
  * output is a part of others the bytes are there earlier than it: their first writer must
  * then be of the branch that writes the others, so that it is the first of all.
  */
-static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t nth)
+static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t over, uint32_t nth)
 {
 	const struct finf_plan *plan = p->plan;
 	const struct finf_step *step = &plan->steps[s];
@@ -162,22 +162,22 @@ static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t
 	uint32_t root;
 	int64_t at;
 
-	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in || !step->n_out ||
-	    step->in[0].kind != FINF_OPERAND_BUFFER || step->out[0].kind != FINF_OPERAND_BUFFER)
+	if (over == FINF_NONE || !step->n_out || step->in[over].kind != FINF_OPERAND_BUFFER ||
+	    step->out[0].kind != FINF_OPERAND_BUFFER)
 		return false;
-	root = finf_planner_root(p, step->in[0].index, &at);
+	root = finf_planner_root(p, step->in[over].index, &at);
 	group = &p->groups[root];
 	into = group_of(p, step->out[0].index);
 	if (group->has_input || step->form.in_layout != step->form.out_layout || group == into ||
-	    plan->buffers[step->in[0].index].bytes != plan->buffers[step->out[0].index].bytes ||
-	    !is_whole(p, root, step->in[0].index, at) ||
+	    plan->buffers[step->in[over].index].bytes != plan->buffers[step->out[0].index].bytes ||
+	    !is_whole(p, root, step->in[over].index, at) ||
 	    (into->n_parts > 1 && into->branch != group->branch))
 		return false;
 	for (uint32_t b = 0; b < plan->n_branches; b++)
 		if (group->over[b] > (b == step->branch ? nth : behind[b]))
 			return false;
-	for (uint32_t k = 1; k < step->n_in; k++)
-		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
+	for (uint32_t k = 0; k < step->n_in; k++)
+		if (k != over && step->in[k].kind == FINF_OPERAND_BUFFER &&
 		    group_of(p, step->in[k].index) == group)
 			return false;
 	return true;
@@ -191,12 +191,13 @@ static void write_in_place(struct finf_planner *p)
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *step = &plan->steps[s];
 		uint32_t nth = ++count[step->branch], in_root, out_root;
+		uint32_t over = finf_form_over(&step->form, step->n_in);
 		int64_t in_at, out_at;
 
-		if (step->node == FINF_NONE || !in_place_possible(p, s, nth))
+		if (step->node == FINF_NONE || !in_place_possible(p, s, over, nth))
 			continue;
-		plan->buffers[step->out[0].index].alias_of = step->in[0].index;
-		in_root = finf_planner_root(p, step->in[0].index, &in_at);
+		plan->buffers[step->out[0].index].alias_of = step->in[over].index;
+		in_root = finf_planner_root(p, step->in[over].index, &in_at);
 		out_root = finf_planner_root(p, step->out[0].index, &out_at);
 		finf_planner_unite(p, in_root, out_root, in_at - out_at);
 		p->groups[in_root].n_parts--; /* the new bytes are where the old ones were */

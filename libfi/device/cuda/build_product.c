@@ -152,11 +152,13 @@ int finf_k_build_matmul(struct finf_k_build *b)
 
 /* ---- convolution ------------------------------------------------------------------------ */
 
+enum { X, W, B, Z }; /* Z: of FusedConv */
+
 static void operands(const struct finf_k_build *b, struct finf_k_call *call, const void *x,
 		     const void *w)
 {
-	finf_k_point_in(b, call, x, 0);
-	finf_k_point_in(b, call, w, 1);
+	finf_k_point_in(b, call, x, X);
+	finf_k_point_in(b, call, w, W);
 }
 
 static int direct(struct finf_k_build *b, const struct finf_window *win, unsigned group_out)
@@ -189,7 +191,8 @@ static int direct(struct finf_k_build *b, const struct finf_window *win, unsigne
 		args->pad[i] = (int)win->pad_begin[i];
 	}
 	operands(b, call, &args->x, &args->w);
-	finf_k_point_in(b, call, &args->bias, 2);
+	finf_k_point_in(b, call, &args->bias, B);
+	finf_k_point_in(b, call, &args->z, Z);
 	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
 	return 0;
 }
@@ -212,7 +215,8 @@ static int conv_sum(struct finf_k_build *b, unsigned splits)
 		.act = finf_k_act(b),
 	};
 	finf_k_point(call, &call->args.conv_sum.partial, FINF_K_WORKSPACE, 0, 0);
-	finf_k_point_in(b, call, &call->args.conv_sum.bias, 2);
+	finf_k_point_in(b, call, &call->args.conv_sum.bias, B);
+	finf_k_point_in(b, call, &call->args.conv_sum.z, Z);
 	finf_k_point(call, &call->args.conv_sum.y, FINF_K_OUT, 0, 0);
 	return 0;
 }
@@ -271,7 +275,8 @@ static int tiled(struct finf_k_build *b, const struct finf_window *win, unsigned
 		return conv_sum(b, splits);
 	}
 	args->act = finf_k_act(b);
-	finf_k_point_in(b, call, &args->bias, 2);
+	finf_k_point_in(b, call, &args->bias, B);
+	finf_k_point_in(b, call, &args->z, Z);
 	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
 	return 0;
 }
@@ -287,6 +292,7 @@ int finf_k_build_conv(struct finf_k_build *b)
 	if (err)
 		return err;
 	b->flops = 2 * (uint64_t)finf_k_count(finf_k_out(b, 0)) * finf_k_product(w, 1, w->rank);
+	b->inplace_last = finf_k_in(b, Z) && !finf_k_in(b, Z)->is_const;
 	return group_out < FEW_CHANNELS ? direct(b, &win, group_out)
 					: tiled(b, &win, groups, group_out);
 }

@@ -57,6 +57,7 @@ struct finf_k_build {
 	uint32_t n_fills; /* the first calls, which only write constants */
 	uint64_t flops, workspace_bytes;
 	bool inplace;	/* output 0 may lie on input 0 */
+	bool inplace_last; /* or on the last one */
 	bool act_taken; /* the folded activation is in the calls */
 };
 
@@ -72,7 +73,7 @@ int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */
 int finf_k_build_concat(struct finf_k_build *b);
 int finf_k_build_constant(struct finf_k_build *b); /* ConstantOfShape */
-int finf_k_build_conv(struct finf_k_build *b);
+int finf_k_build_conv(struct finf_k_build *b);	   /* and fused */
 int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
 int finf_k_build_deconv(struct finf_k_build *b);
 int finf_k_build_depth(struct finf_k_build *b); /* DepthToSpace, SpaceToDepth */

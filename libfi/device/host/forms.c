@@ -34,6 +34,11 @@ struct form_list {
 #define REF_GBYTES	0.5
 #define REF_START_NS	10000.0
 
+static bool is_conv(const struct finf_site *site)
+{
+	return !strcmp(site->node->op->name, "Conv") || !strcmp(site->node->op->name, "FusedConv");
+}
+
 static double gflops_of(const struct finf_site *site, const char *impl)
 {
 	const struct finf_value *w = finf_site_in(site, 1);
@@ -43,7 +48,7 @@ static double gflops_of(const struct finf_site *site, const char *impl)
 		return WINOGRAD_GFLOPS;
 	if (!strstr(impl, "gemm"))
 		return JIT_GFLOPS;
-	if (strcmp(site->node->op->name, "Conv"))
+	if (!is_conv(site))
 		return GEMM_GFLOPS;
 	for (uint32_t i = 2; i < w->shape.rank; i++)
 		if (w->shape.dim[i] > 1)
@@ -70,7 +75,7 @@ static double work_per_output(const struct finf_site *site)
 	double taps = 1;
 	uint32_t n;
 
-	if (!strcmp(name, "Conv") && w->shape.rank && w->shape.dim[0])
+	if (is_conv(site) && w->shape.rank && w->shape.dim[0])
 		return 2 * elements(w) / (double)w->shape.dim[0];
 	if (!strcmp(name, "Gemm") && x->shape.rank == 2)
 		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];
@@ -247,6 +252,7 @@ static int build_to_form(const struct finf_site *site, const struct finf_build *
 		.algo = site->winograd ? FINF_HOST_WINOGRAD : FINF_HOST_ONEDNN,
 		.flags = (b->inplace && site->in_layout == site->out_layout ? FINF_FORM_INPLACE
 									   : 0) |
+			 (b->sums ? FINF_FORM_INPLACE_LAST : 0) |
 			 (site->winograd ? FINF_FORM_FAT : 0),
 		.name = finf_arena_str(arena, finf_dnn_pd_name(b->pd)),
 		.in_layout = site->in_layout,

@@ -124,6 +124,8 @@ struct finf_build {
 	} from[FINF_BUILD_ARGS];
 	uint32_t n_args, n_tail; /* the last n_tail of them are the tail's */
 	bool inplace;		 /* output 0 may lie on input 0 */
+	/* pd adds to what is in output 0: the last input, which lies there or is copied. */
+	bool sums;
 	bool act_done;		 /* the folded activation is part of pd or tail */
 };
 

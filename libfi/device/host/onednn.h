@@ -44,6 +44,7 @@ struct finf_dnn_post {
 	uint32_t n;
 	struct finf_dnn_post_op {
 		bool binary; /* alg(x, operand of args: DNNL_ARG_ATTR_MULTIPLE_POST_OP(i)) */
+		bool sum;    /* x + what lies in the destination already */
 		dnnl_alg_kind_t alg;
 		float a, b;
 		struct finf_dnn_md md; /* of the operand */

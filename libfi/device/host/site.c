@@ -179,6 +179,7 @@ static const struct {
 	{"Div", finf_build_binary},
 	{"Elu", finf_build_eltwise},
 	{"Exp", finf_build_eltwise},
+	{"FusedConv", finf_build_conv},
 	{"FusedMatMul", finf_build_matmul},
 	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
@@ -228,7 +229,8 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 	int err = -EOPNOTSUPP;
 
 	memset(b, 0, sizeof(*b));
-	if (site->winograd && !strcmp(node->op->name, "Conv"))
+	if (site->winograd &&
+	    (!strcmp(node->op->name, "Conv") || !strcmp(node->op->name, "FusedConv")))
 		err = finf_build_winograd(site, b);
 	for (size_t i = 0; i < FINF_ARRAY_LEN(builders) && !site->winograd; i++)
 		if (!strcmp(builders[i].op, node->op->name))

@@ -186,7 +186,7 @@ static inline void run_case(struct bench *bench, const struct node_case *row)
 				 backwards ? " backwards" : "");
 			bench->driver.thread_order(backwards);
 			site_run(&site, &bench->base, form, 1, false, text);
-			if (form->flags & FINF_FORM_INPLACE)
+			if (finf_form_over(form, site.n_in) != FINF_NONE)
 				site_run(&site, &bench->base, form, 1, true, text);
 		}
 	}

@@ -127,7 +127,7 @@ static void run_form(struct site *site, struct finf_device *dev, const struct fi
 		return;
 	}
 	site_run(site, dev, form, threads, false, text);
-	if (form->flags & FINF_FORM_INPLACE)
+	if (finf_form_over(form, site->n_in) != FINF_NONE)
 		site_run(site, dev, form, threads, true, text);
 }
 

@@ -88,7 +88,7 @@ struct op_row {
 	struct finf_shape floats; /* rank 0 = none, unless @scalar */
 	int64_t numbers[8];
 	uint32_t n_numbers;
-	bool scalar, twice, flat; /* flat: the node sees 2x144 */
+	bool scalar, filters, twice, flat; /* flat: the node sees 2x144 */
 	uint32_t outputs;	  /* 0 = one */
 	bool joined;
 };
@@ -169,6 +169,8 @@ static const struct op_row ops[] = {
 	{"MatMul", 13, .floats = {1, {6}}, .joined = true},
 	{"MatMul", 13, .twice = true, .joined = true},
 	{"MatMul", 13, .floats = {4, {2, 4, 6, 3}}},
+	{"FusedConv", FINF_OPSET_OWN, .filters = true, .twice = true, .joined = true},
+	{"FusedConv", FINF_OPSET_OWN, .filters = true, .floats = {4, {2, 4, 6, 6}}},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {1, {6}}, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {1, 1, 6, 6}}, .joined = true},
@@ -181,11 +183,15 @@ static const struct op_row ops[] = {
 static struct finf_graph *op_member(const struct op_row *row)
 {
 	struct finf_graph *g = net_new();
-	uint32_t in[3], out[2], n_in = 1, n_attrs = 0;
+	uint32_t in[4], out[2], n_in = 1, n_attrs = 0;
 
 	in[0] = net_conv(g, "c", net_input(g, "x", IMAGE), 4, true);
 	if (row->flat)
 		in[0] = net_node(g, "Flatten", "f", in, 1);
+	if (row->filters) {
+		in[n_in++] = net_random(g, "w", SHAPE(4, 4, 1, 1), -1);
+		in[n_in++] = net_random(g, "b", SHAPE(4), -1);
+	}
 	if (row->twice)
 		in[n_in++] = in[0];
 	if (row->floats.rank || row->scalar)

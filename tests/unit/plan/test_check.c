@@ -315,36 +315,51 @@ static bool forget_alias(struct finf_plan *plan, uint64_t *seed)
 	return false;
 }
 
-static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
+/* A step that writes in place, over one of at least @n_in inputs. */
+static struct finf_step *in_place_step(struct finf_plan *plan, uint32_t n_in)
 {
-	(void)seed;
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		struct finf_step *step = &plan->steps[s];
+		uint32_t over = finf_form_over(&step->form, step->n_in);
 
-		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
+		if (over != FINF_NONE && step->n_in >= n_in && step->n_out &&
+		    step->in[over].kind == FINF_OPERAND_BUFFER &&
 		    step->out[0].kind == FINF_OPERAND_BUFFER &&
-		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
-			step->form.flags = 0;
-			return true;
-		}
+		    plan->buffers[step->out[0].index].alias_of == step->in[over].index)
+			return step;
 	}
-	return false;
+	return NULL;
+}
+
+static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = in_place_step(plan, 1);
+
+	(void)seed;
+	if (step)
+		step->form.flags = 0;
+	return step;
+}
+
+/* First for last, or the other way round. */
+static bool over_another_input(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = in_place_step(plan, 2);
+
+	(void)seed;
+	if (step)
+		step->form.flags ^= FINF_FORM_INPLACE | FINF_FORM_INPLACE_LAST;
+	return step;
 }
 
 static bool outlive_in_place(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		const struct finf_step *step = &plan->steps[s];
+	struct finf_step *step = in_place_step(plan, 1);
 
-		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
-		    step->out[0].kind == FINF_OPERAND_BUFFER &&
-		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
-			plan->buffers[step->in[0].index].last_step++;
-			return true;
-		}
-	}
-	return false;
+	(void)seed;
+	if (step)
+		plan->buffers[step->in[finf_form_over(&step->form, step->n_in)].index].last_step++;
+	return step;
 }
 
 static bool operand_out_of_range(struct finf_plan *plan, uint64_t *seed)
@@ -707,8 +722,8 @@ static const struct spoil {
 	SPOIL(shorten_arena_by_a_line), SPOIL(swap_steps), SPOIL(drop_step), SPOIL(drop_need),
 	SPOIL(need_too_many), SPOIL(die_early), SPOIL(live_backwards), SPOIL(live_too_long),
 	SPOIL(shrink_buffer), SPOIL(rename_value), SPOIL(value_out_of_range), SPOIL(alias_of_later),
-	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(outlive_in_place),
-	SPOIL(operand_out_of_range),
+	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(over_another_input),
+	SPOIL(outlive_in_place), SPOIL(operand_out_of_range),
 	SPOIL(operand_of_other_kind), SPOIL(other_node), SPOIL(other_in_layout),
 	SPOIL(other_out_layout), SPOIL(large_workspace), SPOIL(workspace_outside),
 	SPOIL(workspace_without_end), SPOIL(crooked_workspace),
@@ -814,6 +829,32 @@ START_TEST(test_stale_part)
 }
 END_TEST
 
+/* b written over a, which dies there and is the last input; but it is the first one too. */
+START_TEST(test_over_another_input)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+	struct finf_plan_buffer *b;
+	uint32_t a = fake_node(graph, 64, fake_input(graph, 64), FINF_NONE, FINF_NONE);
+
+	finf_graph_output(graph, fake_node(graph, 64, a, a, FINF_NONE));
+	fake_plain_table(&table, graph);
+	table.nodes[1].forms[0].flags = FINF_FORM_INPLACE_LAST;
+	plan = fake_plan(graph, &table, NULL);
+	b = &plan->buffers[plan->steps[1].out[0].index];
+	ck_assert_uint_eq(b->alias_of, FINF_NONE); /* the planner knows */
+	b->alias_of = plan->steps[1].in[1].index;
+	b->offset = plan->buffers[b->alias_of].offset;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	ck_assert_msg(strstr(diag.text, "another of its inputs"), "%s", diag.text);
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("plan/check");
@@ -824,6 +865,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_arena_near_bound);
 	tcase_add_test(tc, test_stale_bytes);
 	tcase_add_test(tc, test_stale_part);
+	tcase_add_test(tc, test_over_another_input);
 	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -121,7 +121,7 @@ struct finf_clip_args {
  * and taps. Tiles of FINF_K_TILE x FINF_K_TILE, one block each.
  */
 struct finf_conv_args {
-	const float *x, *w, *bias; /* bias may be NULL */
+	const float *x, *w, *bias, *z; /* bias and what is added may be NULL; y may lie on z */
 	float *y;
 	float *partial; /* splits > 1: sums of each split, [split][y], instead of y */
 	unsigned channels, rows, cols;	     /* of x */
@@ -136,7 +136,7 @@ struct finf_conv_args {
 
 /* One thread per output: for groups with few output channels, depthwise above all. */
 struct finf_conv_direct_args {
-	const float *x, *w, *bias;
+	const float *x, *w, *bias, *z;
 	float *y;
 	unsigned n, channels, rows, cols, group_in;
 	unsigned taps[2];
@@ -145,9 +145,9 @@ struct finf_conv_direct_args {
 	struct finf_k_act act;
 };
 
-/* y = act(bias + partial sums), in the order of the splits. */
+/* y = act(bias + z + partial sums), in the order of the splits. */
 struct finf_conv_sum_args {
-	const float *partial, *bias;
+	const float *partial, *bias, *z;
 	float *y;
 	unsigned n, splits;
 	struct finf_k_div plane, channels;

@@ -179,6 +179,14 @@ FINF_K_FN float window_cell(const struct finf_conv_args *p, const struct pixel *
 			(unsigned)at_col];
 }
 
+/* An output from its sum: one thread reads what is added there and then writes it. */
+FINF_K_FN float conv_end(float sum, const float *bias, unsigned channel, const float *z,
+			 unsigned long long at, struct finf_k_act act)
+{
+	sum += bias ? bias[channel] : 0;
+	return activate(z ? sum + z[at] : sum, act);
+}
+
 FINF_K_FN void conv_store(const struct finf_conv_args *p, unsigned share, unsigned group,
 			  unsigned row, unsigned pixel, float sum)
 {
@@ -191,7 +199,7 @@ FINF_K_FN void conv_store(const struct finf_conv_args *p, unsigned share, unsign
 	if (p->partial)
 		p->partial[(unsigned long long)share * p->outputs + y] = sum;
 	else
-		p->y[y] = activate(sum + (p->bias ? p->bias[channel] : 0), p->act);
+		p->y[y] = conv_end(sum, p->bias, channel, p->z, y, p->act);
 }
 
 FINF_K_BLOCK(conv)
@@ -241,7 +249,7 @@ FINF_K(conv_sum)
 		for (unsigned k = 0; k < p.splits; k++)
 			sum += p.partial[(unsigned long long)k * p.n + i];
 		channel = split(&channel, p.channels);
-		p.y[i] = activate(sum + (p.bias ? p.bias[channel] : 0), p.act);
+		p.y[i] = conv_end(sum, p.bias, channel, p.z, i, p.act);
 	}
 }
 
@@ -270,7 +278,7 @@ FINF_K(conv_direct)
 						sum = finf_k_fma(x[at_row * (int)p.cols + at_col],
 								 *w, sum);
 				}
-		p.y[i] = activate(sum + (p.bias ? p.bias[out] : 0), p.act);
+		p.y[i] = conv_end(sum, p.bias, out, p.z, i, p.act);
 	}
 }
 
