@@ -182,6 +182,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("device/cuda/forms");
 	TCase *tc = tcase_create("forms");
 
+	tcase_set_timeout(tc, 120);
 	tcase_add_loop_test(tc, what_cannot_run_is_refused_by_name, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_test(tc, a_constant_of_0_divides_nothing);
 	tcase_add_test(tc, weights_in_other_layouts_are_refused);

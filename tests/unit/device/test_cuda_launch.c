@@ -251,6 +251,7 @@ Suite *test_suite(void)
 	Suite *suite = suite_create("device/cuda/launch");
 	TCase *tc = tcase_create("launch");
 
+	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, split_fills_all_outputs);
 	tcase_add_test(tc, an_index_outside_yields_nan);
 	tcase_add_test(tc, a_kernel_outlives_its_module);
