@@ -70,8 +70,9 @@ static json_t *fast_json(const struct fid_model_info *info)
 	static const char *const names[] = {"lean", "pricing", "growing", "ready"};
 	const struct finf_policy_fast *fast = &info->fast;
 
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "state", names[fast->state],
-			 "allowed", (int)fast->allowed, "bytes", NUMBER(info->policy.fast_bytes),
+	return json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+			 names[fast->state], "allowed", (int)fast->allowed, "slower",
+			 (int)fast->slower, "bytes", NUMBER(info->policy.fast_bytes),
 			 "gain_ns", NUMBER(fast->gain_ns), "made", NUMBER(fast->made), "given_back",
 			 NUMBER(fast->given_back), "lean_run_ns", NUMBER(info->lean_run_ns),
 			 "fast_run_ns", NUMBER(info->fast_run_ns));
@@ -529,6 +530,10 @@ static void explain_fast(json_t *lines, const struct fid_model_info *info, bool 
 		say(lines, "a faster form of %" PRIu64 " bytes is being made", info->policy.fast_bytes);
 	} else if (fast->state == FINF_FAST_PRICING) {
 		say(lines, "what a faster form of its weights takes and saves is being measured");
+	} else if (fast->slower) {
+		say(lines, "it had a faster form of its weights, on which runs were no faster: %.3f ms, "
+			   "%.3f ms lean; not again until `optimize` forbids and allows it",
+		    (double)info->fast_run_ns / 1e6, (double)info->lean_run_ns / 1e6);
 	} else if (!fast->priced) {
 		say(lines, "whether there is a faster form is measured after %" PRIu64
 			   " runs; there were %" PRIu32 " lately%s", fast->runs_needed, fast->runs, late);

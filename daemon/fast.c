@@ -7,6 +7,7 @@
  *   PRICE -> [spare thread: open, measure, plan] -> PRICED
  *   GROW  -> extent -> [spare thread: master -> pieces -> extent] -> GROWN
  *   SHRINK -> extent free at once; pieces that still come are dropped
+ *   SLOWER <- runs on it, of which now and then two go the lean way, were no faster
  *
  * What the thread works on is its own meanwhile: its model may be removed.
  */
@@ -200,6 +201,7 @@ static void grow_finish(struct fid_job *job)
 	}
 	if (!fast->result) {
 		model->fast_ready = true;
+		finf_watch_init(&model->fast_watch, false, FINF_WATCH_RUNS, -FINF_WATCH_GAIN_PCT);
 		fid_metrics_fast(core->metrics, FID_FAST_MADE);
 		fid_log(FID_INFO, "fast model=%s:%" PRIu32 " made bytes=%" PRIu64 " ms=%.1f",
 			model->name, model->version, model->fast_extent->bytes, (double)ns / 1e6);
@@ -251,6 +253,24 @@ void fid_fast_shrink(struct fid_core *core, const struct finf_action *action)
 	}
 	fid_metrics_fast(core->metrics, FID_FAST_GIVEN_BACK);
 	give_extent(core, model);
+}
+
+void fid_fast_ran(struct fid_core *core, struct fid_model *model, uint64_t ns)
+{
+	struct finf_watch *watch = &model->fast_watch;
+	struct finf_event event = {.kind = FINF_EV_SLOWER, .model = model->index};
+
+	if (!model->fast_ready || watch->other) /* gone meanwhile, or on its way */
+		return;
+	finf_watch_note(watch, ns);
+	if (!watch->other)
+		return;
+	event.a = atomic_load(&watch->ns[0]);
+	event.b = atomic_load(&watch->ns[1]);
+	fid_metrics_fast(core->metrics, FID_FAST_SLOWER);
+	fid_log(FID_INFO, "fast model=%s:%" PRIu32 " slower us=%.1f lean_us=%.1f", model->name,
+		model->version, (double)event.a / 1e3, (double)event.b / 1e3);
+	fid_step(core, event);
 }
 
 int fid_fast_new(struct fid_core *core, bool on)
