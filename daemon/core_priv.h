@@ -229,6 +229,7 @@ void fid_prepare_again(struct fid_op *op);
 int fid_fast_new(struct fid_core *core, bool on);
 void fid_fast_stop(struct fid_core *core); /* ends the thread; its job comes back to the loop */
 bool fid_fast_possible(const struct fid_core *core);
+bool fid_fast_lean(const struct fid_model *model); /* asked for, or a group made so */
 bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model);
 void fid_fast_price(struct fid_core *core, const struct finf_action *action);
 void fid_fast_grow(struct fid_core *core, const struct finf_action *action);

@@ -38,12 +38,16 @@ bool fid_fast_possible(const struct fid_core *core)
 	return core->fast.on && core->pool.host_visible && finf_device_spreads(core->dev);
 }
 
+bool fid_fast_lean(const struct fid_model *model)
+{
+	const struct finf_graph *graph = model->model ? finf_model_graph(model->model) : NULL;
+
+	return model->lean || (graph && graph->n_members && graph->schedule == FINF_ONE_BY_ONE);
+}
+
 bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model)
 {
-	const struct finf_graph *graph = finf_model_graph(model->model);
-
-	return fid_fast_possible(core) && !model->lean &&
-	       !(graph->n_members && graph->schedule == FINF_ONE_BY_ONE);
+	return fid_fast_possible(core) && !fid_fast_lean(model);
 }
 
 /* ---- on the spare thread --------------------------------------------------------- */
