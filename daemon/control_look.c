@@ -37,8 +37,9 @@ static json_t *fast_json(const struct fid_model_info *info)
 	static const char *const names[] = {"lean", "pricing", "growing", "ready"};
 	const struct finf_policy_fast *fast = &info->fast;
 
-	return json_pack("{s:s, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "state", names[fast->state],
-			 "allowed", (int)fast->allowed, "bytes", NUMBER(info->policy.fast_bytes),
+	return json_pack("{s:s, s:b, s:b, s:I, s:I, s:I, s:I, s:I, s:I}", "state",
+			 names[fast->state], "allowed", (int)fast->allowed, "slower",
+			 (int)fast->slower, "bytes", NUMBER(info->policy.fast_bytes),
 			 "gain_ns", NUMBER(fast->gain_ns), "made", NUMBER(fast->made), "given_back",
 			 NUMBER(fast->given_back), "lean_run_ns", NUMBER(info->lean_run_ns),
 			 "fast_run_ns", NUMBER(info->fast_run_ns));

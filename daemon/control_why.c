@@ -174,6 +174,10 @@ static void explain_fast(json_t *lines, const struct fid_model_info *info, bool 
 		    info->policy.fast_bytes);
 	} else if (fast->state == FINF_FAST_PRICING) {
 		say(lines, "what a faster form of its weights takes and saves is being measured");
+	} else if (fast->slower) {
+		say(lines, "it had a faster form of its weights, on which runs were no faster: %.3f ms, "
+			   "%.3f ms lean; not again until `optimize` forbids and allows it",
+		    (double)info->fast_run_ns / 1e6, (double)info->lean_run_ns / 1e6);
 	} else if (!fast->priced) {
 		say(lines,
 		    "whether there is a faster form is measured after %" PRIu64

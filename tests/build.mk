@@ -68,6 +68,13 @@ $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_for
 $(addprefix $(BUILD)/tests/integration/,test_backend test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
+# A fid on which faster forms of weights are slow.
+$(BUILD)/tests/slow/fid: $(BUILD)/tests/support/slow/grown.o $(BUILD)/fid
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $< $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--wrap=finf_binding_run $(LIB_LIBS) $(fid_LIBS)
+$(BUILD)/tests/integration/test_fast: | $(BUILD)/tests/slow/fid
+
 # Fused groups beside other runtimes; FUSED= takes options of tests/bench/fused.py.
 FUSED ?= --all
 $(BUILD)/tests/bench/roofline: tests/bench/roofline.c

@@ -30,7 +30,8 @@ int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
 	}
 	if (binding->watch)
 		finf_watch_init(binding->watch, plan->side.off,
-				plan->side.list_ns ? FINF_WATCH_RUNS : FINF_WATCH_RUNS_NEW);
+				plan->side.list_ns ? FINF_WATCH_RUNS : FINF_WATCH_RUNS_NEW,
+				FINF_WATCH_GAIN_PCT);
 	binding->model = model;
 	binding->bound = bound;
 	binding->plan = plan;
