@@ -480,6 +480,33 @@ static int replay_caller(const struct proof *proof, uint32_t s)
 	return err;
 }
 
+/* What the caller takes behind step @s. */
+static int replay_taken(const struct proof *proof, uint32_t s)
+{
+	const struct finf_plan *plan = proof->plan;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < plan->n_outputs; i++)
+		if (plan->buffers[plan->outputs[i]].last_step == s)
+			err = read_buffer(proof, s, plan->outputs[i], proof->graph->outputs[i]);
+	return err;
+}
+
+static int check_outputs(const struct proof *proof)
+{
+	const struct finf_plan *plan = proof->plan;
+
+	for (uint32_t i = 0; i < plan->n_outputs; i++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[plan->outputs[i]];
+
+		if (buffer->layout != FINF_LAYOUT_PLAIN)
+			return no(proof, "output %u is not plain", i);
+		if (buffer->last_step < plan->n_steps && plan->n_branches > 1)
+			return no(proof, "output %u goes too early", i);
+	}
+	return 0;
+}
+
 static int check_inputs(const struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
@@ -499,9 +526,10 @@ static int check_inputs(const struct proof *proof)
 static int replay(const struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
-	const struct finf_graph *graph = proof->graph;
 	int err = check_inputs(proof);
 
+	if (!err)
+		err = check_outputs(proof);
 	if (!err)
 		err = replay_caller(proof, 0);
 	for (uint32_t s = 0; !err && s < plan->n_steps; s++) {
@@ -509,13 +537,10 @@ static int replay(const struct proof *proof)
 			err = replay_caller(proof, s);
 		if (!err)
 			err = replay_step(proof, s);
+		if (!err)
+			err = replay_taken(proof, s);
 	}
-	for (uint32_t i = 0; !err && i < plan->n_outputs; i++) {
-		if (plan->buffers[plan->outputs[i]].layout != FINF_LAYOUT_PLAIN)
-			return no(proof, "output %u is not plain", i);
-		err = read_buffer(proof, plan->n_steps, plan->outputs[i], graph->outputs[i]);
-	}
-	return err;
+	return err ? err : replay_taken(proof, plan->n_steps);
 }
 
 /* ---- no two live buffers overlap ---------------------------------------------------------- */

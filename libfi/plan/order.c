@@ -17,7 +17,7 @@ struct thing {
 	uint64_t offset, bytes;
 	uint32_t first; /* step that uses it first, or BEFORE_ALL */
 	uint32_t *last; /* per branch: its last step that uses it, counted from 1; 0 = none */
-	bool at_end;	/* an output: used after all steps */
+	bool at_end;	/* an output that is taken after all steps */
 };
 
 struct order {
@@ -140,6 +140,16 @@ static void touch_buffer(const struct order *o, uint32_t b, uint32_t s)
 		touch(o, part(o, b, i), s);
 }
 
+/* Outputs that are taken behind step @s, before the next one. */
+static void touch_outputs(const struct order *o, uint32_t s)
+{
+	const struct finf_plan *plan = o->plan;
+
+	for (uint32_t i = 0; i < plan->n_outputs; i++)
+		if (plan->buffers[plan->outputs[i]].last_step == s)
+			touch_buffer(o, plan->outputs[i], s);
+}
+
 static int check_step(const struct order *o, uint32_t s)
 {
 	const struct finf_plan *plan = o->plan;
@@ -162,6 +172,7 @@ static int check_step(const struct order *o, uint32_t s)
 			touch_buffer(o, step->out[k].index, s);
 	if (step->form.workspace_bytes)
 		touch(o, &o->things[plan->n_buffers + s], s);
+	touch_outputs(o, s);
 	return 0;
 }
 
@@ -250,7 +261,8 @@ static void place_things(struct order *o)
 	}
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
 		for (uint32_t k = 0; k < o->parts->n[plan->outputs[i]]; k++)
-			part(o, plan->outputs[i], k)->at_end = true;
+			part(o, plan->outputs[i], k)->at_end |=
+				plan->buffers[plan->outputs[i]].last_step == plan->n_steps;
 }
 
 int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,

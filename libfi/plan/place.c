@@ -44,6 +44,12 @@ static struct finf_planner_group *group_of(const struct finf_planner *p, uint32_
 	return &p->groups[finf_planner_root(p, buffer, &at)];
 }
 
+/* Only in one branch is it known what is over behind a step. */
+static bool copies_between(const struct finf_planner *p)
+{
+	return p->copy_between && p->plan->n_branches == 1;
+}
+
 /* In one branch it is known which step is the first to read an input, under any name; but for one
  * that is read as a part of others. */
 static void find_late_inputs(const struct finf_planner *p)
@@ -51,7 +57,7 @@ static void find_late_inputs(const struct finf_planner *p)
 	const struct finf_plan *plan = p->plan;
 	struct finf_plan_buffer *buffers = plan->buffers;
 
-	if (!p->late_inputs || plan->n_branches > 1)
+	if (!copies_between(p))
 		return;
 	for (uint32_t s = plan->n_steps; s-- > 0;)
 		for (uint32_t k = 0; k < plan->steps[s].n_in; k++) {
@@ -84,7 +90,7 @@ static void find_lifetimes(const struct finf_planner *p)
 				buffers[step->out[k].index].first_step =
 					buffers[step->out[k].index].last_step = s;
 	}
-	for (uint32_t i = 0; i < plan->n_outputs; i++)
+	for (uint32_t i = 0; i < plan->n_outputs && !copies_between(p); i++)
 		buffers[plan->outputs[i]].last_step = plan->n_steps;
 	for (uint32_t b = 0; b < plan->n_buffers; b++) {
 		if (buffers[b].alias_of == FINF_NONE)
@@ -115,6 +121,17 @@ static void use(struct finf_planner *p, uint32_t *count, uint32_t s)
 			group_of(p, step->out[k].index)->over[step->branch] = nth;
 }
 
+/* Until the caller has it. In one branch the number of a step is its place in the list. */
+static void use_output(struct finf_planner *p, uint32_t b)
+{
+	const struct finf_plan *plan = p->plan;
+	struct finf_planner_group *group = group_of(p, b);
+	uint32_t last = plan->buffers[b].last_step;
+
+	group->has_output = true;
+	group->over[0] = last == plan->n_steps ? FINF_NONE : FINF_MAX(group->over[0], last + 1);
+}
+
 static int find_uses(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
@@ -133,7 +150,7 @@ static int find_uses(struct finf_planner *p)
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		use(p, count, s);
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
-		group_of(p, plan->outputs[i])->over[0] = FINF_NONE;
+		use_output(p, plan->outputs[i]);
 	return 0;
 }
 
@@ -168,7 +185,8 @@ static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t
 	root = finf_planner_root(p, step->in[over].index, &at);
 	group = &p->groups[root];
 	into = group_of(p, step->out[0].index);
-	if (group->has_input || step->form.in_layout != step->form.out_layout || group == into ||
+	if (group->has_input || group->has_output || step->form.in_layout != step->form.out_layout ||
+	    group == into ||
 	    plan->buffers[step->in[over].index].bytes != plan->buffers[step->out[0].index].bytes ||
 	    !is_whole(p, root, step->in[over].index, at) ||
 	    (into->n_parts > 1 && into->branch != group->branch))

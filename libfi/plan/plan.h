@@ -52,8 +52,8 @@ struct finf_plan_buffer {
 	uint16_t pad;
 	uint32_t alias_of; /* earlier buffer whose bytes these are, or FINF_NONE */
 	uint64_t offset, bytes; /* in the arena */
-	/* Live from..to, both included; outputs live to n_steps. The caller writes an input before
-	 * its first step, which is 0 when there are branches: before all. */
+	/* Live from..to, both included. The caller writes an input before its first step, and takes
+	 * an output behind its last: n_steps = behind all. With branches that is 0 and n_steps. */
 	uint32_t first_step, last_step;
 };
 
@@ -138,7 +138,8 @@ struct finf_plan_opts {
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
-	bool late_inputs; /* in one branch an input may come when it is first read */
+	/* In one branch an input may come when it is first read, an output go when it is last used. */
+	bool copy_between;
 };
 
 /**

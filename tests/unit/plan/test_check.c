@@ -235,8 +235,8 @@ static bool die_early(struct finf_plan *plan, uint64_t *seed)
 	for (uint32_t tries = 0; plan->n_buffers && tries < 1000; tries++) {
 		struct finf_plan_buffer *buffer = random_buffer(plan, seed);
 
-		if (buffer->last_step == buffer->first_step)
-			continue;
+		if (buffer->last_step == buffer->first_step || buffer->last_step == plan->n_steps)
+			continue; /* an output may go earlier than at the end */
 		buffer->last_step = buffer->first_step;
 		return true;
 	}
