@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuse: a residual into the Conv before it, Conv(x) + z. The Add becomes the
- * convolution, so that z is there by then:
+ * fuse: a residual into the Conv or the linear layer before it, Conv(x) + z. The Add
+ * becomes the convolution, so that z is there by then:
  *
  *	x - conv - relu - conv - add - relu		x - conv - relu - conv+z - relu
  *	 \_____________________/		   ->	 \_________________/
@@ -80,6 +80,30 @@ static bool fits(const struct finf_graph *graph, uint32_t z, uint32_t y, const u
 	return true;
 }
 
+/* A matrix for all rows and a bias: any other product that has both is left as it is. */
+static bool is_linear(const struct finf_graph *graph, const struct finf_node *node)
+{
+	const struct finf_value *b, *c;
+
+	if (node->n_in != 3 || node->in[B] == FINF_NONE || finf_node_float(node, "alpha", 1) != 1)
+		return false;
+	b = &graph->values[node->in[W]];
+	c = &graph->values[node->in[B]];
+	return b->is_const && b->shape.rank == 2 && c->is_const && c->shape.rank == 1 &&
+	       c->shape.dim[0] == b->shape.dim[1];
+}
+
+/* What makes @value for one reader alone and can add to it; else FINF_NONE. */
+static uint32_t producer_of(const struct finf_rewrite *rw, uint32_t value)
+{
+	uint32_t at = finf_rewrite_sole(rw, value, "Conv");
+
+	if (at != FINF_NONE)
+		return at;
+	at = finf_rewrite_sole(rw, value, "FusedMatMul");
+	return at != FINF_NONE && is_linear(rw->graph, &rw->graph->nodes[at]) ? at : FINF_NONE;
+}
+
 /* Node @at becomes @conv with the addend @z; what activates the sum stays. */
 static int become(struct finf_rewrite *rw, uint32_t at, uint32_t conv, uint32_t z)
 {
@@ -93,7 +117,7 @@ static int become(struct finf_rewrite *rw, uint32_t at, uint32_t conv, uint32_t 
 	in[W] = from->in[W];
 	in[B] = finf_fuse_input(from, B);
 	in[Z] = z;
-	node->op = finf_op_find("FusedConv");
+	node->op = finf_fuse_is(from, "Conv") ? finf_op_find("FusedConv") : from->op;
 	node->opset = FINF_OPSET_OWN;
 	node->in = in;
 	node->n_in = Z + 1;
@@ -103,14 +127,14 @@ static int become(struct finf_rewrite *rw, uint32_t at, uint32_t conv, uint32_t 
 	return 0;
 }
 
-/* Of two convolutions the later one: then all nodes stay in their order. */
+/* Of two producers the later one: then all nodes stay in their order. */
 static int rewrite(struct finf_rewrite *rw, uint32_t at, const uint32_t *rows)
 {
 	const struct finf_node *node = &rw->graph->nodes[at];
 	uint32_t conv = FINF_NONE, z = FINF_NONE;
 
 	for (uint32_t k = 0; k < 2; k++) {
-		uint32_t found = finf_rewrite_sole(rw, node->in[k], "Conv");
+		uint32_t found = producer_of(rw, node->in[k]);
 
 		if (found == FINF_NONE || (conv != FINF_NONE && found < conv) ||
 		    !fits(rw->graph, node->in[!k], node->in[k], rows))

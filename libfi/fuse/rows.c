@@ -187,9 +187,9 @@ static bool matmul(const struct finf_graph *graph, const struct finf_node *node)
 static bool product(const struct finf_graph *graph, const struct finf_node *node)
 {
 	const struct finf_shape *out = &graph->values[node->out[0]].shape;
-	const struct finf_value *c = input(graph, node, 2);
+	const struct finf_value *c = input(graph, node, 2), *z = input(graph, node, 3);
 
-	if (!matmul(graph, node))
+	if (!matmul(graph, node) || (z && !has_rows(z)))
 		return false;
 	if (!c || c->is_const)
 		return !c || c->shape.rank < out->rank || c->shape.dim[0] == 1;

@@ -12,6 +12,8 @@
 #define SPLIT_LEAST   128 /* steps of the sum that are worth a block */
 #define SPLITS_MAX    32
 
+enum { X, W, B, Z }; /* Z: what is added to each output, of FusedConv and FusedMatMul */
+
 static unsigned tiles_of(unsigned n)
 {
 	return (n + FINF_K_TILE - 1) / FINF_K_TILE;
@@ -55,6 +57,8 @@ static int product(struct finf_k_build *b, const struct finf_gemm_args *args, un
 	finf_k_point_in(b, call, &call->args.gemm.b, 1);
 	finf_k_point(call, &call->args.gemm.y, FINF_K_OUT, 0, 0);
 	finf_k_point_in(b, call, &call->args.gemm.c, 2);
+	finf_k_point_in(b, call, &call->args.gemm.z, Z);
+	b->inplace_last = finf_k_in(b, Z) && !finf_k_in(b, Z)->is_const;
 	return 0;
 }
 
@@ -151,8 +155,6 @@ int finf_k_build_matmul(struct finf_k_build *b)
 }
 
 /* ---- convolution ------------------------------------------------------------------------ */
-
-enum { X, W, B, Z }; /* Z: of FusedConv */
 
 static void operands(const struct finf_k_build *b, struct finf_k_call *call, const void *x,
 		     const void *w)

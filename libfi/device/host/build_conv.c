@@ -144,12 +144,9 @@ static int add_posts(const struct finf_site *site, struct conv *conv, struct fin
 {
 	const struct finf_value *z = finf_site_in(site, Z);
 
-	if (z) {
-		if (z->is_const || site->in_layout != site->out_layout)
-			return -EOPNOTSUPP;
-		conv->post.op[conv->post.n++] = (struct finf_dnn_post_op){.sum = true};
-		b->sums = true;
-	}
+	if (z && (z->is_const || site->in_layout != site->out_layout))
+		return -EOPNOTSUPP;
+	finf_build_post_sum(site, Z, b, &conv->post);
 	finf_build_post_act(site, b, &conv->post);
 	return 0;
 }

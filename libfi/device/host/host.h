@@ -165,6 +165,9 @@ void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret)
 /** The node's folded activation as a post-op appended to @post. */
 void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
 			 struct finf_dnn_post *post);
+/** Input @i, if there is one, as what the primitive adds to: it is in the result's layout. */
+void finf_build_post_sum(const struct finf_site *site, uint32_t i, struct finf_build *b,
+			 struct finf_dnn_post *post);
 /** An activation as oneDNN's algorithm; false for FINF_ACT_NONE. */
 bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret);
 

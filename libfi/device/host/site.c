@@ -120,6 +120,15 @@ void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
 	b->act_done = true;
 }
 
+void finf_build_post_sum(const struct finf_site *site, uint32_t i, struct finf_build *b,
+			 struct finf_dnn_post *post)
+{
+	if (!finf_site_in(site, i))
+		return;
+	post->op[post->n++] = (struct finf_dnn_post_op){.sum = true};
+	b->sums = true;
+}
+
 /* A second primitive for what the first cannot take in. */
 static int add_act(const struct finf_site *site, struct finf_build *b)
 {

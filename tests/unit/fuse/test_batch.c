@@ -88,7 +88,7 @@ struct op_row {
 	struct finf_shape floats; /* rank 0 = none, unless @scalar */
 	int64_t numbers[8];
 	uint32_t n_numbers;
-	bool scalar, filters, twice, flat; /* flat: the node sees 2x144 */
+	bool scalar, filters, linear, twice, flat; /* flat: the node sees 2x144 */
 	uint32_t outputs;	  /* 0 = one */
 	bool joined;
 };
@@ -175,6 +175,8 @@ static const struct op_row ops[] = {
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {1, {6}}, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {1, 1, 6, 6}}, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {2, 1, 1, 6}}},
+	{"FusedMatMul", FINF_OPSET_OWN, .linear = true, .twice = true, .joined = true},
+	{"FusedMatMul", FINF_OPSET_OWN, .linear = true, .floats = {4, {2, 4, 6, 6}}},
 	{"Tile", 13, NUMBERS(1, 1, 1, 2)}, /* not on the list */
 	{"Shape", 13, .joined = false},
 };
@@ -191,6 +193,10 @@ static struct finf_graph *op_member(const struct op_row *row)
 	if (row->filters) {
 		in[n_in++] = net_random(g, "w", SHAPE(4, 4, 1, 1), -1);
 		in[n_in++] = net_random(g, "b", SHAPE(4), -1);
+	}
+	if (row->linear) {
+		in[n_in++] = net_random(g, "w", SHAPE(6, 6), -1);
+		in[n_in++] = net_random(g, "b", SHAPE(6), -1);
 	}
 	if (row->twice)
 		in[n_in++] = in[0];

@@ -144,6 +144,45 @@ static void sum_of_three(struct finf_graph *g)
 	net_output(g, net_node(g, "Sum", "y", INS(net_conv(g, "c", x, 3, true), x, x)));
 }
 
+/* As the passes before leave a linear layer. */
+static uint32_t linear(struct finf_graph *g, struct finf_shape weight, struct finf_shape bias)
+{
+	return net_node_with(g, "FusedMatMul", "l", NULL, 0, FINF_OPSET_OWN,
+			     INS(net_input(g, "x", SHAPE(2, 3, 4)), net_random(g, "l.w", weight, -1),
+				 net_random(g, "b", bias, -1)));
+}
+
+static void linear_layer(struct finf_graph *g)
+{
+	net_output(g, net_node(g, "Add", "y",
+			       INS(net_input(g, "z", SHAPE(2, 3, 5)),
+				   linear(g, SHAPE(4, 5), SHAPE(5)))));
+}
+
+static void is_linear(const struct finf_graph *g)
+{
+	const struct finf_node *node = net_maker(g, "y");
+
+	ck_assert_str_eq(node->op->name, "FusedMatMul");
+	ck_assert_uint_eq(node->n_in, 4);
+	ck_assert_uint_eq(node->in[2], net_value(g, "b"));
+	ck_assert_uint_eq(node->in[3], net_value(g, "z"));
+}
+
+static void column(struct finf_graph *g)
+{
+	uint32_t l = linear(g, SHAPE(4, 5), SHAPE(3, 1));
+
+	net_output(g, net_node(g, "Add", "y", INS(l, net_input(g, "z", SHAPE(2, 3, 5)))));
+}
+
+static void stack(struct finf_graph *g)
+{
+	uint32_t l = linear(g, SHAPE(2, 4, 5), SHAPE(5));
+
+	net_output(g, net_node(g, "Add", "y", INS(l, net_input(g, "z", SHAPE(2, 3, 5)))));
+}
+
 static const struct net_row rows[] = {
 	{"a block", block, 1, keeps_act},
 	{"the addend first", addend_first, 1, has_no_bias},
@@ -151,6 +190,9 @@ static const struct net_row rows[] = {
 	{"the addend is made later", addend_later, 1, is_later},
 	{"two convolutions", two, 1, is_second},
 	{"two convolutions, reversed", two_reversed, 1, is_second},
+	{"a linear layer", linear_layer, 1, is_linear},
+	{"not: a product and a column", column, 0, NULL},
+	{"not: a matrix for each", stack, 0, NULL},
 	{"not: two readers", two_readers, 0, NULL},
 	{"not: an activation between", activation_between, 0, NULL},
 	{"not: the addend broadcasts", broadcasts, 0, NULL},

@@ -185,11 +185,11 @@ struct finf_einsum_args {
 };
 
 /*
- * y = act(alpha * a * b + beta * c), for each matrix of a stack. Strides in
- * elements; those of c may be 0, c may be NULL.
+ * y = act(alpha * a * b + beta * c + z), for each matrix of a stack. Strides in
+ * elements; those of c may be 0, c may be NULL. z lies as y does, or where y does, or is NULL.
  */
 struct finf_gemm_args {
-	const float *a, *b, *c;
+	const float *a, *b, *c, *z;
 	float *y;
 	unsigned m, n, k;
 	int a_row, a_inner, b_inner, b_col, c_row, c_col;

@@ -82,15 +82,16 @@ FINF_K_FN const float *gemm_addend(const struct finf_gemm_args *p, unsigned matr
 	return p->c ? p->c + walk_at(&p->at_c, matrix) : p->c;
 }
 
-FINF_K_FN void gemm_store(const struct finf_gemm_args *p, const float *c, float *y, unsigned row,
-			  unsigned col, float sum)
+FINF_K_FN void gemm_store(const struct finf_gemm_args *p, const float *c, unsigned matrix,
+			  unsigned row, unsigned col, float sum)
 {
+	unsigned long long y = ((unsigned long long)matrix * p->m + row) * p->n + col;
 	float v = p->alpha * sum;
 
 	if (c)
 		v = finf_k_fma(p->beta, c[(long long)row * p->c_row + (long long)col * p->c_col],
 			       v);
-	y[(unsigned long long)row * p->n + col] = activate(v, p->act);
+	p->y[y] = activate(p->z ? v + p->z[y] : v, p->act);
 }
 
 FINF_K_BLOCK(gemm)
@@ -101,7 +102,6 @@ FINF_K_BLOCK(gemm)
 	unsigned row = split(&matrix, p.row_tiles) * FINF_K_TILE;
 	const float *a = p.a + walk_at(&p.at_a, matrix), *b = p.b + walk_at(&p.at_b, matrix);
 	const float *c = gemm_addend(&p, matrix);
-	float *y = p.y + (unsigned long long)matrix * p.m * p.n;
 	float acc[PART][PART];
 
 	clear(acc);
@@ -119,7 +119,7 @@ FINF_K_BLOCK(gemm)
 #pragma unroll
 		for (unsigned j = 0; j < PART; j++)
 			if (row + i < p.m && col + j < p.n)
-				gemm_store(&p, c, y, row + i, col + j, acc[i][j]);
+				gemm_store(&p, c, matrix, row + i, col + j, acc[i][j]);
 }
 
 /* A warp reads a row of a and a column of b in order of memory, at its speed. */
@@ -137,8 +137,7 @@ FINF_K_BLOCK(dot)
 				 b[(long long)col * p.b_col + k], sum);
 	sum = warp_sum(sum);
 	if (there && !lane)
-		gemm_store(&p, gemm_addend(&p, matrix),
-			   p.y + (unsigned long long)matrix * p.m * p.n, row, col, sum);
+		gemm_store(&p, gemm_addend(&p, matrix), matrix, row, col, sum);
 }
 
 /* ---- convolution --------------------------------------------------------------------- */
