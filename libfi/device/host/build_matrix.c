@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "device/host/host.h"
+#include "graph/op/matmul.h"
 
 enum { A, B, C };
 
@@ -286,6 +287,9 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 	if (!err)
 		err = finf_site_out_md(site, &dst);
 	if (err || !a.rank || !w.rank || !finf_dnn_is_plain(&dst))
+		return -EOPNOTSUPP;
+	if (finf_site_in(site, C) &&
+	    finf_fusedmatmul_repeats(&a, &w, &finf_site_out(site, 0)->shape))
 		return -EOPNOTSUPP;
 	if (fits_one_matrix(site, alpha, &w))
 		return one_matrix(site, b, alpha, &a, &w);
