@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* cuda: launches of matrix products and convolutions. */
+/* cuda: launches of matrix products, attention and convolutions. */
 #include <errno.h>
 #include <limits.h>
 
 #include "device/cuda/node.h"
+#include "graph/op/attention.h"
 
 #define DOT_ROWS_MAX  4	  /* up to here rows are multiplied one by one, at the speed of memory */
 #define DOT_WARPS     8	  /* of a block */
@@ -120,6 +121,20 @@ static bool is_row(const struct finf_value *c)
 	return !c || !c->shape.rank || finf_k_product(&c->shape, 0, c->shape.rank - 1) == 1;
 }
 
+/* The addend may make the result larger than the product, which is repeated then. */
+static void repeat(const struct finf_k_build *b, struct finf_shape *stack,
+		   struct finf_gemm_args *args)
+{
+	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
+	unsigned m = (unsigned)y->dim[y->rank - 2], n = (unsigned)y->dim[y->rank - 1];
+
+	*stack = stack_of(y);
+	args->a_row = args->m == m ? args->a_row : 0;
+	args->b_col = args->n == n ? args->b_col : 0;
+	args->m = m;
+	args->n = n;
+}
+
 int finf_k_build_matmul(struct finf_k_build *b)
 {
 	const struct finf_shape *a = &finf_k_in(b, 0)->shape, *x = &finf_k_in(b, 1)->shape;
@@ -128,15 +143,17 @@ int finf_k_build_matmul(struct finf_k_build *b)
 	struct finf_gemm_args args = {
 		.alpha = finf_node_float(b->node, "alpha", 1), .a_inner = 1, .b_col = 1};
 	struct finf_k_box box = {0};
-	unsigned matrices;
+	unsigned matrices, rows;
 
-	args.m = a->rank < 2 ? 1 : (unsigned)a->dim[a->rank - 2];
+	args.m = rows = a->rank < 2 ? 1 : (unsigned)a->dim[a->rank - 2];
 	args.k = (unsigned)a->dim[a->rank - 1];
 	args.n = x->rank < 2 ? 1 : (unsigned)x->dim[x->rank - 1];
 	args.a_row = (int)args.k;
 	args.b_inner = (int)args.n;
 	if (finf_broadcast(&stack_a, &stack_b, &stack))
 		return finf_diag_set(b->diag, -EINVAL, "its factors do not multiply");
+	if (finf_k_in(b, 2))
+		repeat(b, &stack, &args);
 	matrices = finf_k_product(&stack, 0, stack.rank);
 	addend(b, &stack, &args);
 	/* One right factor for a whole stack: its rows are rows of one matrix. */
@@ -147,11 +164,79 @@ int finf_k_build_matmul(struct finf_k_build *b)
 	finf_k_broadcast(&stack_a, &stack, step_a);
 	finf_k_broadcast(&stack_b, &stack, step_b);
 	for (uint32_t i = 0; i < stack.rank; i++)
-		finf_k_box_add(&box, stack.dim[i], step_a[i] * args.m * args.k,
-			       step_b[i] * args.k * args.n);
+		finf_k_box_add(&box, stack.dim[i], step_a[i] * rows * args.k,
+			       step_b[i] * args.k * args.b_inner);
 	args.at_a = finf_k_box_walk(&box, 0);
 	args.at_b = finf_k_box_walk(&box, 1);
 	return product(b, &args, matrices);
+}
+
+/* ---- attention -------------------------------------------------------------------------- */
+
+static struct finf_k_walk matrices_at(const struct finf_attention *a,
+				      const struct finf_attention_side *side)
+{
+	struct finf_k_box box = {0};
+
+	for (uint32_t i = 0; i < a->rank; i++)
+		finf_k_box_add(&box, a->stack[i], side->stack[i], 0);
+	return finf_k_box_walk(&box, 0);
+}
+
+static struct finf_attention_args attention_args(struct finf_k_build *b,
+						 const struct finf_attention *a)
+{
+	return (struct finf_attention_args){
+		.cols = (unsigned)a->cols,
+		.depth = (unsigned)a->depth,
+		.width = (unsigned)a->width,
+		.alpha = a->alpha,
+		.q_row = (int)a->q.outer,
+		.q_inner = (int)a->q.inner,
+		.k_inner = (int)a->k.outer,
+		.k_col = (int)a->k.inner,
+		.mask_row = (int)a->mask.outer,
+		.mask_col = (int)a->mask.inner,
+		.v_inner = (int)a->v.outer,
+		.v_col = (int)a->v.inner,
+		.y_row = (int)a->y.outer,
+		.y_col = (int)a->y.inner,
+		.rows = finf_k_div((unsigned)a->rows),
+		.at_q = matrices_at(a, &a->q),
+		.at_k = matrices_at(a, &a->k),
+		.at_v = matrices_at(a, &a->v),
+		.at_mask = matrices_at(a, &a->mask),
+		.at_y = matrices_at(a, &a->y),
+		.act = finf_k_act(b),
+	};
+}
+
+int finf_k_build_attention(struct finf_k_build *b)
+{
+	const struct finf_shape *const in[] = {&finf_k_in(b, 0)->shape, &finf_k_in(b, 1)->shape,
+					       &finf_k_in(b, 2)->shape,
+					       finf_k_in(b, 3) ? &finf_k_in(b, 3)->shape : NULL};
+	struct finf_attention_args *args;
+	struct finf_k_call *call;
+	struct finf_attention a;
+	unsigned rows;
+
+	if (finf_attention_init(b->node, in, &finf_k_out(b, 0)->shape, &a))
+		return finf_diag_set(b->diag, -EINVAL, "its shapes contradict");
+	rows = (unsigned)(finf_attention_matrices(&a) * a.rows);
+	call = finf_k_call_add(b, FINF_K_FUNCTION_attention, rows,
+			       finf_k_reduce_threads((unsigned)FINF_MAX(a.cols, a.width)));
+	if (!call)
+		return -ENOMEM;
+	b->flops = 2 * (uint64_t)rows * (uint64_t)a.cols * (uint64_t)(2 * a.depth + a.width);
+	args = &call->args.attention;
+	*args = attention_args(b, &a);
+	finf_k_point_in(b, call, &args->q, 0);
+	finf_k_point_in(b, call, &args->k, 1);
+	finf_k_point_in(b, call, &args->v, 2);
+	finf_k_point_in(b, call, &args->mask, 3);
+	finf_k_point(call, &args->y, FINF_K_OUT, 0, 0);
+	return 0;
 }
 
 /* ---- convolution ------------------------------------------------------------------------ */

@@ -51,6 +51,7 @@ static const struct builder builders[] = {
 	{"Expand", finf_k_build_expand, ANY},
 	{"Flatten", finf_k_build_copy, ANY},
 	{"Floor", finf_k_build_map, F32},
+	{"FusedAttention", finf_k_build_attention, F32},
 	{"FusedConv", finf_k_build_conv, F32},
 	{"FusedMatMul", finf_k_build_matmul, F32},
 	{"Gather", finf_k_build_gather, ANY},

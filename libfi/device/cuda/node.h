@@ -72,6 +72,7 @@ int finf_k_build_cast(struct finf_k_build *b);
 int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */
 int finf_k_build_concat(struct finf_k_build *b);
+int finf_k_build_attention(struct finf_k_build *b);
 int finf_k_build_constant(struct finf_k_build *b); /* ConstantOfShape */
 int finf_k_build_conv(struct finf_k_build *b);	   /* and fused */
 int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "device/host/host.h"
+#include "graph/op/matmul.h"
 
 enum { A, B, C, Z };
 
@@ -290,6 +291,9 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 		return -EOPNOTSUPP;
 	if (finf_site_in(site, Z) &&
 	    (finf_site_in(site, Z)->is_const || !fits_one_matrix(site, alpha, &w)))
+		return -EOPNOTSUPP;
+	if (finf_site_in(site, C) &&
+	    finf_fusedmatmul_repeats(&a, &w, &finf_site_out(site, 0)->shape))
 		return -EOPNOTSUPP;
 	if (fits_one_matrix(site, alpha, &w))
 		return one_matrix(site, b, alpha, &a, &w);

@@ -6,8 +6,8 @@
 #include "device/host/host.h"
 #include "device/join.h"
 
-/* ref, alias, two joins, and oneDNN in four combinations of layouts and by Winograd */
-#define FORMS_MAX 9
+/* ref, alias, two joins, attention, and oneDNN in four combinations of layouts and by Winograd */
+#define FORMS_MAX 10
 
 struct form_list {
 	struct finf_form forms[FORMS_MAX];
@@ -66,6 +66,17 @@ static double elements(const struct finf_value *value)
 	return value ? n : 0;
 }
 
+/* Both products have about as many: of a value for each key, where V is one. */
+static double attention_per_output(const struct finf_site *site)
+{
+	const struct finf_shape *k = &finf_site_in(site, 1)->shape;
+	uint32_t n, last;
+	const int64_t *perm = finf_node_ints(site->node, "perm_k", &n);
+
+	return finf_axis(perm && n ? perm[n - 1] : -1, k->rank, &last) ? 4.0 * (double)k->dim[last]
+								       : 1;
+}
+
 /* Floating point operations of one output element. */
 static double work_per_output(const struct finf_site *site)
 {
@@ -83,6 +94,8 @@ static double work_per_output(const struct finf_site *site)
 		return 2.0 * (double)x->shape.dim[x->shape.rank - 1];
 	if (!strcmp(name, "ConvTranspose") && w->shape.rank > 1 && w->shape.dim[1])
 		return 2 * elements(w) / (double)w->shape.dim[1];
+	if (!strcmp(name, "FusedAttention"))
+		return attention_per_output(site);
 	kernel = finf_node_ints(site->node, "kernel_shape", &n);
 	for (uint32_t i = 0; i < n; i++)
 		taps *= (double)kernel[i];
@@ -146,27 +159,55 @@ static int plain_weight(const struct finf_site *site, uint32_t i, struct finf_we
 	return err;
 }
 
-static int add_ref(const struct finf_site *site, struct finf_arena *arena, struct form_list *list)
+/* The form that is next in @list, plain throughout; -EOPNOTSUPP: weights are blocked already. */
+static int plain_form(const struct finf_site *site, struct finf_arena *arena,
+		      struct form_list *list, struct finf_form form)
 {
-	struct finf_form *form = &list->forms[list->n];
 	const struct finf_node *node = site->node;
 	int err = 0;
 
-	*form = (struct finf_form){.algo = FINF_HOST_REF, .name = "ref"};
-	form->weights = finf_arena_array(arena, node->n_in, sizeof(*form->weights));
-	if (!form->weights)
+	form.weights = finf_arena_array(arena, node->n_in, sizeof(*form.weights));
+	if (!form.weights)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < node->n_in && !err; i++) {
 		const struct finf_value *value = finf_site_in(site, i);
 
 		if (value && value->is_const && !finf_ref_keeps(value))
-			err = plain_weight(site, i, &form->weights[form->n_weights++]);
+			err = plain_weight(site, i, &form.weights[form.n_weights++]);
 	}
-	if (err)
-		return err == -EOPNOTSUPP ? 0 : err; /* weights are blocked already: no ref form */
-	form->est_ns = price(site, REF_START_NS, REF_GFLOPS, REF_GBYTES);
-	list->n++;
-	return 0;
+	if (!err)
+		list->forms[list->n++] = form;
+	return err;
+}
+
+static int add_ref(const struct finf_site *site, struct finf_arena *arena, struct form_list *list)
+{
+	int err = plain_form(site, arena, list,
+			     (struct finf_form){
+				     .algo = FINF_HOST_REF,
+				     .name = "ref",
+				     .est_ns = price(site, REF_START_NS, REF_GFLOPS, REF_GBYTES),
+			     });
+
+	return err == -EOPNOTSUPP ? 0 : err;
+}
+
+/* ---- attention ------------------------------------------------------------------------ */
+
+static int add_attention(const struct finf_site *site, uint32_t threads, struct finf_arena *arena,
+			 struct form_list *list)
+{
+	struct finf_form form = {
+		.algo = FINF_HOST_ATTENTION,
+		.name = "attention",
+		.est_ns = price(site, ONEDNN_START_NS, threads * GEMM_GFLOPS,
+				FINF_MIN(threads * THREAD_GBYTES, MEMORY_GBYTES)),
+	};
+	int err = finf_host_attention_form(site, threads, &form);
+
+	if (!err)
+		err = plain_form(site, arena, list, form);
+	return err == -EOPNOTSUPP ? 0 : err;
 }
 
 /* ---- alias --------------------------------------------------------------------------- */
@@ -335,6 +376,9 @@ static int describe_site(struct finf_site *site, uint32_t threads, struct finf_a
 		return err;
 	blocked = finf_dnn_block() == 16 ? FINF_HOST_NCHW16C : FINF_HOST_NCHW8C;
 	add_alias(site, list);
+	err = add_attention(site, threads, arena, list);
+	if (err)
+		return err;
 	add_joins(site, blocked, list);
 	old = finf_dnn_threads(threads);
 	err = add_onednn(site, threads, blocked, arena, list);

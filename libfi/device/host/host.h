@@ -22,7 +22,8 @@ enum {
 	FINF_HOST_ALIAS = 1,
 	FINF_HOST_ONEDNN = 2,
 	FINF_HOST_WINOGRAD = 3,
-	FINF_HOST_JOIN = 4
+	FINF_HOST_JOIN = 4,
+	FINF_HOST_ATTENTION = 5
 };
 
 /* A plan's number of threads may come from a file. */
@@ -33,7 +34,7 @@ struct finf_host {
 	struct finf_dnn *dnn; /* owned; NULL on the "ref" device */
 };
 
-/* A kernel is one of three kinds behind the same two calls. */
+/* A kernel is one of four kinds behind the same two calls. */
 struct finf_kernel {
 	int (*run)(struct finf_kernel *kernel, const struct finf_launch *launch);
 	void (*free)(struct finf_kernel *kernel);
@@ -179,6 +180,15 @@ bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_pos
 int finf_build_site(const struct finf_site *site, struct finf_build *b);
 void finf_build_fini(struct finf_build *b);
 uint64_t finf_build_scratch_bytes(const struct finf_build *b);
+
+/* ---- attention.c ------------------------------------------------------------------- */
+
+/** finf_host_attention_form - flags and workspace of @form. 0; -EOPNOTSUPP; -ENOMEM. */
+int finf_host_attention_form(const struct finf_site *site, uint32_t threads,
+			     struct finf_form *form);
+/** finf_host_attention_new - 0; -EBADMSG less workspace; else as finf_host_attention_form(). */
+int finf_host_attention_new(const struct finf_site *site, uint64_t workspace_bytes,
+			    uint32_t threads, struct finf_kernel **ret_kernel);
 
 /* ---- forms.c, kernel.c, ref.c ----------------------------------------------------- */
 

@@ -150,13 +150,13 @@ static int dnn_kernel_new(struct finf_site *site, const struct finf_form *form, 
 
 /* ---- from a form ---------------------------------------------------------------------- */
 
-static int check_ref_form(const struct finf_site *site, const struct finf_form *form)
+static int check_plain_form(const struct finf_site *site, const struct finf_form *form)
 {
 	size_t bytes;
 
 	if (form->in_layout != FINF_LAYOUT_PLAIN || form->out_layout != FINF_LAYOUT_PLAIN)
 		return finf_diag_set(site->diag, -EBADMSG,
-				     "the reference knows plain layouts only");
+				     "the algorithm knows plain layouts only");
 	for (uint32_t i = 0; i < site->node->n_in; i++) {
 		const struct finf_value *value = finf_site_in(site, i);
 		const struct finf_weight_form *given = finf_site_given(site, i);
@@ -166,7 +166,7 @@ static int check_ref_form(const struct finf_site *site, const struct finf_form *
 		if (!given || given->desc_bytes ||
 		    finf_tensor_bytes(value->dtype, &value->shape, &bytes) || given->bytes != bytes)
 			return finf_diag_set(site->diag, -EBADMSG,
-					     "the reference needs weight %" PRIu32 " plain", i);
+					     "the algorithm needs weight %" PRIu32 " plain", i);
 	}
 	return 0;
 }
@@ -179,8 +179,14 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 	if (!threads || threads > FINF_HOST_THREADS_MAX)
 		return finf_diag_set(site->diag, -EINVAL, "%" PRIu32 " threads", threads);
 	if (form->algo == FINF_HOST_REF) {
-		err = check_ref_form(site, form);
+		err = check_plain_form(site, form);
 		return err ? err : finf_ref_kernel_new(site->graph, site->node, ret_kernel);
+	}
+	if (form->algo == FINF_HOST_ATTENTION && site->dnn) {
+		err = check_plain_form(site, form);
+		return err ? err
+			   : finf_host_attention_new(site, form->workspace_bytes, threads,
+						     ret_kernel);
 	}
 	site->winograd = form->algo == FINF_HOST_WINOGRAD;
 	if ((form->algo == FINF_HOST_ONEDNN || site->winograd) && site->dnn)

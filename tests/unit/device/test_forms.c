@@ -101,6 +101,8 @@ static uint32_t kind_of(const struct finf_form *form)
 		return WANT_ALIAS;
 	if (form->flags & FINF_FORM_JOIN)
 		return form->in_layout ? WANT_JOIN_BLOCKED : WANT_JOIN;
+	if (form->algo == FINF_HOST_ATTENTION)
+		return WANT_PLAIN;
 	if (form->algo != FINF_HOST_ONEDNN)
 		return 0;
 	if (form->in_layout != form->out_layout)

@@ -28,6 +28,21 @@ struct finf_k_walk {
 	int stride[FINF_K_RANK];
 };
 
+/*
+ * y = act(softmax(alpha q k + mask) v), for each matrix of a stack. A block per row.
+ * Strides in elements, 0 where an operand is repeated; mask may be NULL.
+ */
+struct finf_attention_args {
+	const float *q, *k, *v, *mask;
+	float *y;
+	unsigned cols, depth, width;
+	float alpha;
+	int q_row, q_inner, k_inner, k_col, mask_row, mask_col, v_inner, v_col, y_row, y_col;
+	struct finf_k_div rows;
+	struct finf_k_walk at_q, at_k, at_v, at_mask, at_y; /* matrix number -> offset */
+	struct finf_k_act act;
+};
+
 struct finf_batchnorm_args {
 	const float *x, *scale, *bias, *mean, *var;
 	float *y;

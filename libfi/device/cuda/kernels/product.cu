@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernels: matrix products and convolutions. A block of 256 threads computes
+ * kernels: matrix products, attention and convolutions. A block of 256 threads computes
  * a tile of 64 x 64 outputs, each thread 4 x 4 of them in registers. Sixteen
  * steps of the sum at a time go through shared memory:
  *
@@ -138,6 +138,68 @@ FINF_K_BLOCK(dot)
 	sum = warp_sum(sum);
 	if (there && !lane)
 		gemm_store(&p, gemm_addend(&p, matrix), matrix, row, col, sum);
+}
+
+/* ---- attention --------------------------------------------------------------------- */
+
+FINF_K_FN float attention_score(const struct finf_attention_args *p, const float *q, const float *k,
+				const float *mask, unsigned col)
+{
+	float sum = 0;
+
+	k += (long long)col * p->k_col;
+	for (unsigned i = 0; i < p->depth; i++)
+		sum = finf_k_fma(q[(long long)i * p->q_inner], k[(long long)i * p->k_inner], sum);
+	sum *= p->alpha;
+	return mask ? sum + mask[(long long)col * p->mask_col] : sum;
+}
+
+/*
+ * The largest score first, so that no exponential overflows. Then as many weights at a time as
+ * there are threads, each of which sums them up, and a column of v by them.
+ */
+FINF_K_BLOCK(attention)
+{
+	FINF_K_SHARED float weight[FINF_K_THREADS];
+	unsigned matrix = FINF_K_GROUP, row = split(&matrix, p.rows);
+	const float *q = p.q + walk_at(&p.at_q, matrix) + (long long)row * p.q_row;
+	const float *k = p.k + walk_at(&p.at_k, matrix), *v = p.v + walk_at(&p.at_v, matrix);
+	const float *mask = p.mask;
+	float *y = p.y + walk_at(&p.at_y, matrix) + (long long)row * p.y_row;
+	float largest = -INFINITE;
+
+	if (mask)
+		mask += walk_at(&p.at_mask, matrix) + (long long)row * p.mask_row;
+	for (unsigned i = FINF_K_THREAD; i < p.cols; i += FINF_K_BLOCK_N) {
+		float score = attention_score(&p, q, k, mask, i);
+
+		largest = largest > score ? largest : score;
+	}
+	largest = block_fold(largest, FOLD_LARGEST);
+	for (unsigned from = 0; from < p.width; from += FINF_K_BLOCK_N) {
+		unsigned col = from + FINF_K_THREAD;
+		float sum = 0, acc = 0;
+
+		for (unsigned first = 0; first < p.cols; first += FINF_K_BLOCK_N) {
+			unsigned own = first + FINF_K_THREAD, n = p.cols - first;
+
+			FINF_K_SYNC(); /* the weights may still be read from the last time */
+			if (own < p.cols)
+				weight[FINF_K_THREAD] =
+					exponential(attention_score(&p, q, k, mask, own) - largest);
+			FINF_K_SYNC();
+			n = n < FINF_K_BLOCK_N ? n : FINF_K_BLOCK_N;
+			for (unsigned i = 0; col < p.width && i < n; i++) {
+				sum += weight[i];
+				acc = finf_k_fma(weight[i],
+						 v[(long long)(first + i) * p.v_inner +
+						   (long long)col * p.v_col],
+						 acc);
+			}
+		}
+		if (col < p.width)
+			y[(long long)col * p.y_col] = activate(p.cols ? acc / sum : 0, p.act);
+	}
 }
 
 /* ---- convolution --------------------------------------------------------------------- */
