@@ -96,5 +96,6 @@ extern const struct finf_fuse_pass finf_fuse_gelu;
 extern const struct finf_fuse_pass finf_fuse_bias;
 extern const struct finf_fuse_pass finf_fuse_matmul;
 extern const struct finf_fuse_pass finf_fuse_activation;
+extern const struct finf_fuse_pass finf_fuse_chain;
 
 #endif

@@ -238,6 +238,7 @@ static const struct rule {
 	{"Exp", FINF_ROWS_EACH, elements},
 	{"Flatten", FINF_ROWS_RENAMED, always},
 	{"Floor", FINF_ROWS_EACH, elements},
+	{"FusedElementwise", FINF_ROWS_EACH, elements},
 	{"FusedMatMul", FINF_ROWS_SAMPLE, product},
 	{"Gather", FINF_ROWS_SAMPLE, gather},
 	{"Gelu", FINF_ROWS_EACH, elements},

@@ -46,6 +46,7 @@ static const struct builder builders[] = {
 	{"Expand", finf_k_build_expand, ANY},
 	{"Flatten", finf_k_build_copy, ANY},
 	{"Floor", finf_k_build_map, F32},
+	{"FusedElementwise", finf_k_build_chain, F32 | 1u << FINF_BOOL},
 	{"FusedMatMul", finf_k_build_matmul, F32},
 	{"Gather", finf_k_build_gather, ANY},
 	{"GatherElements", finf_k_build_gather_elements, ANY},

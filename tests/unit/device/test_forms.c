@@ -101,7 +101,7 @@ static uint32_t kind_of(const struct finf_form *form)
 		return WANT_ALIAS;
 	if (form->flags & FINF_FORM_JOIN)
 		return form->in_layout ? WANT_JOIN_BLOCKED : WANT_JOIN;
-	if (form->algo != FINF_HOST_ONEDNN)
+	if (form->algo != FINF_HOST_ONEDNN && form->algo != FINF_HOST_TILES)
 		return 0;
 	if (form->in_layout != form->out_layout)
 		return WANT_MIXED;
