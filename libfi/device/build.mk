@@ -1,14 +1,17 @@
 # libfi/device: sources, the rooms it may use, the libraries it needs.
 device_SRCS := device.c join.c host/host.c host/pool.c host/layout.c host/site.c host/forms.c \
 	host/build_conv.c host/build_matrix.c host/build_pool.c host/build_element.c \
-	host/build_other.c host/build_reduce.c host/build_move.c host/build_resample.c host/attention.c host/kernel.c host/ref.c host/onednn.c \
+	host/build_other.c host/build_reduce.c host/build_move.c host/build_resample.c host/attention.c \
+	host/kernel.c host/ref.c host/steps.c host/tiles.c host/onednn.c \
 	host/onednn_pd.c host/onednn_ops.c cuda/driver.c cuda/cuda.c cuda/pool.c cuda/upload.c \
 	cuda/capture.c cuda/kernels.c cuda/forms.c cuda/builders.c cuda/call.c \
 	cuda/build_binary.c cuda/build_element.c cuda/build_move.c cuda/build_product.c \
 	cuda/build_reduce.c cuda/build_indexed.c cuda/build_resample.c cuda/build_einsum.c
 device_DEPS := graph base
-device_LIBS := -ldnnl -lgomp
+device_LIBS := -ldnnl -lgomp -lm
 CFLAGS_libfi_device_host_onednn := -fopenmp
+# Loops that are to become vectors: no step looks at errno or at exceptions.
+CFLAGS_libfi_device_host_steps := -O3 -fno-math-errno -fno-trapping-math
 
 # The kernels as PTX for every card since sm_75 and every driver since CUDA 11.2;
 # clang needs no toolkit for that. kernels.c takes the text into the library.

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * fuse: activations into the node that makes their input. Swish comes as x * Sigmoid(x): two
- * nodes, both of which read it.
+ * fuse: activations into the node that makes their input. Some come as x * f(x), spelled out in
+ * nodes of which two read x: Swish, HardSwish, Mish.
  */
 #include <float.h>
+#include <math.h>
 #include <string.h>
 
 #include "fuse/internal.h"
@@ -88,9 +89,49 @@ static bool takes_act(const struct finf_graph *graph, const struct finf_node *no
 	return false;
 }
 
-/* x * Sigmoid(x), and nobody else reads either: the node that makes x, and the Sigmoid. */
-static uint32_t match_swish(const struct finf_rewrite *rw, const struct finf_node *root,
-			    uint32_t *ret_sigmoid)
+/* What is multiplied with x, from the product inwards; a second node is FINF_NONE mostly. */
+struct factor {
+	uint32_t node, inner;
+	enum finf_act act; /* x times it */
+};
+
+static bool is_sixth(const struct finf_node *node)
+{
+	return fabsf(finf_node_float(node, "alpha", 0.2f) - 1.0f / 6) <= 1e-6f &&
+	       finf_node_float(node, "beta", 0.5f) == 0.5f;
+}
+
+/* @value is Sigmoid(x), HardSigmoid(x) or Tanh(Softplus(x)), and nobody else reads it. */
+static bool match_factor(const struct finf_rewrite *rw, uint32_t value, uint32_t x,
+			 struct factor *ret)
+{
+	uint32_t at = finf_rewrite_sole_producer(rw, value), inner = FINF_NONE;
+	const struct finf_node *node;
+	enum finf_act act;
+
+	if (at == FINF_NONE || rw->graph->nodes[at].act != FINF_ACT_NONE)
+		return false;
+	node = &rw->graph->nodes[at];
+	if (finf_fuse_is(node, "Sigmoid")) {
+		act = FINF_ACT_SWISH;
+	} else if (finf_fuse_is(node, "HardSigmoid") && is_sixth(node)) {
+		act = FINF_ACT_HARD_SWISH;
+	} else if (finf_fuse_is(node, "Tanh")) {
+		inner = finf_rewrite_sole(rw, node->in[0], "Softplus");
+		act = FINF_ACT_MISH;
+		if (inner == FINF_NONE)
+			return false;
+		node = &rw->graph->nodes[inner];
+	} else {
+		return false;
+	}
+	*ret = (struct factor){at, inner, act};
+	return node->in[0] == x;
+}
+
+/* x * f(x), and nobody else reads either: the node that makes x, and f. */
+static uint32_t match_product(const struct finf_rewrite *rw, const struct finf_node *root,
+			      struct factor *ret)
 {
 	const struct finf_graph *graph = rw->graph;
 
@@ -99,13 +140,11 @@ static uint32_t match_swish(const struct finf_rewrite *rw, const struct finf_nod
 	for (uint32_t k = 0; k < 2; k++) {
 		uint32_t x = root->in[!k], producer = graph->values[x].producer;
 
-		*ret_sigmoid = finf_rewrite_sole(rw, root->in[k], "Sigmoid");
-		if (*ret_sigmoid == FINF_NONE || graph->nodes[*ret_sigmoid].in[0] != x ||
-		    rw->uses[x] != 2 || producer == FINF_NONE ||
-		    graph->nodes[producer].out[0] != x ||
-		    !takes_act(graph, &graph->nodes[producer]))
-			continue;
-		return producer;
+		if (rw->uses[x] == 2 && producer != FINF_NONE &&
+		    graph->nodes[producer].out[0] == x &&
+		    takes_act(graph, &graph->nodes[producer]) &&
+		    match_factor(rw, root->in[k], x, ret))
+			return producer;
 	}
 	return FINF_NONE;
 }
@@ -130,7 +169,8 @@ static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag
 	if (err)
 		return err;
 	for (uint32_t i = 0; i < graph->n_nodes; i++) {
-		uint32_t producer, sigmoid;
+		struct factor factor;
+		uint32_t producer;
 
 		if (act_of(graph, &graph->nodes[i], &act)) {
 			producer = finf_rewrite_sole_producer(&rw, graph->nodes[i].in[0]);
@@ -138,11 +178,13 @@ static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag
 				fold(&rw, producer, i, &act);
 			continue;
 		}
-		producer = match_swish(&rw, &graph->nodes[i], &sigmoid);
+		producer = match_product(&rw, &graph->nodes[i], &factor);
 		if (producer == FINF_NONE)
 			continue;
-		finf_rewrite_drop(&rw, sigmoid);
-		fold(&rw, producer, i, &(struct act){.kind = FINF_ACT_SWISH});
+		finf_rewrite_drop(&rw, factor.node);
+		if (factor.inner != FINF_NONE)
+			finf_rewrite_drop(&rw, factor.inner);
+		fold(&rw, producer, i, &(struct act){.kind = factor.act});
 	}
 	return finf_rewrite_end(&rw, 0, ret_changes);
 }

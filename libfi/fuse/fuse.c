@@ -7,7 +7,11 @@ static const struct finf_fuse_pass *const table[] = {
 	&finf_fuse_dead,      &finf_fuse_constants, &finf_fuse_identity, &finf_fuse_convbn,
 	&finf_fuse_convscale, &finf_fuse_layernorm, &finf_fuse_gelu,	 &finf_fuse_bias,
 	&finf_fuse_matmul,    &finf_fuse_attention, &finf_fuse_residual, &finf_fuse_activation,
+	&finf_fuse_chain,
 };
+
+/* The last one takes what no other wants any more: it runs once they are done. */
+#define ROUND (FINF_ARRAY_LEN(table) - 1)
 
 _Static_assert(FINF_ARRAY_LEN(table) <= FINF_ARRAY_LEN(((struct finf_fuse_report *)0)->changes),
 	       "the report has room for every pass");
@@ -17,26 +21,33 @@ const struct finf_fuse_pass *finf_fuse_pass_at(uint32_t index)
 	return index < FINF_ARRAY_LEN(table) ? table[index] : NULL;
 }
 
+static int run_pass(struct finf_graph *graph, uint32_t i, struct finf_fuse_report *report,
+		    struct finf_diag *diag)
+{
+	uint32_t changes = 0;
+	int err = table[i]->run(graph, &changes, diag);
+
+	if (err) {
+		finf_diag_prefix(diag, "pass %s", table[i]->name);
+		return err;
+	}
+	report->changes[i] += changes;
+	return 0;
+}
+
 /* Every change drops a node, so the rounds come to an end. */
 static int run_rounds(struct finf_graph *graph, struct finf_fuse_report *report,
 		      struct finf_diag *diag)
 {
 	uint32_t before;
+	int err = 0;
 
 	do {
 		before = graph->n_nodes;
-		for (uint32_t i = 0; i < FINF_ARRAY_LEN(table); i++) {
-			uint32_t changes = 0;
-			int err = table[i]->run(graph, &changes, diag);
-
-			if (err) {
-				finf_diag_prefix(diag, "pass %s", table[i]->name);
-				return err;
-			}
-			report->changes[i] += changes;
-		}
-	} while (graph->n_nodes < before);
-	return 0;
+		for (uint32_t i = 0; i < ROUND && !err; i++)
+			err = run_pass(graph, i, report, diag);
+	} while (!err && graph->n_nodes < before);
+	return err ? err : run_pass(graph, ROUND, report, diag);
 }
 
 int finf_fuse_run(struct finf_graph *graph, struct finf_fuse_report *ret_report,

@@ -98,5 +98,6 @@ extern const struct finf_fuse_pass finf_fuse_matmul;
 extern const struct finf_fuse_pass finf_fuse_attention;
 extern const struct finf_fuse_pass finf_fuse_residual;
 extern const struct finf_fuse_pass finf_fuse_activation;
+extern const struct finf_fuse_pass finf_fuse_chain;
 
 #endif

@@ -275,6 +275,7 @@ static const struct rule {
 	{"Floor", FINF_ROWS_EACH, elements},
 	{"FusedAttention", FINF_ROWS_EACH, attention},
 	{"FusedConv", FINF_ROWS_SAMPLE, residual},
+	{"FusedElementwise", FINF_ROWS_EACH, elements},
 	{"FusedMatMul", FINF_ROWS_SAMPLE, product},
 	{"Gather", FINF_ROWS_SAMPLE, gather},
 	{"Gelu", FINF_ROWS_EACH, elements},

@@ -1,6 +1,6 @@
 # libfi/graph: sources, the rooms it may use, the libraries it needs.
 # A row of the operator table names its file: FINF_OP(conv) is op/conv.c.
-graph_SRCS := graph.c attr.c sort.c verify.c infer.c copy.c member.c serial.c op.c window.c \
+graph_SRCS := graph.c attr.c sort.c verify.c infer.c copy.c member.c serial.c op.c program.c window.c \
 	op/along.c op/arith.c op/compute.c op/indexed.c op/move.c op/quantize.c op/reduce.c op/resample.c \
 	op/unary.c \
 	$(shell sed -n 's|^FINF_OP(\(.*\))$$|op/\1.c|p' libfi/graph/op/table.def)

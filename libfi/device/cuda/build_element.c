@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "device/cuda/node.h"
+#include "graph/program.h"
 
 static int unary(struct finf_k_build *b, struct finf_k_act first, bool bounds)
 {
@@ -109,6 +110,58 @@ int finf_k_build_map(struct finf_k_build *b)
 	};
 	finf_k_point_in(b, call, &call->args.map.x, 0);
 	finf_k_point(call, &call->args.map.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
+/* ---- programs ----------------------------------------------------------------------- */
+
+_Static_assert(FINF_K_CHAIN_INPUTS == FINF_PROGRAM_INPUTS &&
+		       FINF_K_CHAIN_STEPS == FINF_PROGRAM_STEPS &&
+		       FINF_K_CHAIN_NUMBERS == FINF_PROGRAM_NUMBERS,
+	       "the kernel has room for every program");
+
+static void put_steps(const struct finf_program *program, struct finf_chain_args *args)
+{
+	args->n_steps = program->n_steps;
+	args->n_numbers = program->n_numbers;
+	memcpy(args->numbers, program->numbers, program->n_numbers * sizeof(args->numbers[0]));
+	for (uint32_t s = 0; s < program->n_steps; s++) {
+		const struct finf_program_step *step = &program->steps[s];
+
+		args->steps[s].kind = (unsigned char)step->kind;
+		for (uint32_t k = 0; k < FINF_STEP_OPERANDS; k++)
+			args->steps[s].in[k] = (unsigned char)(
+				step->in[k] < 0 ? FINF_K_CHAIN_INPUTS + FINF_K_CHAIN_STEPS +
+							  ~step->in[k]
+						: step->in[k]);
+	}
+}
+
+int finf_k_build_chain(struct finf_k_build *b)
+{
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	const struct finf_value *x = finf_k_in(b, 0);
+	struct finf_program program;
+	struct finf_k_call *call;
+	int err = finf_program_read(b->node, &program, b->diag);
+
+	if (err)
+		return err;
+	call = finf_k_each_add(b, FINF_K_FUNCTION_chain, n);
+	if (!call)
+		return -ENOMEM;
+	b->flops = 10 * (uint64_t)n * program.n_steps;
+	b->inplace = x->dtype == FINF_F32 && finf_shape_equal(&x->shape, &finf_k_out(b, 0)->shape);
+	call->args.chain = (struct finf_chain_args){
+		.n = n, .n_in = b->node->n_in, .act = finf_k_act(b)};
+	put_steps(&program, &call->args.chain);
+	for (uint32_t i = 0; i < b->node->n_in; i++) {
+		call->args.chain.at[i] = finf_k_walk_in(b, i);
+		if (finf_k_in(b, i)->dtype == FINF_BOOL)
+			call->args.chain.truth |= 1u << i;
+		finf_k_point_in(b, call, &call->args.chain.x[i], i);
+	}
+	finf_k_point(call, &call->args.chain.y, FINF_K_OUT, 0, 0);
 	return 0;
 }
 

@@ -53,6 +53,7 @@ static const struct builder builders[] = {
 	{"Floor", finf_k_build_map, F32},
 	{"FusedAttention", finf_k_build_attention, F32},
 	{"FusedConv", finf_k_build_conv, F32},
+	{"FusedElementwise", finf_k_build_chain, F32 | 1u << FINF_BOOL},
 	{"FusedMatMul", finf_k_build_matmul, F32},
 	{"Gather", finf_k_build_gather, ANY},
 	{"GatherElements", finf_k_build_gather_elements, ANY},

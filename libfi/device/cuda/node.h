@@ -32,7 +32,7 @@ struct finf_k_pointer {
 	uint64_t offset_bytes;
 };
 
-#define FINF_K_POINTERS 6
+#define FINF_K_POINTERS 9
 
 /* One launch; its arguments lack the pointers. */
 struct finf_k_call {
@@ -69,6 +69,7 @@ int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, Mod,
 int finf_k_build_batchnorm(struct finf_k_build *b);
 int finf_k_build_best(struct finf_k_build *b); /* ArgMax, ArgMin */
 int finf_k_build_cast(struct finf_k_build *b);
+int finf_k_build_chain(struct finf_k_build *b); /* FusedElementwise */
 int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */
 int finf_k_build_concat(struct finf_k_build *b);

@@ -23,7 +23,8 @@ enum {
 	FINF_HOST_ONEDNN = 2,
 	FINF_HOST_WINOGRAD = 3,
 	FINF_HOST_JOIN = 4,
-	FINF_HOST_ATTENTION = 5
+	FINF_HOST_ATTENTION = 5,
+	FINF_HOST_TILES = 6
 };
 
 /* A plan's number of threads may come from a file. */

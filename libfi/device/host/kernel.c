@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "device/host/host.h"
+#include "device/host/tiles.h"
 
 /* ---- oneDNN ------------------------------------------------------------------------ */
 
@@ -150,13 +150,10 @@ static int dnn_kernel_new(struct finf_site *site, const struct finf_form *form, 
 
 /* ---- from a form ---------------------------------------------------------------------- */
 
-static int check_plain_form(const struct finf_site *site, const struct finf_form *form)
+static int check_plain_weights(const struct finf_site *site)
 {
 	size_t bytes;
 
-	if (form->in_layout != FINF_LAYOUT_PLAIN || form->out_layout != FINF_LAYOUT_PLAIN)
-		return finf_diag_set(site->diag, -EBADMSG,
-				     "the algorithm knows plain layouts only");
 	for (uint32_t i = 0; i < site->node->n_in; i++) {
 		const struct finf_value *value = finf_site_in(site, i);
 		const struct finf_weight_form *given = finf_site_given(site, i);
@@ -166,9 +163,27 @@ static int check_plain_form(const struct finf_site *site, const struct finf_form
 		if (!given || given->desc_bytes ||
 		    finf_tensor_bytes(value->dtype, &value->shape, &bytes) || given->bytes != bytes)
 			return finf_diag_set(site->diag, -EBADMSG,
-					     "the algorithm needs weight %" PRIu32 " plain", i);
+					     "weight %" PRIu32 " must be plain", i);
 	}
 	return 0;
+}
+
+static int check_plain_form(const struct finf_site *site, const struct finf_form *form)
+{
+	if (form->in_layout != FINF_LAYOUT_PLAIN || form->out_layout != FINF_LAYOUT_PLAIN)
+		return finf_diag_set(site->diag, -EBADMSG,
+				     "the algorithm knows plain layouts only");
+	return check_plain_weights(site);
+}
+
+static int tiles_kernel_new(struct finf_site *site, const struct finf_form *form, uint32_t threads,
+			    struct finf_kernel **ret_kernel)
+{
+	int err = check_plain_weights(site);
+
+	site->in_layout = form->in_layout;
+	site->out_layout = form->out_layout;
+	return err ? err : finf_host_tiles_new(site, form, threads, ret_kernel);
 }
 
 static int kernel_of_form(struct finf_site *site, const struct finf_form *form, uint32_t threads,
@@ -188,6 +203,8 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 			   : finf_host_attention_new(site, form->workspace_bytes, threads,
 						     ret_kernel);
 	}
+	if (form->algo == FINF_HOST_TILES && site->dnn)
+		return tiles_kernel_new(site, form, threads, ret_kernel);
 	site->winograd = form->algo == FINF_HOST_WINOGRAD;
 	if ((form->algo == FINF_HOST_ONEDNN || site->winograd) && site->dnn)
 		return dnn_kernel_new(site, form, threads, ret_kernel);

@@ -6,7 +6,12 @@
 #ifndef FI_TESTS_DEVICE_CASES_H
 #define FI_TESTS_DEVICE_CASES_H
 
+#include "graph/program.h"
 #include "tests/unit/device/site.h"
+
+/* Steps of a program: operands are inputs, MADE(an earlier step) and ~(a number's index). */
+#define STEP(kind, x, y, z) FINF_STEP_##kind, x, y, z
+#define MADE(s)		    (FINF_PROGRAM_INPUTS + (s))
 
 /* One case in as few lines as it takes. */
 /* clang-format off */
@@ -218,6 +223,60 @@ static const struct node_case cases[] = {
 	{"attention, mask is larger", "FusedAttention", OWN,
 	 {ACT(1, 7), ACT(7, 5), ACT(5, 6), ACT(4, 5)}, 4, {{0}}, .want = WANT_REF_ONLY},
 #undef HEADS
+
+	/* FusedElementwise. */
+	{"gelu by tanh, in steps", "FusedElementwise", OWN, {ACT(2, 5, 20)}, 1,
+	 {ATTR_INTS("program", STEP(POW, 0, ~0, 0), STEP(MUL, MADE(0), ~1, 0),
+		    STEP(ADD, 0, MADE(1), 0), STEP(MUL, MADE(2), ~2, 0), STEP(TANH, MADE(3), 0, 0),
+		    STEP(ADD, MADE(4), ~3, 0), STEP(MUL, 0, ~4, 0), STEP(MUL, MADE(6), MADE(5), 0)),
+	  ATTR_FLOATS("numbers", 3, 0.044715f, 0.79788456f, 1, 0.5f)}, .want = WANT_PLAIN},
+	{"scale and shift of channels", "FusedElementwise", OWN,
+	 {ACT(2, 32, 4, 5), WEIGHT(32, 1, 1), WEIGHT(1, 32, 1, 1)}, 3,
+	 {ATTR_INTS("program", STEP(MUL, 0, 1, 0), STEP(ADD, MADE(0), 2, 0),
+		    STEP(MISH, MADE(1), 0, 0))}, .want = WANT_PLAIN | WANT_BLOCKED},
+	{"gates of odd channels", "FusedElementwise", OWN,
+	 {ACT(2, 20, 7, 9), ACT(2, 20, 1, 1), ACT(2, 1, 7, 9), WEIGHT(1)}, 4,
+	 {ATTR_INTS("program", STEP(HARD_SIGMOID, 1, ~0, ~1), STEP(MUL, 0, MADE(0), 0),
+		    STEP(SIGMOID, 2, 0, 0), STEP(MUL, MADE(1), MADE(2), 0),
+		    STEP(SUB, 3, MADE(3), 0)),
+	  ATTR_FLOATS("numbers", 0.2f, 0.5f)}, .want = WANT_PLAIN | WANT_BLOCKED},
+	{"constants of odd channels", "FusedElementwise", OWN, {ACT(1, 20, 3, 3), WEIGHT(20, 1, 1)},
+	 2, {ATTR_INTS("program", STEP(MUL, 0, 1, 0), STEP(COS, MADE(0), 0, 0))},
+	 .want = WANT_PLAIN},
+	{"volumes in blocks", "FusedElementwise", OWN, {ACT(2, 17, 3, 4, 5), ACT(1, 17, 1, 4, 1)}, 2,
+	 {ATTR_INTS("program", STEP(SUB, 1, 0, 0), STEP(EXP, MADE(0), 0, 0))},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"one channel in blocks", "FusedElementwise", OWN, {ACT(3, 1, 5, 6), ACT(3, 1, 1, 6)}, 2,
+	 {ATTR_INTS("program", STEP(ADD, 0, 1, 0), STEP(EXP, MADE(0), 0, 0))},
+	 .want = WANT_PLAIN | WANT_BLOCKED},
+	{"rows and columns over tiles", "FusedElementwise", OWN,
+	 {ACT(3, 700), WEIGHT(700), ACT(3, 1), ACT(1)}, 4,
+	 {ATTR_INTS("program", STEP(MUL, 0, 1, 0), STEP(MAX, MADE(0), 2, 0),
+		    STEP(PRELU, MADE(1), 3, 0), STEP(ERF, MADE(2), 0, 0))}, .want = WANT_PLAIN},
+	{"on all threads", "FusedElementwise", OWN, {ACT(41, 1009), WEIGHT(41, 1)}, 2,
+	 {ATTR_INTS("program", STEP(SOFTPLUS, 0, 0, 0), STEP(SWISH, 1, 0, 0),
+		    STEP(DIV, MADE(0), MADE(1), 0), STEP(CLIP, MADE(2), ~0, ~1)),
+	  ATTR_FLOATS("numbers", -2, 2)}, .want = WANT_PLAIN},
+	{"nothing but rows", "FusedElementwise", OWN, {ACT(9, 1), ACT(1, 7), WEIGHT(9, 7)}, 3,
+	 {ATTR_INTS("program", STEP(MUL, 0, 1, 0), STEP(ADD, MADE(0), 2, 0))}, .want = WANT_PLAIN},
+	{"a mask", "FusedElementwise", OWN,
+	 {ACT(2, 3, 9), {.rank = 2, .dim = {3, 9}, .dtype = FINF_BOOL, .ivalues = {1, 0, 0, 1, 1},
+	   .n_values = 5}}, 2,
+	 {ATTR_INTS("program", STEP(NOT, 1, 0, 0), STEP(LESS, 0, ~0, 0), STEP(XOR, MADE(0), MADE(1), 0),
+		    STEP(WHERE, MADE(2), ~1, 0)),
+	  ATTR_FLOATS("numbers", 0.25f, -1000)}, .want = WANT_PLAIN},
+	{"a mask in front", "FusedElementwise", OWN,
+	 {{.rank = 2, .dim = {700, 1}, .dtype = FINF_BOOL, .ivalues = {1, 0, 0, 1, 1},
+	   .n_values = 5}, ACT(700, 3), WEIGHT(1)}, 3,
+	 {ATTR_INTS("program", STEP(WHERE, 0, 1, 2))}, .want = WANT_PLAIN},
+	{"steps nobody reads, and an activation", "FusedElementwise", OWN, {ACT(30), ACT(30)}, 2,
+	 {ATTR_INTS("program", STEP(TANH, 0, 0, 0), STEP(NEG, 1, 0, 0))}, .act = FINF_ACT_RELU,
+	 .want = WANT_REF_ONLY},
+	{"steps nobody reads", "FusedElementwise", OWN, {ACT(30), ACT(30)}, 2,
+	 {ATTR_INTS("program", STEP(TANH, 0, 0, 0), STEP(NEG, 1, 0, 0))}, .want = WANT_PLAIN},
+	{"one element", "FusedElementwise", OWN, {ACT(1, 1), SCALAR(2.0f)}, 2,
+	 {ATTR_INTS("program", STEP(MUL, 0, 1, 0), STEP(RECIPROCAL, MADE(0), 0, 0))},
+	 .want = WANT_PLAIN},
 #undef OWN
 
 	/* Activations folded in. */
@@ -306,7 +365,7 @@ static const struct node_case cases[] = {
 	 .want = WANT_PLAIN},
 	{"clip upper only", "Clip", 13, {ACT(1, 16, 3, 5), LEFT_OUT, SCALAR(0.5f)}, 3, {{0}},
 	 .want = WANT_PLAIN},
-	{"clip computed bound", "Clip", 13, {ACT(6), {.rank = 0}}, 2, {{0}}, .want = WANT_REF_ONLY},
+	{"clip computed bound", "Clip", 13, {ACT(6), {.rank = 0}}, 2, {{0}}, .want = WANT_PLAIN},
 	{"abs", "Abs", 13, {ACT(1, 20, 3, 5)}, 1, {{0}}, .want = WANT_PLAIN | WANT_BLOCKED},
 	{"elu", "Elu", 13, {ACT(1, 20, 3, 5)}, 1, {ATTR_FLOAT("alpha", 0.5f)},
 	 .want = WANT_PLAIN | WANT_BLOCKED},
@@ -331,7 +390,7 @@ static const struct node_case cases[] = {
 	{"cube", "Pow", 7, {ACT(1, 20, 3, 5), SCALAR(3.0f)}, 2, {{0}}, .want = WANT_PLAIN},
 	{"power per channel", "Pow", 15,
 	 {{.rank = 2, .dim = {4, 3}, .fill = FILL_POSITIVE}, WEIGHT(3)}, 2, {{0}},
-	 .want = WANT_REF_ONLY},
+	 .want = WANT_PLAIN},
 	{"sqrt", "Sqrt", 13, {{.rank = 2, .dim = {3, 7}, .fill = FILL_POSITIVE}}, 1, {{0}},
 	 .want = WANT_PLAIN},
 	{"log", "Log", 13, {{.rank = 2, .dim = {3, 7}, .fill = FILL_POSITIVE}}, 1, {{0}},
@@ -343,7 +402,7 @@ static const struct node_case cases[] = {
 	{"min, a scalar in front", "Min", 13, {SCALAR(0.1f), ACT(3, 5)}, 2, {{0}},
 	 .want = WANT_PLAIN},
 	{"sum of two", "Sum", 13, {ACT(4, 9), ACT(9)}, 2, {{0}}, .want = WANT_PLAIN},
-	{"sum of three", "Sum", 13, {ACT(4, 9), ACT(9), ACT(9)}, 3, {{0}}, .want = WANT_REF_ONLY},
+	{"sum of three", "Sum", 13, {ACT(4, 9), ACT(9), ACT(9)}, 3, {{0}}, .want = WANT_PLAIN},
 	{"max of one", "Max", 13, {ACT(4, 9)}, 1, {{0}}, .want = WANT_REF_ONLY},
 
 	/* Arithmetic with broadcasting. */
@@ -374,7 +433,7 @@ static const struct node_case cases[] = {
 	 .act = FINF_ACT_LEAKY, .act_a = 0.25f, .want = WANT_PLAIN},
 	{"add one to one", "Add", 13, {ACT(1, 1, 1, 1), WEIGHT(1, 1, 1, 1)}, 2, {{0}},
 	 .want = WANT_PLAIN},
-	{"add row and column", "Add", 13, {ACT(4, 1), ACT(1, 5)}, 2, {{0}}, .want = WANT_REF_ONLY},
+	{"add row and column", "Add", 13, {ACT(4, 1), ACT(1, 5)}, 2, {{0}}, .want = WANT_PLAIN},
 	{"add last dimension", "Add", 13, {ACT(2, 3, 8), WEIGHT(8)}, 2, {{0}}, .want = WANT_ANY},
 
 	/* The rest. */
@@ -481,7 +540,7 @@ static const struct node_case cases[] = {
 	{"cast", "Cast", 13, {ACT(5, 3)}, 1, {ATTR_INT("to", FINF_I32)}, .want = WANT_REF_ONLY},
 	{"shape", "Shape", 13, {ACT(5, 3)}, 1, {{0}}, .want = WANT_REF_ONLY},
 	{"rank 7", "Relu", 13, {{.rank = 7, .dim = {2, 1, 2, 1, 2, 1, 2}}}, 1, {{0}},
-	 .want = WANT_REF_ONLY},
+	 .want = WANT_PLAIN},
 	{"no elements", "Relu", 13, {ACT(2, 0, 3)}, 1, {{0}}, .want = WANT_REF_ONLY},
 };
 /* clang-format on */

@@ -72,6 +72,14 @@ struct case_in {
 	{                                                                                          \
 		.name = k, .type = FINF_ATTR_STRING, .n = sizeof(v) - 1, .s = v                    \
 	}
+#define ATTR_FLOATS(k, ...)                                                                        \
+	{                                                                                          \
+		.name = k, .type = FINF_ATTR_FLOATS,                                               \
+		.n = FINF_ARRAY_LEN(((float[]){__VA_ARGS__})), .floats = (const float[])           \
+		{                                                                                  \
+			__VA_ARGS__                                                                \
+		}                                                                                  \
+	}
 #define ATTR_INTS(k, ...)                                                                          \
 	{                                                                                          \
 		.name = k, .type = FINF_ATTR_INTS,                                                 \

@@ -103,7 +103,7 @@ static uint32_t kind_of(const struct finf_form *form)
 		return form->in_layout ? WANT_JOIN_BLOCKED : WANT_JOIN;
 	if (form->algo == FINF_HOST_ATTENTION)
 		return WANT_PLAIN;
-	if (form->algo != FINF_HOST_ONEDNN)
+	if (form->algo != FINF_HOST_ONEDNN && form->algo != FINF_HOST_TILES)
 		return 0;
 	if (form->in_layout != form->out_layout)
 		return WANT_MIXED;

@@ -157,6 +157,61 @@ static void swish_read_elsewhere(struct finf_graph *g)
 	net_output(g, s);
 }
 
+static uint32_t hard_sigmoid(struct finf_graph *g, uint32_t x, float alpha)
+{
+	const struct finf_attr attr = {.name = "alpha", .type = FINF_ATTR_FLOAT, .f = alpha};
+
+	return net_node_with(g, "HardSigmoid", "s", &attr, 1, OPSET, INS(x));
+}
+
+static void hard_swish(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv");
+
+	net_output(g, net_node(g, "Mul", "y", INS(p, hard_sigmoid(g, p, 1.0f / 6))));
+}
+
+static void is_hard_swish(const struct finf_graph *g)
+{
+	ck_assert_uint_eq(g->n_nodes, 1);
+	ck_assert_int_eq(net_maker(g, "y")->act, FINF_ACT_HARD_SWISH);
+}
+
+static void steeper(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv");
+
+	net_output(g, net_node(g, "Mul", "y", INS(p, hard_sigmoid(g, p, 0.2f))));
+}
+
+static void mish(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv"), s = net_node(g, "Softplus", "s", INS(p));
+
+	net_output(g, net_node(g, "Mul", "y", INS(net_node(g, "Tanh", "t", INS(s)), p)));
+}
+
+static void is_mish(const struct finf_graph *g)
+{
+	ck_assert_uint_eq(g->n_nodes, 1);
+	ck_assert_int_eq(net_maker(g, "y")->act, FINF_ACT_MISH);
+}
+
+static void softplus_read_elsewhere(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv"), s = net_node(g, "Softplus", "s", INS(p));
+
+	net_output(g, net_node(g, "Mul", "y", INS(net_node(g, "Tanh", "t", INS(s)), p)));
+	net_output(g, s);
+}
+
+static void tanh_of_it(struct finf_graph *g)
+{
+	uint32_t p = producer(g, "Conv");
+
+	net_output(g, net_node(g, "Mul", "y", INS(p, net_node(g, "Tanh", "t", INS(p)))));
+}
+
 static void is_output(struct finf_graph *g)
 {
 	uint32_t p = producer(g, "Conv");
@@ -226,6 +281,11 @@ static void integers_without_bounds(struct finf_graph *g)
 static const struct net_row rows[] = {
 	{"swish", swish, 2, is_swish},
 	{"swish, the other way round", swish_in_front, 2, is_swish},
+	{"hard swish", hard_swish, 2, is_hard_swish},
+	{"mish", mish, 3, is_mish},
+	{"not: a steeper HardSigmoid", steeper, 0, NULL},
+	{"not: a Softplus that is read elsewhere", softplus_read_elsewhere, 0, NULL},
+	{"not: x times its Tanh", tanh_of_it, 0, NULL},
 	{"not: a Sigmoid of something else", swish_of_another, 0, NULL},
 	{"not: a Sigmoid that is read elsewhere", swish_read_elsewhere, 0, NULL},
 	{"not: two readers", two_readers, 0, NULL},

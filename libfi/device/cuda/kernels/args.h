@@ -121,6 +121,26 @@ struct finf_cast_args {
 	unsigned n, from, to;
 };
 
+#define FINF_K_CHAIN_INPUTS  8
+#define FINF_K_CHAIN_STEPS   32
+#define FINF_K_CHAIN_NUMBERS 32
+
+/* Operands: inputs, then what steps made, then numbers. The kinds are those of graph/step.def. */
+struct finf_k_step {
+	unsigned char kind, in[3];
+};
+
+/* y = the last step's; bit k of truth: x[k] is of bool, not float32. */
+struct finf_chain_args {
+	const void *x[FINF_K_CHAIN_INPUTS];
+	float *y;
+	unsigned n, n_in, n_steps, n_numbers, truth;
+	struct finf_k_step steps[FINF_K_CHAIN_STEPS];
+	float numbers[FINF_K_CHAIN_NUMBERS];
+	struct finf_k_walk at[FINF_K_CHAIN_INPUTS]; /* over y */
+	struct finf_k_act act;
+};
+
 /* low and high may be NULL: no bound. */
 struct finf_clip_args {
 	const void *x, *low, *high;

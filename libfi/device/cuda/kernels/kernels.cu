@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* kernels: all of them are one module. */
+#include "device/cuda/kernels/chain.cu"
 #include "device/cuda/kernels/dtype.cu"
 #include "device/cuda/kernels/elementwise.cu"
 #include "device/cuda/kernels/function.cu"
