@@ -35,8 +35,8 @@ struct finf_launch {
 	void *workspace; /* form.workspace_bytes, FINF_BUFFER_ALIGN; NULL when 0 */
 };
 
-struct finf_kernel; /* device's own: one node in one form, ready to run */
-struct finf_upload; /* device's own: copies from one staging memory, in flight */
+struct finf_kernel;   /* device's own: one node in one form, ready to run */
+struct finf_upload;   /* device's own: copies from one staging memory, in flight */
 struct finf_captured; /* device's own: a whole run, launched as one piece */
 
 /* Called for each k below some n, on threads of their own. */
@@ -154,9 +154,12 @@ struct finf_device_ops {
 
 	/*
 	 * A run as one piece; all four or none. Between begin and end the calling
-	 * thread's kernel_run are noted down, not carried out; it calls nothing else.
+	 * thread's kernel_run are noted down, not carried out; it calls nothing else
+	 * but capture_branch, capture_mark and capture_await.
+	 * @param branches, marks  how many there will be; 1 and 0 without those three
 	 */
-	int (*capture_begin)(struct finf_device *dev, struct finf_diag *diag);
+	int (*capture_begin)(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			     struct finf_diag *diag);
 	/**
 	 * capture_end - also after a failed kernel_run, to give up: @io_captured NULL.
 	 * @param io_captured  NULL inside = a new one; else it is brought up to date
@@ -164,6 +167,15 @@ struct finf_device_ops {
 	 */
 	int (*capture_end)(struct finf_device *dev, struct finf_captured **io_captured,
 			   struct finf_diag *diag);
+	/**
+	 * Branches that may run side by side; all three or none.
+	 * capture_branch - what is noted down next belongs to it and follows only what its branch
+	 * has already; capture_mark - a place in it; capture_await - what is noted down next
+	 * also follows what lies before that mark, of any branch. Begins in branch 0.
+	 */
+	int (*capture_branch)(struct finf_device *dev, uint32_t branch);
+	int (*capture_mark)(struct finf_device *dev, uint32_t mark);
+	int (*capture_await)(struct finf_device *dev, uint32_t mark);
 	/** captured_run - launch it. 0; -ESTALE the device was reset: capture again; -EREMOTEIO. */
 	int (*captured_run)(struct finf_device *dev, struct finf_captured *captured);
 	void (*captured_free)(struct finf_device *dev, struct finf_captured *captured);
@@ -243,7 +255,12 @@ int finf_device_upload_wait(struct finf_device *dev, struct finf_upload *upload,
 			    bool block);
 void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload);
 bool finf_device_captures(const struct finf_device *dev);
-int finf_device_capture_begin(struct finf_device *dev, struct finf_diag *diag);
+bool finf_device_captures_branches(const struct finf_device *dev);
+int finf_device_capture_begin(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			      struct finf_diag *diag);
+int finf_device_capture_branch(struct finf_device *dev, uint32_t branch);
+int finf_device_capture_mark(struct finf_device *dev, uint32_t mark);
+int finf_device_capture_await(struct finf_device *dev, uint32_t mark);
 int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
 			    struct finf_diag *diag);
 int finf_device_captured_run(struct finf_device *dev, struct finf_captured *captured);

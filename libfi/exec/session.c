@@ -269,6 +269,8 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 	}
 	if (!err && plan->n_branches > 1)
 		err = order_init(session, plan);
+	if (!err)
+		err = finf_graph_init(session, plan);
 	if (!err && side_by_side(session, plan))
 		err = finf_side_new(session, plan, &session->side);
 	return err;
