@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device/capture.h"
 #include "device/device.h"
 #include "device/cuda/cuda.h"
 #include "device/host/host.h"

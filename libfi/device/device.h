@@ -35,8 +35,8 @@ struct finf_launch {
 	void *workspace; /* form.workspace_bytes, FINF_BUFFER_ALIGN; NULL when 0 */
 };
 
-struct finf_kernel;   /* device's own: one node in one form, ready to run */
-struct finf_upload;   /* device's own: copies from one staging memory, in flight */
+struct finf_kernel; /* device's own: one node in one form, ready to run */
+struct finf_upload; /* device's own: copies from one staging memory, in flight */
 struct finf_captured; /* device's own: a whole run, launched as one piece */
 
 /* Called for each k below some n, on threads of their own. */
@@ -153,10 +153,9 @@ struct finf_device_ops {
 	void (*upload_free)(struct finf_device *dev, struct finf_upload *upload);
 
 	/*
-	 * A run as one piece; all four or none. Between begin and end the calling
-	 * thread's kernel_run are noted down, not carried out; it calls nothing else
-	 * but capture_branch, capture_mark and capture_await.
-	 * @param branches, marks  how many there will be; 1 and 0 without those three
+	 * A run as one piece; all four or none (wrappers: capture.h). Between begin and end
+	 * the calling thread's kernel_run are noted down, not carried out; it calls nothing
+	 * else but capture_branch and those behind it, as often as @branches and @marks say.
 	 */
 	int (*capture_begin)(struct finf_device *dev, uint32_t branches, uint32_t marks,
 			     struct finf_diag *diag);
@@ -168,10 +167,9 @@ struct finf_device_ops {
 	int (*capture_end)(struct finf_device *dev, struct finf_captured **io_captured,
 			   struct finf_diag *diag);
 	/**
-	 * Branches that may run side by side; all three or none.
-	 * capture_branch - what is noted down next belongs to it and follows only what its branch
-	 * has already; capture_mark - a place in it; capture_await - what is noted down next
-	 * also follows what lies before that mark, of any branch. Begins in branch 0.
+	 * Branches that may run side by side; all three or none. capture_branch - what is noted
+	 * down next follows only what that branch has so far, 0 at first; capture_mark - a place
+	 * in it; capture_await - what comes next follows what lies before the mark, too.
 	 */
 	int (*capture_branch)(struct finf_device *dev, uint32_t branch);
 	int (*capture_mark)(struct finf_device *dev, uint32_t mark);
@@ -254,17 +252,6 @@ int finf_device_upload_start(struct finf_device *dev, struct finf_upload *upload
 int finf_device_upload_wait(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
 			    bool block);
 void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload);
-bool finf_device_captures(const struct finf_device *dev);
-bool finf_device_captures_branches(const struct finf_device *dev);
-int finf_device_capture_begin(struct finf_device *dev, uint32_t branches, uint32_t marks,
-			      struct finf_diag *diag);
-int finf_device_capture_branch(struct finf_device *dev, uint32_t branch);
-int finf_device_capture_mark(struct finf_device *dev, uint32_t mark);
-int finf_device_capture_await(struct finf_device *dev, uint32_t mark);
-int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
-			    struct finf_diag *diag);
-int finf_device_captured_run(struct finf_device *dev, struct finf_captured *captured);
-void finf_device_captured_free(struct finf_device *dev, struct finf_captured *captured);
 bool finf_device_faulted(struct finf_device *dev);
 int finf_device_reset(struct finf_device *dev, struct finf_pool_memory *pool,
 		      struct finf_diag *diag);

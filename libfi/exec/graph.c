@@ -7,6 +7,7 @@
  */
 #include <errno.h>
 
+#include "device/capture.h"
 #include "exec/priv.h"
 
 /* What a step follows besides the one before it in its branch. */

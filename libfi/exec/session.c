@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "device/capture.h"
 #include "exec/priv.h"
 
 /* An alias shares the bytes of another buffer, which may be an alias itself. */

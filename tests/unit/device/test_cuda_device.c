@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "device/capture.h"
 #include "tests/support/fakedriver.h"
 #include "tests/unit/device/site.h"
 
