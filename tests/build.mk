@@ -65,7 +65,8 @@ $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL) -lm
 $(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_forms test_cuda_kernels test_cuda_launch test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
-$(addprefix $(BUILD)/tests/integration/,test_backend test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
+$(addprefix $(BUILD)/tests/integration/,test_backend test_cuda test_cuda_fid test_cuda_group \
+	test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
 
 # A fid on which faster forms of weights are slow.

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "device/capture.h"
 #include "device/device.h"
 #include "device/cuda/cuda.h"
 #include "device/host/host.h"
@@ -31,6 +32,10 @@ int finf_device_check(const struct finf_device_ops *ops)
 		return -EINVAL;
 	if (!ops->capture_begin != !ops->capture_end || !ops->capture_begin != !ops->captured_run ||
 	    !ops->capture_begin != !ops->captured_free)
+		return -EINVAL;
+	if (!ops->capture_branch != !ops->capture_mark ||
+	    !ops->capture_branch != !ops->capture_await ||
+	    (ops->capture_branch && !ops->capture_begin))
 		return -EINVAL;
 	return !ops->faulted != !ops->reset ? -EINVAL : 0;
 }
@@ -260,9 +265,31 @@ bool finf_device_captures(const struct finf_device *dev)
 	return dev->ops->capture_begin;
 }
 
-int finf_device_capture_begin(struct finf_device *dev, struct finf_diag *diag)
+bool finf_device_captures_branches(const struct finf_device *dev)
 {
-	return dev->ops->capture_begin ? dev->ops->capture_begin(dev, diag) : -EOPNOTSUPP;
+	return dev->ops->capture_branch;
+}
+
+int finf_device_capture_begin(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			      struct finf_diag *diag)
+{
+	return dev->ops->capture_begin ? dev->ops->capture_begin(dev, branches, marks, diag)
+				       : -EOPNOTSUPP;
+}
+
+int finf_device_capture_branch(struct finf_device *dev, uint32_t branch)
+{
+	return dev->ops->capture_branch(dev, branch);
+}
+
+int finf_device_capture_mark(struct finf_device *dev, uint32_t mark)
+{
+	return dev->ops->capture_mark(dev, mark);
+}
+
+int finf_device_capture_await(struct finf_device *dev, uint32_t mark)
+{
+	return dev->ops->capture_await(dev, mark);
 }
 
 int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,

@@ -153,10 +153,12 @@ struct finf_device_ops {
 	void (*upload_free)(struct finf_device *dev, struct finf_upload *upload);
 
 	/*
-	 * A run as one piece; all four or none. Between begin and end the calling
-	 * thread's kernel_run are noted down, not carried out; it calls nothing else.
+	 * A run as one piece; all four or none (wrappers: capture.h). Between begin and end
+	 * the calling thread's kernel_run are noted down, not carried out; it calls nothing
+	 * else but capture_branch and those behind it, as often as @branches and @marks say.
 	 */
-	int (*capture_begin)(struct finf_device *dev, struct finf_diag *diag);
+	int (*capture_begin)(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			     struct finf_diag *diag);
 	/**
 	 * capture_end - also after a failed kernel_run, to give up: @io_captured NULL.
 	 * @param io_captured  NULL inside = a new one; else it is brought up to date
@@ -164,6 +166,14 @@ struct finf_device_ops {
 	 */
 	int (*capture_end)(struct finf_device *dev, struct finf_captured **io_captured,
 			   struct finf_diag *diag);
+	/**
+	 * Branches that may run side by side; all three or none. capture_branch - what is noted
+	 * down next follows only what that branch has so far, 0 at first; capture_mark - a place
+	 * in it; capture_await - what comes next follows what lies before the mark, too.
+	 */
+	int (*capture_branch)(struct finf_device *dev, uint32_t branch);
+	int (*capture_mark)(struct finf_device *dev, uint32_t mark);
+	int (*capture_await)(struct finf_device *dev, uint32_t mark);
 	/** captured_run - launch it. 0; -ESTALE the device was reset: capture again; -EREMOTEIO. */
 	int (*captured_run)(struct finf_device *dev, struct finf_captured *captured);
 	void (*captured_free)(struct finf_device *dev, struct finf_captured *captured);
@@ -242,12 +252,6 @@ int finf_device_upload_start(struct finf_device *dev, struct finf_upload *upload
 int finf_device_upload_wait(struct finf_device *dev, struct finf_upload *upload, uint32_t slot,
 			    bool block);
 void finf_device_upload_free(struct finf_device *dev, struct finf_upload *upload);
-bool finf_device_captures(const struct finf_device *dev);
-int finf_device_capture_begin(struct finf_device *dev, struct finf_diag *diag);
-int finf_device_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
-			    struct finf_diag *diag);
-int finf_device_captured_run(struct finf_device *dev, struct finf_captured *captured);
-void finf_device_captured_free(struct finf_device *dev, struct finf_captured *captured);
 bool finf_device_faulted(struct finf_device *dev);
 int finf_device_reset(struct finf_device *dev, struct finf_pool_memory *pool,
 		      struct finf_diag *diag);

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "device/capture.h"
 #include "engine/priv.h"
 #include "fuse/fuse.h"
 

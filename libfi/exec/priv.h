@@ -60,9 +60,12 @@ struct finf_session {
 	struct finf_lane lane;	/* of the thread that runs the session */
 	struct finf_side *side; /* owned; NULL = steps in the order of the list */
 	uint32_t n_steps, n_inputs, n_outputs;
-	uint32_t *order; /* of a warm run; NULL = the list's */
+	uint32_t *order;     /* of a warm run; NULL = the list's */
 	bool copies_between; /* inputs in or outputs out, of a plan without branches */
-	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
+	/* graph.c: which steps follow which; NULL: each the one before it in the order */
+	struct finf_graph_step *graph_steps;
+	uint32_t n_branches, n_marks;
+	/* the steps as one piece; NULL until a run finds its weights resident */
 	struct finf_captured *captured; /* owned */
 	const void *captured_weights;	/* the addresses it was captured with */
 	const void *captured_grown;
@@ -74,6 +77,9 @@ struct finf_session {
 int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 		      struct finf_diag *diag);
 
+/** finf_graph_init - tables for a plan whose branches are captured as such. (graph.c) 0; -ENOMEM.
+ */
+int finf_graph_init(struct finf_session *session, const struct finf_plan *plan);
 /** finf_graph_usable - does this run go as one piece? (graph.c) */
 bool finf_graph_usable(const struct finf_session *session, const struct finf_run *run);
 /** finf_graph_launch - captured where need be, then launched. 0; -EOPNOTSUPP it cannot be

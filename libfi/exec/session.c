@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "device/capture.h"
 #include "exec/priv.h"
 
 /* An alias shares the bytes of another buffer, which may be an alias itself. */
@@ -273,6 +274,8 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 	}
 	if (!err && plan->n_branches > 1)
 		err = order_init(session, plan);
+	if (!err)
+		err = finf_graph_init(session, plan);
 	if (!err && side_by_side(session, plan))
 		err = finf_side_new(session, plan, &session->side);
 	return err;

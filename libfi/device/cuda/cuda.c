@@ -72,6 +72,7 @@ static void context_empty(struct finf_cuda_device *cd)
 	int err = finf_cuda_begin(cd, NULL);
 
 	finf_cuda_kernels_unload(cd->api, cd->kernels, err);
+	finf_cuda_branches_drop(cd, err);
 	if (!err && cd->compute)
 		cd->api->cuStreamDestroy(cd->compute);
 	if (!err && cd->capture)
@@ -241,7 +242,7 @@ static int cuda_kernel_run(struct finf_device *dev, struct finf_kernel *kernel,
 
 	if (err)
 		return err;
-	err = finf_cuda_kernel_launch(cd->kernels, cd->api, noted ? cd->capture : cd->compute,
+	err = finf_cuda_kernel_launch(cd->kernels, cd->api, noted ? cd->noting : cd->compute,
 				      kernel, launch);
 	finf_cuda_end(cd);
 	return err;
@@ -353,6 +354,9 @@ const struct finf_device_ops finf_cuda_ops = {
 	.upload_free = finf_cuda_upload_free,
 	.capture_begin = finf_cuda_capture_begin,
 	.capture_end = finf_cuda_capture_end,
+	.capture_branch = finf_cuda_capture_branch,
+	.capture_mark = finf_cuda_capture_mark,
+	.capture_await = finf_cuda_capture_await,
 	.captured_run = finf_cuda_captured_run,
 	.captured_free = finf_cuda_captured_free,
 	.faulted = cuda_faulted,

@@ -23,11 +23,13 @@ extern const struct finf_device_ops finf_cuda_ops;
 struct finf_cuda_device {
 	struct finf_device base;
 	const struct finf_cuda_api *api;
-	struct finf_cuda *cuda;		   /* owned */
-	struct finf_cu_stream *compute;	   /* owned: launches, reads, writes, moves */
-	struct finf_cu_stream *capture;	   /* owned: what is noted down on it never runs there */
-	struct finf_cuda_kernels *kernels; /* owned */
-	void *bounce;			   /* owned, page-locked: what copies go through */
+	struct finf_cuda *cuda;		     /* owned */
+	struct finf_cu_stream *compute;	     /* owned: launches, reads, writes, moves */
+	struct finf_cu_stream *capture;	     /* owned: what is noted down on it never runs there */
+	struct finf_cu_stream *noting;	     /* while it lasts: of the branch at hand */
+	struct finf_cuda_branches *branches; /* owned: of captures; NULL: none had some yet */
+	struct finf_cuda_kernels *kernels;   /* owned */
+	void *bounce;			     /* owned, page-locked: what copies go through */
 	pthread_mutex_t bounce_lock;
 	pthread_mutex_t capture_lock; /* held from begin to end of a capture */
 	_Atomic(pthread_t) capturer;  /* who holds it; 0: nobody */
@@ -74,7 +76,13 @@ int finf_cuda_upload_wait(struct finf_device *dev, struct finf_upload *upload, u
 void finf_cuda_upload_free(struct finf_device *dev, struct finf_upload *upload);
 
 /* capture.c */
-int finf_cuda_capture_begin(struct finf_device *dev, struct finf_diag *diag);
+int finf_cuda_capture_begin(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			    struct finf_diag *diag);
+int finf_cuda_capture_branch(struct finf_device *dev, uint32_t branch);
+int finf_cuda_capture_mark(struct finf_device *dev, uint32_t mark);
+int finf_cuda_capture_await(struct finf_device *dev, uint32_t mark);
+/** finf_cuda_branches_drop - @lost: the context takes their streams and events along. */
+void finf_cuda_branches_drop(struct finf_cuda_device *cd, bool lost);
 int finf_cuda_capture_end(struct finf_device *dev, struct finf_captured **io_captured,
 			  struct finf_diag *diag);
 int finf_cuda_captured_run(struct finf_device *dev, struct finf_captured *captured);

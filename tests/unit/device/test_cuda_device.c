@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/mman.h>
 
+#include "device/capture.h"
 #include "tests/support/fakedriver.h"
 #include "tests/unit/device/site.h"
 
@@ -523,7 +524,7 @@ static bool is_relu(struct run *run, unsigned i)
 /* Launches from place to place, as many as there are pairs. */
 static int capture(struct run *run, unsigned first, unsigned n, struct finf_captured **io_captured)
 {
-	int err = finf_device_capture_begin(run->f.dev, &run->f.diag);
+	int err = finf_device_capture_begin(run->f.dev, 1, 0, &run->f.diag);
 
 	if (err)
 		return err;
@@ -574,6 +575,108 @@ START_TEST(captures_a_run)
 }
 END_TEST
 
+/*
+ * branch 0: 0 -> 1 -> 2	branch 1: 10 -> 11, mark 0	branch 18: waits for it, 11 -> 20 ->
+ * 21 Branches 0 and 15 end in place 30 both: whoever is later stays, which is not always the same.
+ */
+static int capture_branches(struct run *run, struct finf_captured **io_captured)
+{
+	int err = finf_device_capture_begin(run->f.dev, 19, 1, &run->f.diag);
+
+	if (err)
+		return err;
+	ck_assert_int_eq(launch(run, 0, 1), 0);
+	ck_assert_int_eq(finf_device_capture_branch(run->f.dev, 1), 0);
+	ck_assert_int_eq(launch(run, 10, 11), 0);
+	ck_assert_int_eq(finf_device_capture_mark(run->f.dev, 0), 0);
+	ck_assert_int_eq(finf_device_capture_branch(run->f.dev, 18),
+			 0); /* of 16 streams the third */
+	ck_assert_int_eq(finf_device_capture_await(run->f.dev, 0), 0);
+	ck_assert_int_eq(launch(run, 11, 20), 0);
+	ck_assert_int_eq(launch(run, 20, 21), 0);
+	ck_assert_int_eq(finf_device_capture_branch(run->f.dev, 0), 0);
+	ck_assert_int_eq(launch(run, 1, 2), 0);
+	ck_assert_int_eq(launch(run, 2, 30), 0);
+	ck_assert_int_eq(finf_device_capture_branch(run->f.dev, 15), 0);
+	ck_assert_int_eq(launch(run, 40, 30), 0);
+	return finf_device_capture_end(run->f.dev, io_captured, &run->f.diag);
+}
+
+START_TEST(branches_are_side_by_side)
+{
+	struct finf_captured *captured = NULL;
+	bool first = false, last = false;
+	struct run run;
+
+	run_init(&run);
+	ck_assert(finf_device_captures_branches(run.f.dev));
+	put(&run, 0);
+	put(&run, 10);
+	wipe(&run, 40);
+	for (unsigned i = 0; i < 2; i++) /* the second brings the first up to date */
+		ck_assert_msg(!capture_branches(&run, &captured), "%s", run.f.diag.text);
+	for (unsigned i = 0; i < 300 && !(first && last); i++) {
+		bool late;
+
+		wipe(&run, 11);
+		wipe(&run, 20);
+		wipe(&run, 21);
+		ck_assert_int_eq(finf_device_captured_run(run.f.dev, captured), 0);
+		ck_assert(is_relu(&run, 2) && is_relu(&run, 21));
+		late = is_relu(&run, 30);
+		first |= !late;
+		last |= late;
+	}
+	ck_assert(first && last);
+	/* Without branches again; and the streams go with the context. */
+	ck_assert_int_eq(capture(&run, 0, 2, &captured), 0);
+	run.f.fake.inject("KERNEL", 1, 700);
+	ck_assert_int_eq(launch(&run, 0, 1), 0);
+	ck_assert_int_eq(finf_device_sync(run.f.dev), -EREMOTEIO);
+	ck_assert_int_eq(finf_device_reset(run.f.dev, &run.f.pool, &run.f.diag), 0);
+	ck_assert_int_eq(capture_branches(&run, &captured), 0);
+	put(&run, 0);
+	put(&run, 10);
+	ck_assert_int_eq(finf_device_captured_run(run.f.dev, captured), 0);
+	ck_assert(is_relu(&run, 2) && is_relu(&run, 21));
+	finf_device_captured_free(run.f.dev, captured);
+	run_fini(&run);
+}
+END_TEST
+
+/* What a capture of branches asks of the driver, each made to fail once. */
+static const struct {
+	const char *call;
+	unsigned nth;
+} branch_faults[] = {
+	{"cuStreamCreateWithPriority", 1},
+	{"cuStreamCreateWithPriority", 15},
+	{"cuEventCreate", 2},
+	{"cuEventRecord", 1},
+	{"cuStreamWaitEvent", 5},
+	{"cuEventRecord", 20}, /* a join */
+};
+
+START_TEST(a_capture_of_branches_may_fail)
+{
+	struct finf_captured *captured = NULL;
+	struct run run;
+
+	run_init(&run);
+	run.f.fake.inject(branch_faults[_i].call, branch_faults[_i].nth, 2);
+	ck_assert_int_eq(capture_branches(&run, &captured), -ENOBUFS);
+	ck_assert_ptr_null(captured);
+	ck_assert_int_ne(run.f.diag.text[0], 0);
+	put(&run, 0);
+	put(&run, 10);
+	ck_assert_msg(!capture_branches(&run, &captured), "%s", run.f.diag.text);
+	ck_assert_int_eq(finf_device_captured_run(run.f.dev, captured), 0);
+	ck_assert(is_relu(&run, 2) && is_relu(&run, 21));
+	finf_device_captured_free(run.f.dev, captured);
+	run_fini(&run);
+}
+END_TEST
+
 /* Whatever fails, launches are carried out again afterwards, and what was captured still runs. */
 START_TEST(a_capture_may_fail)
 {
@@ -594,7 +697,7 @@ START_TEST(a_capture_may_fail)
 	ck_assert_int_eq(finf_device_captured_run(run.f.dev, captured), 0);
 	ck_assert(is_relu(&run, 2));
 
-	ck_assert_int_eq(finf_device_capture_begin(run.f.dev, &run.f.diag), 0);
+	ck_assert_int_eq(finf_device_capture_begin(run.f.dev, 1, 0, &run.f.diag), 0);
 	ck_assert_int_eq(launch(&run, 0, 4), 0);
 	run.f.fake.inject("cuLaunchKernel", 1, 701);
 	ck_assert_int_eq(launch(&run, 0, 4), -EREMOTEIO);
@@ -655,7 +758,7 @@ START_TEST(others_work_on_during_a_capture)
 	for (unsigned i = 0; i < 10; i++) {
 		unsigned seen;
 
-		ck_assert_int_eq(finf_device_capture_begin(run.f.dev, &run.f.diag), 0);
+		ck_assert_int_eq(finf_device_capture_begin(run.f.dev, 1, 0, &run.f.diag), 0);
 		seen = atomic_load(&other.rounds);
 		ck_assert_int_eq(launch(&run, 0, 1), 0);
 		while (atomic_load(&other.rounds) == seen) /* a whole round between two launches */
@@ -831,6 +934,8 @@ Suite *test_suite(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_test(tc, runs_a_kernel);
 	tcase_add_test(tc, captures_a_run);
+	tcase_add_test(tc, branches_are_side_by_side);
+	tcase_add_loop_test(tc, a_capture_of_branches_may_fail, 0, FINF_ARRAY_LEN(branch_faults));
 	tcase_add_test(tc, a_capture_may_fail);
 	tcase_add_test(tc, others_work_on_during_a_capture);
 	tcase_add_test(tc, a_kernel_faults);

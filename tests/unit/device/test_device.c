@@ -63,6 +63,8 @@ START_TEST(incomplete_tables_are_refused)
 		offsetof(struct finf_device_ops, upload_wait),
 		offsetof(struct finf_device_ops, capture_begin),
 		offsetof(struct finf_device_ops, captured_free),
+		offsetof(struct finf_device_ops, capture_branch),
+		offsetof(struct finf_device_ops, capture_await),
 		offsetof(struct finf_device_ops, faulted),
 		offsetof(struct finf_device_ops, reset),
 	};

@@ -123,9 +123,12 @@ static int fake_note(struct finf_device *dev, struct finf_kernel *kernel,
 	return 0;
 }
 
-static int fake_capture_begin(struct finf_device *dev, struct finf_diag *diag)
+static int fake_capture_begin(struct finf_device *dev, uint32_t branches, uint32_t marks,
+			      struct finf_diag *diag)
 {
 	(void)dev;
+	ck_assert_uint_eq(branches, 1);
+	ck_assert_uint_eq(marks, 0);
 	ck_assert_ptr_null(fake.noting);
 	fake.begins++;
 	if (fake.begin_err)

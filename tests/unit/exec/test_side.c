@@ -145,12 +145,45 @@ static void meet(uint32_t node)
 	}
 }
 
+/* What a capture was told, as words, and its launches. */
+struct finf_captured {
+	char said[256];
+	struct {
+		struct finf_kernel *kernel;
+		const void *in[2];
+		void *out;
+	} note[N_STEPS];
+	uint32_t n;
+};
+static struct finf_captured captured;
+static bool capturing;
+
+static void say(const char *what, uint32_t number)
+{
+	size_t n = strlen(captured.said);
+
+	snprintf(captured.said + n, sizeof(captured.said) - n, "%s%u ", what, number);
+}
+
+static void fake_note(struct finf_kernel *kernel, const struct finf_launch *launch)
+{
+	say("", kernel->node);
+	captured.note[captured.n].kernel = kernel;
+	memcpy(captured.note[captured.n].in, launch->in, sizeof(captured.note[0].in));
+	captured.note[captured.n++].out = launch->out[0];
+}
+
 static int fake_run(struct finf_device *dev, struct finf_kernel *kernel,
 		    const struct finf_launch *launch)
 {
-	int others = atomic_fetch_add(&fake.inside, 1);
+	int others;
 
 	(void)dev;
+	if (capturing) {
+		fake_note(kernel, launch);
+		return 0;
+	}
+	others = atomic_fetch_add(&fake.inside, 1);
 	if (kernel->threads > 1 && others)
 		atomic_store(&fake.crowded, true);
 	atomic_fetch_add(kernel->threads > 1 ? &fake.with_all : &fake.with_one, 1);
@@ -505,6 +538,95 @@ START_TEST(branch_after_branch)
 }
 END_TEST
 
+/* ---- captured ------------------------------------------------------------------------- */
+
+static int fake_begin(struct finf_device *dev, uint32_t n_branches, uint32_t marks,
+		      struct finf_diag *diag)
+{
+	(void)dev, (void)diag;
+	capturing = true;
+	memset(&captured, 0, sizeof(captured));
+	say("branches", n_branches);
+	say("marks", marks);
+	return 0;
+}
+
+static int fake_end(struct finf_device *dev, struct finf_captured **io_captured,
+		    struct finf_diag *diag)
+{
+	(void)dev, (void)diag;
+	capturing = false;
+	*io_captured = &captured;
+	return 0;
+}
+
+static int fake_branch(struct finf_device *dev, uint32_t branch)
+{
+	(void)dev;
+	say("b", branch);
+	return 0;
+}
+
+static int fake_mark(struct finf_device *dev, uint32_t mark)
+{
+	(void)dev;
+	say("m", mark);
+	return 0;
+}
+
+static int fake_await(struct finf_device *dev, uint32_t mark)
+{
+	(void)dev;
+	say("w", mark);
+	return 0;
+}
+
+static int fake_captured_run(struct finf_device *dev, struct finf_captured *c)
+{
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct finf_launch launch = {.in = c->note[i].in, .out = &c->note[i].out};
+
+		fake_run(dev, c->note[i].kernel, &launch);
+	}
+	return 0;
+}
+
+static void fake_captured_free(struct finf_device *dev, struct finf_captured *c)
+{
+	(void)dev, (void)c;
+}
+
+/* A mark behind a1, which c0 waits for; without branches of its own the device gets a list. */
+START_TEST(branches_are_captured)
+{
+	static const char *const said[] = {
+		"branches1 marks0 0 2 5 8 1 3 6 9 4 7 10 11 ",
+		"branches3 marks1 b0 0 b0 2 m0 b0 5 b0 8 b1 1 b1 3 b1 6 b1 9 "
+		"b2 w0 4 b2 7 b2 10 b2 11 ",
+	};
+	struct finf_device_ops ops = fake_ops;
+	struct finf_session *session;
+
+	fake_ops.spread = NULL;
+	fake_ops.capture_begin = fake_begin;
+	fake_ops.capture_end = fake_end;
+	fake_ops.captured_run = fake_captured_run;
+	fake_ops.captured_free = fake_captured_free;
+	if (_i) {
+		fake_ops.capture_branch = fake_branch;
+		fake_ops.capture_mark = fake_mark;
+		fake_ops.capture_await = fake_await;
+	}
+	session = new_session();
+	expect_right(session);
+	ck_assert_str_eq(captured.said, said[_i]);
+	expect_right(session); /* the same capture */
+	ck_assert_str_eq(captured.said, said[_i]);
+	finf_session_free(session);
+	fake_ops = ops;
+}
+END_TEST
+
 /* Each of the two begins only when the other has: one thread would never get there. */
 START_TEST(branches_run_at_the_same_time)
 {
@@ -715,6 +837,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, else_one_branch_after_the_other, 0, FINF_ARRAY_LEN(lists));
 	tcase_add_test(tc, with_too_few_threads_one_branch_after_the_other);
 	tcase_add_test(tc, branch_after_branch);
+	tcase_add_loop_test(tc, branches_are_captured, 0, 2);
 	tcase_add_test(tc, branches_run_at_the_same_time);
 	tcase_add_test(tc, each_step_is_told_once);
 	tcase_add_test(tc, warm_runs_take_no_heap);
