@@ -193,6 +193,37 @@ static bool nothing_to_do(const struct finf_node *node, struct finf_tensor *cons
 	return true;
 }
 
+size_t finf_op_units(const struct finf_node *node, const struct finf_tensor *const *in,
+		     struct finf_tensor *const *out)
+{
+	const struct finf_op *op = node->op;
+	size_t n;
+
+	if (!op->range || nothing_to_do(node, out))
+		return 0;
+	if (op->units)
+		return op->units(node, in, out);
+	return finf_shape_count(&out[0]->shape, &n) ? 0 : n;
+}
+
+int finf_op_eval_span(const struct finf_node *node, const struct finf_tensor *const *in,
+		      struct finf_tensor *const *out, struct finf_span span)
+{
+	return node->op->range(node, in, out, span);
+}
+
+/* All of it at once, however the operator says it. */
+static int evaluate(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	size_t units;
+
+	if (!node->op->range)
+		return node->op->eval(node, in, out);
+	units = finf_op_units(node, in, out);
+	return units ? finf_op_eval_span(node, in, out, (struct finf_span){0, units}) : -EINVAL;
+}
+
 int finf_op_eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		 struct finf_tensor *const *out)
 {
@@ -201,7 +232,7 @@ int finf_op_eval(const struct finf_node *node, const struct finf_tensor *const *
 
 	if (nothing_to_do(node, out))
 		return 0;
-	err = node->op->eval(node, in, out);
+	err = evaluate(node, in, out);
 	if (err || node->act == FINF_ACT_NONE)
 		return err;
 	if (out[0]->dtype != FINF_F32)
@@ -222,6 +253,14 @@ int finf_tensor_copy(const struct finf_tensor *from, struct finf_tensor *to)
 	if (bytes)
 		memcpy(to->data, from->data, bytes);
 	return 0;
+}
+
+void finf_copy_span(const struct finf_tensor *from, struct finf_tensor *to, struct finf_span span)
+{
+	size_t each = finf_dtype_bytes(from->dtype);
+
+	memcpy((char *)to->data + span.from * each, (const char *)from->data + span.from * each,
+	       (span.to - span.from) * each);
 }
 
 /* ---- shapes ----------------------------------------------------------------- */

@@ -42,6 +42,11 @@ struct finf_infer {
 	struct finf_diag *diag;
 };
 
+/* Units of an operator's work, by number: [from, to). */
+struct finf_span {
+	size_t from, to;
+};
+
 struct finf_op {
 	const char *name; /* ONNX operator name, default domain */
 	uint16_t opset_min, opset_max;
@@ -61,6 +66,16 @@ struct finf_op {
 	 */
 	int (*eval)(const struct finf_node *node, const struct finf_tensor *const *in,
 		    struct finf_tensor *const *out);
+	/**
+	 * range - in place of eval(), where the work falls into units that need nothing of
+	 * each other (an element, a line): those of @span alone, so that several threads
+	 * may do a part each, and every bit is the same.
+	 */
+	int (*range)(const struct finf_node *node, const struct finf_tensor *const *in,
+		     struct finf_tensor *const *out, struct finf_span span);
+	/** units - how many range() has; NULL = the elements of output 0. 0: data contradicts. */
+	size_t (*units)(const struct finf_node *node, const struct finf_tensor *const *in,
+			struct finf_tensor *const *out);
 };
 
 /* Opset of operators that fuse makes and no model can have: no model's opset is so high. */
@@ -81,6 +96,14 @@ int finf_op_check(const struct finf_node *node, struct finf_diag *diag);
 /** finf_op_eval - eval plus the folded activation. The evaluator of constants and the oracle. */
 int finf_op_eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		 struct finf_tensor *const *out);
+
+/** finf_op_units - units that finf_op_eval_span() can divide; 0 when the operator does not say. */
+size_t finf_op_units(const struct finf_node *node, const struct finf_tensor *const *in,
+		     struct finf_tensor *const *out);
+
+/** finf_op_eval_span - some units, without the folded activation. Together they are eval(). */
+int finf_op_eval_span(const struct finf_node *node, const struct finf_tensor *const *in,
+		      struct finf_tensor *const *out, struct finf_span span);
 
 /* ---- helpers shared by operators and devices ---------------------------- */
 
@@ -125,6 +148,9 @@ int finf_broadcast(const struct finf_shape *a, const struct finf_shape *b, struc
 
 /** finf_tensor_copy - the bytes, whatever the shapes say. Return: 0, -EINVAL when sizes differ. */
 int finf_tensor_copy(const struct finf_tensor *from, struct finf_tensor *to);
+
+/** finf_copy_span - elements @span, of the same dtype. */
+void finf_copy_span(const struct finf_tensor *from, struct finf_tensor *to, struct finf_span span);
 
 /** finf_act_apply - the folded activation, in place, float32 elements. */
 void finf_act_apply(enum finf_act act, float a, float b, float *x, size_t n);

@@ -240,6 +240,31 @@ static void buffers_fill(struct buffers *b, const struct finf_graph *graph,
 	}
 }
 
+/* The same in parts of @each units, the last first, gives the same bits. */
+static void check_parts(const struct finf_graph *graph, const struct optest_row *row,
+			const struct buffers *whole, size_t each)
+{
+	const struct finf_node *node = &graph->nodes[0];
+	struct buffers b;
+	size_t units;
+
+	buffers_fill(&b, graph, node, row);
+	units = finf_op_units(node, b.in, b.out);
+	for (size_t to = units, from; to; to = from) {
+		from = to > each ? to - each : 0;
+		ck_assert_int_eq(
+			finf_op_eval_span(node, b.in, b.out, (struct finf_span){from, to}), 0);
+	}
+	if (units && node->act != FINF_ACT_NONE)
+		finf_act_apply(node->act, node->act_a, node->act_b, b.out[0]->data,
+			       b.out[0]->bytes / sizeof(float));
+	for (uint32_t i = 0; units && i < node->n_out; i++)
+		if (b.out[i])
+			ck_assert_msg(!memcmp(b.out[i]->data, whole->out[i]->data, b.out[i]->bytes),
+				      "%s: output %u in parts of %zu", row->name, i, each);
+	buffers_free(&b);
+}
+
 static int evaluate(const struct finf_graph *graph, const struct optest_row *row, const char *run)
 {
 	const struct finf_node *node = &graph->nodes[0];
@@ -251,6 +276,8 @@ static int evaluate(const struct finf_graph *graph, const struct optest_row *row
 	for (uint32_t i = 0; !err && !row->err && i < node->n_out; i++)
 		if (b.out[i])
 			compare(row, run, i, &graph->values[node->out[i]], b.out[i]->data);
+	for (size_t each = 1; !err && each <= 5; each += 2)
+		check_parts(graph, row, &b, each);
 	buffers_free(&b);
 	return err;
 }

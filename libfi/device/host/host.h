@@ -200,8 +200,9 @@ int finf_host_describe(struct finf_device *dev, const struct finf_graph *graph, 
 
 /** Does this constant input stay in the ref kernel (integers), or is it a weight (floats)? */
 bool finf_ref_keeps(const struct finf_value *value);
+/** finf_ref_kernel_new - on @threads where the operator says how its work divides. */
 int finf_ref_kernel_new(const struct finf_graph *graph, const struct finf_node *node,
-			struct finf_kernel **ret_kernel);
+			uint32_t threads, struct finf_kernel **ret_kernel);
 
 int finf_host_kernel_new(struct finf_device *dev, const struct finf_graph *graph, uint32_t node,
 			 const struct finf_form *form, uint32_t threads,

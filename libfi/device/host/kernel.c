@@ -195,7 +195,10 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 		return finf_diag_set(site->diag, -EINVAL, "%" PRIu32 " threads", threads);
 	if (form->algo == FINF_HOST_REF) {
 		err = check_plain_form(site, form);
-		return err ? err : finf_ref_kernel_new(site->graph, site->node, ret_kernel);
+		/* The device "ref" stays what it is compared with: one thread. */
+		return err ? err
+			   : finf_ref_kernel_new(site->graph, site->node, site->dnn ? threads : 1,
+						 ret_kernel);
 	}
 	if (form->algo == FINF_HOST_ATTENTION && site->dnn) {
 		err = check_plain_form(site, form);

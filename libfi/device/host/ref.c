@@ -8,6 +8,7 @@
 
 struct ref_kernel {
 	struct finf_kernel base;
+	uint32_t threads; /* 1 where more are not worth it */
 	struct finf_arena arena; /* owned: all below points into it */
 	struct finf_node node;	 /* deep copy; value numbers have lost their meaning */
 	struct finf_tensor *in, *out;
@@ -128,9 +129,92 @@ static int copy_operands(struct ref_kernel *kernel, const struct finf_graph *gra
 	return err;
 }
 
+/*
+ * Elements of the largest operand from which all threads are worth their start. Measured between
+ * kernels of the same threads: at 4096 the cheapest operators are even (Greater 6.7 and 6.8 us,
+ * ArgMax 7.1 and 7.3), at 8192 every one gains (13.9 to 11.2, 14.3 to 10.0, Erf 38.8 to 20.7).
+ */
+#define SHARE_ELEMENTS 8192
+
+static size_t elements(const struct finf_tensor *t)
+{
+	size_t n;
+
+	return t && !finf_shape_count(&t->shape, &n) ? n : 0;
+}
+
+static bool is_large(const struct ref_kernel *kernel)
+{
+	size_t largest = 0;
+
+	for (uint32_t i = 0; i < kernel->node.n_in; i++)
+		largest = FINF_MAX(largest, elements(kernel->in_given[i]));
+	for (uint32_t i = 0; i < kernel->node.n_out; i++)
+		largest = FINF_MAX(largest, elements(kernel->out_wanted[i]));
+	return largest >= SHARE_ELEMENTS;
+}
+
+/* ---- running ----------------------------------------------------------------------- */
+
+/* One run, each thread with its share of the units and then of the activation. */
+struct run {
+	struct ref_kernel *kernel;
+	size_t units, elements; /* of the work; of output 0 */
+	_Atomic int err;
+};
+
+static struct finf_span share(size_t n, uint32_t k, uint32_t threads)
+{
+	size_t each = n / threads, more = n % threads; /* the first ones do one more */
+
+	return (struct finf_span){k * each + FINF_MIN(k, more),
+				  (k + 1) * each + FINF_MIN(k + 1, more)};
+}
+
+static void run_share(void *ctx, uint32_t k)
+{
+	struct run *run = ctx;
+	struct ref_kernel *kernel = run->kernel;
+	struct finf_span span = share(run->units, k, kernel->threads);
+
+	if (span.from < span.to &&
+	    finf_op_eval_span(&kernel->node, kernel->in_given, kernel->out_wanted, span))
+		run->err = -EREMOTEIO;
+}
+
+static void activate_share(void *ctx, uint32_t k)
+{
+	const struct run *run = ctx;
+	const struct finf_node *node = &run->kernel->node;
+	struct finf_span span = share(run->elements, k, run->kernel->threads);
+
+	finf_act_apply(node->act, node->act_a, node->act_b,
+		       (float *)run->kernel->out_wanted[0]->data + span.from, span.to - span.from);
+}
+
+/* By all threads; -EAGAIN when this cannot be divided, or there are fewer. */
+static int run_spread(struct ref_kernel *kernel)
+{
+	const struct finf_node *node = &kernel->node;
+	struct run run = {
+		.kernel = kernel,
+		.units = finf_op_units(node, kernel->in_given, kernel->out_wanted),
+		.elements = elements(kernel->out_wanted[0]),
+	};
+	int err;
+
+	if (run.units < 2 || (node->act != FINF_ACT_NONE && kernel->out[0].dtype != FINF_F32))
+		return -EAGAIN;
+	err = finf_dnn_spread(kernel->threads, run_share, &run);
+	if (!err && !run.err && node->act != FINF_ACT_NONE)
+		err = finf_dnn_spread(kernel->threads, activate_share, &run);
+	return err ? err : run.err;
+}
+
 static int ref_run(struct finf_kernel *base, const struct finf_launch *launch)
 {
 	struct ref_kernel *kernel = (struct ref_kernel *)base;
+	int err;
 
 	for (uint32_t i = 0; i < kernel->node.n_in; i++)
 		kernel->in[i].data =
@@ -138,7 +222,12 @@ static int ref_run(struct finf_kernel *base, const struct finf_launch *launch)
 	for (uint32_t i = 0; i < kernel->node.n_out; i++)
 		kernel->out[i].data = launch->out[i];
 	/* Data that contradicts (an index out of range) fails this run only. */
-	return finf_op_eval(&kernel->node, kernel->in_given, kernel->out_wanted) ? -EREMOTEIO : 0;
+	err = kernel->threads > 1 ? run_spread(kernel) : -EAGAIN;
+	if (err == -EAGAIN)
+		err = finf_op_eval(&kernel->node, kernel->in_given, kernel->out_wanted)
+			      ? -EREMOTEIO
+			      : 0;
+	return err;
 }
 
 static void ref_free(struct finf_kernel *base)
@@ -150,7 +239,7 @@ static void ref_free(struct finf_kernel *base)
 }
 
 int finf_ref_kernel_new(const struct finf_graph *graph, const struct finf_node *node,
-			struct finf_kernel **ret_kernel)
+			uint32_t threads, struct finf_kernel **ret_kernel)
 {
 	struct ref_kernel *kernel = calloc(1, sizeof(*kernel));
 	int err;
@@ -163,6 +252,7 @@ int finf_ref_kernel_new(const struct finf_graph *graph, const struct finf_node *
 	err = copy_node(kernel, node);
 	if (!err)
 		err = copy_operands(kernel, graph, node);
+	kernel->threads = !err && is_large(kernel) ? threads : 1;
 	if (err)
 		ref_free(&kernel->base);
 	else

@@ -36,18 +36,36 @@ int finf_softmax_infer(struct finf_infer *ctx)
 	return 0;
 }
 
-int finf_softmax_eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		      struct finf_tensor *y, finf_normalise_fn normalise)
+/* False for an axis out of range. */
+static bool softmax_lines(const struct finf_node *node, const struct finf_shape *shape,
+			  struct finf_along *ret)
+{
+	if (!finf_along(shape, softmax_axis(node), ret))
+		return false;
+	if (node->opset < 13) { /* a matrix, split in front of the axis */
+		ret->n *= ret->step;
+		ret->step = 1;
+	}
+	return true;
+}
+
+size_t finf_softmax_units(const struct finf_node *node, const struct finf_tensor *const *in,
+			  struct finf_tensor *const *out)
 {
 	struct finf_along along;
 
-	if (!finf_along(&in[0]->shape, softmax_axis(node), &along))
+	(void)out;
+	return softmax_lines(node, &in[0]->shape, &along) ? along.outer * along.step : 0;
+}
+
+int finf_softmax_range(const struct finf_node *node, const struct finf_tensor *const *in,
+		       struct finf_tensor *y, finf_normalise_fn normalise, struct finf_span span)
+{
+	struct finf_along along;
+
+	if (!softmax_lines(node, &in[0]->shape, &along))
 		return -EINVAL;
-	if (node->opset < 13) { /* a matrix, split in front of the axis */
-		along.n *= along.step;
-		along.step = 1;
-	}
-	for (size_t i = 0; i < along.outer * along.step; i++) {
+	for (size_t i = span.from; i < span.to; i++) {
 		size_t at = finf_along_start(&along, i);
 
 		normalise((const float *)in[0]->data + at, (float *)y->data + at, along.n,
@@ -133,15 +151,15 @@ static int64_t best(const struct finf_tensor *x, size_t at, const struct finf_al
 	}
 }
 
-int finf_arg_eval(const struct finf_node *node, const struct finf_tensor *x, struct finf_tensor *y,
-		  bool largest)
+int finf_arg_range(const struct finf_node *node, const struct finf_tensor *x,
+		   struct finf_tensor *y, bool largest, struct finf_span span)
 {
 	bool last = finf_node_int(node, "select_last_index", 0) != 0;
 	struct finf_along along;
 
 	if (!finf_along(&x->shape, finf_node_int(node, "axis", 0), &along) || !along.n)
 		return -EINVAL;
-	for (size_t i = 0; i < along.outer * along.step; i++)
+	for (size_t i = span.from; i < span.to; i++)
 		((int64_t *)y->data)[i] =
 			best(x, finf_along_start(&along, i), &along, largest, last);
 	return 0;

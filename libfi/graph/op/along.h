@@ -36,15 +36,17 @@ typedef void (*finf_normalise_fn)(const float *x, float *y, size_t n, size_t ste
 
 extern const struct finf_attr_spec finf_softmax_attrs[];
 int finf_softmax_infer(struct finf_infer *ctx);
-int finf_softmax_eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		      struct finf_tensor *y, finf_normalise_fn normalise);
+size_t finf_softmax_units(const struct finf_node *node, const struct finf_tensor *const *in,
+			  struct finf_tensor *const *out);
+int finf_softmax_range(const struct finf_node *node, const struct finf_tensor *const *in,
+		       struct finf_tensor *y, finf_normalise_fn normalise, struct finf_span span);
 
 /* ArgMax and ArgMin: the operator @id from the only thing that sets it apart. */
 #define FINF_ARG_OP(id, onnx, largest)                                                             \
-	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
-			struct finf_tensor *const *out)                                            \
+	static int range(const struct finf_node *node, const struct finf_tensor *const *in,        \
+			 struct finf_tensor *const *out, struct finf_span span)                    \
 	{                                                                                          \
-		return finf_arg_eval(node, in[0], out[0], largest);                                \
+		return finf_arg_range(node, in[0], out[0], largest, span);                         \
 	}                                                                                          \
 	const struct finf_op finf_op_##id = {                                                      \
 		.name = onnx,                                                                      \
@@ -56,12 +58,12 @@ int finf_softmax_eval(const struct finf_node *node, const struct finf_tensor *co
 		.max_out = 1,                                                                      \
 		.attrs = finf_arg_attrs,                                                           \
 		.infer = finf_arg_infer,                                                           \
-		.eval = eval,                                                                      \
+		.range = range,                                                                    \
 	}
 
 extern const struct finf_attr_spec finf_arg_attrs[];
 int finf_arg_infer(struct finf_infer *ctx);
-int finf_arg_eval(const struct finf_node *node, const struct finf_tensor *x, struct finf_tensor *y,
-		  bool largest);
+int finf_arg_range(const struct finf_node *node, const struct finf_tensor *x,
+		   struct finf_tensor *y, bool largest, struct finf_span span);
 
 #endif

@@ -80,53 +80,62 @@ int finf_fold_infer(struct finf_infer *ctx, const struct finf_arith *table)
 
 /* ---- elements -------------------------------------------------------------------- */
 
+/* A walk over the rows of @y, standing at @row, with the offset in @from, and the step within. */
+static size_t walk_rows(struct finf_walk *walk, const struct finf_shape *from,
+			const struct finf_shape *y, size_t row)
+{
+	uint32_t inner = y->rank - 1;
+
+	finf_walk_over(walk, from, y);
+	walk->rank = inner;
+	finf_walk_seek(walk, row);
+	return (size_t)walk->stride[inner];
+}
+
 static int for_each_row(finf_row_fn row, const struct finf_tensor *a, const struct finf_tensor *b,
-			struct finf_tensor *y)
+			struct finf_tensor *y, struct finf_span span)
 {
 	const struct finf_shape scalar = {1, {1}}, *shape = y->shape.rank ? &y->shape : &scalar;
 	size_t a_each = finf_dtype_bytes(a->dtype), b_each = finf_dtype_bytes(b->dtype);
-	struct finf_walk at_a = {.rank = shape->rank - 1}, at_b = at_a;
-	int64_t a_step[FINF_RANK_MAX], b_step[FINF_RANK_MAX];
-	uint32_t inner = shape->rank - 1;
-	size_t n = (size_t)shape->dim[inner], rows = finf_dims_product(shape, 0, inner);
-	size_t bytes = n * finf_dtype_bytes(y->dtype);
-	char *out = y->data;
+	size_t each = finf_dtype_bytes(y->dtype), n = (size_t)shape->dim[shape->rank - 1], take;
+	struct finf_walk at_a, at_b;
+	size_t a_step = walk_rows(&at_a, &a->shape, shape, span.from / n);
+	size_t b_step = walk_rows(&at_b, &b->shape, shape, span.from / n);
 	int err = 0;
 
-	finf_broadcast_strides(&a->shape, shape, a_step);
-	finf_broadcast_strides(&b->shape, shape, b_step);
-	for (uint32_t i = 0; i < inner; i++) {
-		at_a.dim[i] = at_b.dim[i] = shape->dim[i];
-		at_a.stride[i] = a_step[i];
-		at_b.stride[i] = b_step[i];
-	}
-	for (size_t r = 0; !err && r < rows; r++, out += bytes) {
-		err = row(out, (const char *)a->data + (size_t)at_a.offset * a_each,
-			  (const char *)b->data + (size_t)at_b.offset * b_each,
-			  (size_t)a_step[inner], (size_t)b_step[inner], n);
+	for (size_t i = span.from; !err && i < span.to; i += take) {
+		size_t skip = i % n; /* 0 but in the first row */
+
+		take = FINF_MIN(n - skip, span.to - i);
+		err = row((char *)y->data + i * each,
+			  (const char *)a->data + ((size_t)at_a.offset + skip * a_step) * a_each,
+			  (const char *)b->data + ((size_t)at_b.offset + skip * b_step) * b_each,
+			  a_step, b_step, take);
 		finf_walk_next(&at_a);
 		finf_walk_next(&at_b);
 	}
 	return err;
 }
 
-int finf_arith_eval(const struct finf_arith *table, const struct finf_tensor *a,
-		    const struct finf_tensor *b, struct finf_tensor *y)
+int finf_arith_range(const struct finf_arith *table, const struct finf_tensor *a,
+		     const struct finf_tensor *b, struct finf_tensor *y, struct finf_span span)
 {
 	const struct finf_arith *row = find_row(table, a->dtype, b->dtype);
 
-	return row ? for_each_row(row->row, a, b, y) : -EINVAL;
+	return row ? for_each_row(row->row, a, b, y, span) : -EINVAL;
 }
 
-int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
-		   const struct finf_tensor *const *in, struct finf_tensor *y)
+int finf_fold_range(const struct finf_arith *table, const struct finf_node *node,
+		    const struct finf_tensor *const *in, struct finf_tensor *y,
+		    struct finf_span span)
 {
-	int err;
+	int err = 0;
 
 	if (node->n_in == 1)
-		return finf_tensor_copy(in[0], y);
-	err = finf_arith_eval(table, in[0], in[1], y);
+		finf_copy_span(in[0], y, span);
+	else
+		err = finf_arith_range(table, in[0], in[1], y, span);
 	for (uint32_t i = 2; !err && i < node->n_in; i++)
-		err = finf_arith_eval(table, y, in[i], y);
+		err = finf_arith_range(table, y, in[i], y, span);
 	return err;
 }

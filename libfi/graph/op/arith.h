@@ -47,16 +47,17 @@ struct finf_arith {
 /** finf_arith_infer - dtypes as @table has them; shapes broadcast. */
 int finf_arith_infer(struct finf_infer *ctx, const struct finf_arith *table);
 
-/** finf_arith_eval - the row function for the operands' dtypes, over all rows of @y. */
-int finf_arith_eval(const struct finf_arith *table, const struct finf_tensor *a,
-		    const struct finf_tensor *b, struct finf_tensor *y);
+/** finf_arith_range - the row function for the operands' dtypes, over elements @span of @y. */
+int finf_arith_range(const struct finf_arith *table, const struct finf_tensor *a,
+		     const struct finf_tensor *b, struct finf_tensor *y, struct finf_span span);
 
 /** finf_fold_infer - any number of operands of one dtype that @table has. */
 int finf_fold_infer(struct finf_infer *ctx, const struct finf_arith *table);
 
-/** finf_fold_eval - the first with the second, the result with the third, and on. */
-int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
-		   const struct finf_tensor *const *in, struct finf_tensor *y);
+/** finf_fold_range - the first with the second, the result with the third, and on. */
+int finf_fold_range(const struct finf_arith *table, const struct finf_node *node,
+		    const struct finf_tensor *const *in, struct finf_tensor *y,
+		    struct finf_span span);
 
 /* The operator @id of two operands, from its table. */
 #define FINF_ARITH_OP(id, onnx, first_opset, table)                                                \
@@ -64,11 +65,11 @@ int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
 	{                                                                                          \
 		return finf_arith_infer(ctx, table);                                               \
 	}                                                                                          \
-	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
-			struct finf_tensor *const *out)                                            \
+	static int range(const struct finf_node *node, const struct finf_tensor *const *in,        \
+			 struct finf_tensor *const *out, struct finf_span span)                    \
 	{                                                                                          \
 		(void)node;                                                                        \
-		return finf_arith_eval(table, in[0], in[1], out[0]);                               \
+		return finf_arith_range(table, in[0], in[1], out[0], span);                        \
 	}                                                                                          \
 	const struct finf_op finf_op_##id = {                                                      \
 		.name = onnx,                                                                      \
@@ -79,7 +80,7 @@ int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
 		.min_out = 1,                                                                      \
 		.max_out = 1,                                                                      \
 		.infer = infer,                                                                    \
-		.eval = eval,                                                                      \
+		.range = range,                                                                    \
 	}
 
 /* The operator @id of any number of operands. */
@@ -88,10 +89,10 @@ int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
 	{                                                                                          \
 		return finf_fold_infer(ctx, table);                                                \
 	}                                                                                          \
-	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
-			struct finf_tensor *const *out)                                            \
+	static int range(const struct finf_node *node, const struct finf_tensor *const *in,        \
+			 struct finf_tensor *const *out, struct finf_span span)                    \
 	{                                                                                          \
-		return finf_fold_eval(table, node, in, out[0]);                                    \
+		return finf_fold_range(table, node, in, out[0], span);                             \
 	}                                                                                          \
 	const struct finf_op finf_op_##id = {                                                      \
 		.name = onnx,                                                                      \
@@ -102,7 +103,7 @@ int finf_fold_eval(const struct finf_arith *table, const struct finf_node *node,
 		.min_out = 1,                                                                      \
 		.max_out = 1,                                                                      \
 		.infer = infer,                                                                    \
-		.eval = eval,                                                                      \
+		.range = range,                                                                    \
 	}
 
 #endif

@@ -108,7 +108,8 @@ static void convert(const struct finf_tensor *in, struct finf_tensor *out, size_
 }
 
 /* The edges of a model in float16 or bfloat16: whole images, so they have loops of their own. */
-static bool convert_half(const struct finf_tensor *in, struct finf_tensor *out, size_t n)
+static bool convert_half(const struct finf_tensor *in, struct finf_tensor *out,
+			 struct finf_span span)
 {
 	const uint16_t *bits = in->data;
 	const float *x = in->data;
@@ -116,36 +117,31 @@ static bool convert_half(const struct finf_tensor *in, struct finf_tensor *out, 
 	float *y = out->data;
 
 	if (in->dtype == FINF_F16 && out->dtype == FINF_F32)
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = span.from; i < span.to; i++)
 			y[i] = finf_half_value(bits[i]);
 	else if (in->dtype == FINF_BF16 && out->dtype == FINF_F32)
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = span.from; i < span.to; i++)
 			y[i] = finf_brain_value(bits[i]);
 	else if (in->dtype == FINF_F32 && out->dtype == FINF_F16)
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = span.from; i < span.to; i++)
 			to_bits[i] = finf_half_bits(x[i]);
 	else if (in->dtype == FINF_F32 && out->dtype == FINF_BF16)
-		for (size_t i = 0; i < n; i++)
+		for (size_t i = span.from; i < span.to; i++)
 			to_bits[i] = finf_brain_bits(x[i]);
 	else
 		return false;
 	return true;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
-	size_t n;
-
 	(void)node;
 	if (in[0]->dtype == out[0]->dtype)
-		return finf_tensor_copy(in[0], out[0]);
-	if (finf_shape_count(&in[0]->shape, &n))
-		return -EINVAL;
-	if (convert_half(in[0], out[0], n))
-		return 0;
-	for (size_t i = 0; i < n; i++)
-		convert(in[0], out[0], i);
+		finf_copy_span(in[0], out[0], span);
+	else if (!convert_half(in[0], out[0], span))
+		for (size_t i = span.from; i < span.to; i++)
+			convert(in[0], out[0], i);
 	return 0;
 }
 
@@ -165,5 +161,5 @@ const struct finf_op finf_op_cast = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -71,8 +71,8 @@ LINE(line_f64, double, double)
 LINE(line_i64, int64_t, uint64_t)
 LINE(line_i32, int32_t, uint32_t)
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	struct line line = {.exclusive = finf_node_int(node, "exclusive", 0) != 0,
 			    .reverse = finf_node_int(node, "reverse", 0) != 0};
@@ -83,7 +83,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		return -EINVAL;
 	line.n = along.n;
 	line.step = along.step;
-	for (size_t i = 0; i < along.outer * along.step; i++) {
+	for (size_t i = span.from; i < span.to; i++) {
 		line.at = finf_along_start(&along, i);
 		switch (in[0]->dtype) {
 		case FINF_F32:
@@ -102,6 +102,19 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	return 0;
 }
 
+/* A unit is a line. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	struct finf_along along;
+	int64_t axis;
+
+	(void)node, (void)out;
+	if (read_axis(in[1], &axis) || !finf_along(&in[0]->shape, axis, &along))
+		return 0;
+	return along.outer * along.step;
+}
+
 static const struct finf_attr_spec attrs[] = {
 	{.name = "exclusive", .type = FINF_ATTR_INT},
 	{.name = "reverse", .type = FINF_ATTR_INT},
@@ -118,5 +131,6 @@ const struct finf_op finf_op_cumsum = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -45,8 +45,8 @@ static int infer(struct finf_infer *ctx)
 }
 
 /* Output [n, c, h, r, w, s] is input [n, (r, s, c), h, w], or [n, (c, r, s), h, w] for CRD. */
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const int64_t *x = in[0]->shape.dim;
 	int64_t block = finf_node_int(node, "blocksize", 0), c = out[0]->shape.dim[1];
@@ -59,7 +59,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 			   block * unit * plane, 1, unit * plane},
 	};
 
-	return finf_walk_move(&walk, in[0], out[0]);
+	finf_walk_move(&walk, in[0], out[0], span);
+	return 0;
 }
 
 const struct finf_op finf_op_depthtospace = {
@@ -72,5 +73,5 @@ const struct finf_op finf_op_depthtospace = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

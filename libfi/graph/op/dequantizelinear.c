@@ -30,16 +30,16 @@ static int infer(struct finf_infer *ctx)
 	return finf_quant_infer(ctx);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const float *scale = in[FINF_QUANT_SCALE]->data;
-	size_t n = finf_dims_product(&in[0]->shape, 0, in[0]->shape.rank), step, count;
+	size_t step, count;
 	float *y = out[0]->data;
 
 	if (finf_quant_step(node, in, &step, &count))
 		return -EINVAL;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = span.from; i < span.to; i++) {
 		size_t p = i / step % count;
 
 		y[i] = (float)(finf_quant_load(in[0], i) - finf_quant_zero(node, in, p)) * scale[p];
@@ -57,5 +57,5 @@ const struct finf_op finf_op_dequantizelinear = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

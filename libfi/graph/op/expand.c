@@ -34,14 +34,15 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	struct finf_walk walk;
 
 	(void)node;
 	finf_walk_over(&walk, &in[0]->shape, &out[0]->shape);
-	return finf_walk_move(&walk, in[0], out[0]);
+	finf_walk_move(&walk, in[0], out[0], span);
+	return 0;
 }
 
 const struct finf_op finf_op_expand = {
@@ -53,5 +54,5 @@ const struct finf_op finf_op_expand = {
 	.min_out = 1,
 	.max_out = 1,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "graph/op/along.h"
 #include "graph/op/indexed.h"
 
 static int infer(struct finf_infer *ctx)
@@ -38,29 +39,45 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	const uint8_t *from = in[0]->data;
-	uint8_t *to = out[0]->data;
-	int64_t outer, inner, at;
-	size_t n, chunk;
-	uint32_t axis;
+	struct finf_along along;
+	size_t n, chunk, k;
+	int64_t at;
 
-	if (!finf_axis(finf_node_int(node, "axis", 0), shape->rank, &axis) ||
-	    finf_shape_count(&in[1]->shape, &n) || finf_dims_count(shape->dim, axis, &outer) ||
-	    finf_dims_count(shape->dim + axis + 1, shape->rank - axis - 1, &inner))
+	if (!finf_along(shape, finf_node_int(node, "axis", 0), &along) ||
+	    finf_shape_count(&in[1]->shape, &n))
 		return -EINVAL;
-	chunk = (size_t)inner * finf_dtype_bytes(in[0]->dtype);
-	for (int64_t o = 0; o < outer; o++, from += (size_t)shape->dim[axis] * chunk)
-		for (size_t i = 0; i < n; i++, to += chunk) {
-			if (!finf_index_at(in[1], i, shape->dim[axis], &at))
-				return -EINVAL;
-			if (chunk)
-				memcpy(to, from + (size_t)at * chunk, chunk);
+	chunk = along.step * finf_dtype_bytes(in[0]->dtype);
+	from += span.from / n * along.n * chunk;
+	k = span.from % n;
+	for (size_t i = span.from; i < span.to; i++) {
+		if (!finf_index_at(in[1], k, (int64_t)along.n, &at))
+			return -EINVAL;
+		memcpy((uint8_t *)out[0]->data + i * chunk, from + (size_t)at * chunk, chunk);
+		if (++k == n) {
+			k = 0;
+			from += along.n * chunk;
 		}
+	}
 	return 0;
+}
+
+/* A unit is what one index brings: everything behind the axis. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	struct finf_along along;
+	size_t n;
+
+	(void)out;
+	if (!finf_along(&in[0]->shape, finf_node_int(node, "axis", 0), &along) ||
+	    finf_shape_count(&in[1]->shape, &n))
+		return 0;
+	return along.outer * n;
 }
 
 static const struct finf_attr_spec attrs[] = {
@@ -78,5 +95,6 @@ const struct finf_op finf_op_gather = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -36,24 +36,24 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	struct finf_walk walk = {.rank = shape->rank};
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
+	size_t each = finf_dtype_bytes(in[0]->dtype);
 	int64_t step, at;
 	uint32_t axis;
 
-	if (!finf_axis(finf_node_int(node, "axis", 0), shape->rank, &axis) ||
-	    finf_shape_count(&out[0]->shape, &n))
+	if (!finf_axis(finf_node_int(node, "axis", 0), shape->rank, &axis))
 		return -EINVAL;
 	finf_strides(shape, walk.stride);
 	step = walk.stride[axis];
 	walk.stride[axis] = 0;
 	for (uint32_t i = 0; i < walk.rank; i++)
 		walk.dim[i] = out[0]->shape.dim[i];
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk)) {
+	finf_walk_seek(&walk, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(&walk)) {
 		if (!finf_index_at(in[1], i, shape->dim[axis], &at))
 			return -EINVAL;
 		finf_move(out[0]->data, (int64_t)i, in[0]->data, walk.offset + at * step, each);
@@ -71,5 +71,5 @@ const struct finf_op finf_op_gatherelements = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

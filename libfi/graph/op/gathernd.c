@@ -56,31 +56,38 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape, *index = &in[1]->shape;
 	uint32_t batch = (uint32_t)finf_node_int(node, "batch_dims", 0);
 	uint32_t tuple = (uint32_t)index->dim[index->rank - 1];
-	size_t batches = finf_dims_product(shape, 0, batch), per_batch, bytes, plane;
+	size_t per_batch, bytes, plane;
 	int64_t stride[FINF_RANK_MAX], at;
 	const uint8_t *from = in[0]->data;
-	uint8_t *to = out[0]->data;
 
 	finf_strides(shape, stride);
 	per_batch = finf_dims_product(index, batch, index->rank - 1);
 	bytes = finf_dims_product(shape, batch + tuple, shape->rank) *
 		finf_dtype_bytes(in[0]->dtype);
 	plane = finf_dims_product(shape, batch, shape->rank) * finf_dtype_bytes(in[0]->dtype);
-	for (size_t i = 0; i < batches * per_batch; i++, to += bytes) {
+	for (size_t i = span.from; i < span.to; i++) {
 		if (!finf_index_tuple(in[1], i * tuple, tuple, &shape->dim[batch], &stride[batch],
 				      &at))
 			return -EINVAL;
-		memcpy(to,
+		memcpy((uint8_t *)out[0]->data + i * bytes,
 		       from + i / per_batch * plane + (size_t)at * finf_dtype_bytes(in[0]->dtype),
 		       bytes);
 	}
 	return 0;
+}
+
+/* A unit is what one tuple brings. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	(void)node, (void)out;
+	return finf_dims_product(&in[1]->shape, 0, in[1]->shape.rank - 1);
 }
 
 const struct finf_op finf_op_gathernd = {
@@ -93,5 +100,6 @@ const struct finf_op finf_op_gathernd = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -39,17 +39,19 @@ static int infer(struct finf_infer *ctx)
 	return finf_infer_channels(ctx, ctx->node->opset < 21 ? groups : x->dim[1]);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	const float *x = in[0]->data, *scale = in[1]->data, *shift = in[2]->data;
-	float epsilon = finf_node_float(node, "epsilon", 1e-5f), *y = out[0]->data;
+	float epsilon = finf_node_float(node, "epsilon", 1e-5f), *y;
 	size_t groups = (size_t)finf_node_int(node, "num_groups", 1);
 	size_t per_group = (size_t)shape->dim[1] / groups;
 	size_t plane = finf_dims_product(shape, 2, shape->rank), n = per_group * plane;
 
-	for (size_t g = 0; g < (size_t)shape->dim[0] * groups; g++, x += n) {
+	y = (float *)out[0]->data + span.from * n;
+	x += span.from * n;
+	for (size_t g = span.from; g < span.to; g++, x += n) {
 		struct finf_moments m = finf_moments(x, n, epsilon);
 
 		for (size_t i = 0; i < n; i++) {
@@ -63,6 +65,14 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	return 0;
 }
 
+/* A unit is a group of one image. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	(void)out;
+	return (size_t)(in[0]->shape.dim[0] * finf_node_int(node, "num_groups", 1));
+}
+
 const struct finf_op finf_op_groupnorm = {
 	.name = "GroupNormalization",
 	.opset_min = 18,
@@ -73,5 +83,6 @@ const struct finf_op finf_op_groupnorm = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -26,16 +26,17 @@ static int infer(struct finf_infer *ctx)
 	return finf_infer_channels(ctx, ctx->in[0]->shape.dim[1]);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	const float *x = in[0]->data, *scale = in[1]->data, *shift = in[2]->data;
-	float epsilon = finf_node_float(node, "epsilon", 1e-5f), *y = out[0]->data;
-	size_t planes = finf_dims_product(shape, 0, 2),
-	       n = finf_dims_product(shape, 2, shape->rank);
+	float epsilon = finf_node_float(node, "epsilon", 1e-5f), *y;
+	size_t n = finf_dims_product(shape, 2, shape->rank);
 
-	for (size_t p = 0; p < planes; p++, x += n) {
+	y = (float *)out[0]->data + span.from * n;
+	x += span.from * n;
+	for (size_t p = span.from; p < span.to; p++, x += n) {
 		struct finf_moments m = finf_moments(x, n, epsilon);
 		size_t c = p % (size_t)shape->dim[1];
 
@@ -44,6 +45,14 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 				       (double)shift[c]);
 	}
 	return 0;
+}
+
+/* A unit is a channel of one image. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	(void)node, (void)out;
+	return finf_dims_product(&in[0]->shape, 0, 2);
 }
 
 const struct finf_op finf_op_instancenorm = {
@@ -56,5 +65,6 @@ const struct finf_op finf_op_instancenorm = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -70,21 +70,22 @@ static int infer(struct finf_infer *ctx)
 	return check_weights(ctx, axis);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[X]->shape;
 	const float *x = in[X]->data, *scale = in[SCALE]->data;
 	const float *shift = node->n_in > SHIFT && in[SHIFT] ? in[SHIFT]->data : NULL;
 	float epsilon = finf_node_float(node, "epsilon", 1e-5f), *y = out[Y] ? out[Y]->data : NULL;
-	size_t rows, n;
+	size_t n;
 	uint32_t axis;
 
 	if (!finf_axis(finf_node_int(node, "axis", -1), shape->rank, &axis))
 		return -EINVAL;
-	rows = finf_dims_product(shape, 0, axis);
 	n = finf_dims_product(shape, axis, shape->rank);
-	for (size_t r = 0; r < rows; r++, x += n) {
+	x += span.from * n;
+	y = y ? y + span.from * n : NULL;
+	for (size_t r = span.from; r < span.to; r++, x += n) {
 		struct finf_moments m = finf_moments(x, n, epsilon);
 
 		for (size_t i = 0; y && i < n; i++)
@@ -98,6 +99,19 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	return 0;
 }
 
+/* A unit is a row: what is normalised together. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	const struct finf_shape *shape = &in[X]->shape;
+	uint32_t axis;
+
+	(void)out;
+	if (!finf_axis(finf_node_int(node, "axis", -1), shape->rank, &axis))
+		return 0;
+	return finf_dims_product(shape, 0, axis);
+}
+
 const struct finf_op finf_op_layernorm = {
 	.name = "LayerNormalization",
 	.opset_min = 17,
@@ -108,5 +122,6 @@ const struct finf_op finf_op_layernorm = {
 	.max_out = 3,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -27,8 +27,8 @@ static int infer(struct finf_infer *ctx)
 	return err;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	int64_t size = finf_node_int(node, "size", 1), channels = shape->dim[1];
@@ -39,7 +39,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	const float *x = in[0]->data;
 	float *y = out[0]->data;
 
-	for (int64_t p = 0; p < shape->dim[0] * channels; p++) {
+	for (int64_t p = (int64_t)span.from; p < (int64_t)span.to; p++) {
 		int64_t image = p - p % channels;
 		int64_t from = FINF_MAX(p - (size - 1) / 2, image);
 		int64_t to = FINF_MIN(p + size / 2, image + channels - 1);
@@ -59,6 +59,14 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	return 0;
 }
 
+/* A unit is a channel of one image. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	(void)node, (void)out;
+	return finf_dims_product(&in[0]->shape, 0, 2);
+}
+
 const struct finf_op finf_op_lrn = {
 	.name = "LRN",
 	.opset_min = 7,
@@ -69,5 +77,6 @@ const struct finf_op finf_op_lrn = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

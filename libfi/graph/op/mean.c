@@ -13,14 +13,13 @@ static int infer(struct finf_infer *ctx)
 	return finf_fold_infer(ctx, rows);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
-	size_t n = finf_dims_product(&out[0]->shape, 0, out[0]->shape.rank);
 	float *y = out[0]->data;
-	int err = finf_fold_eval(rows, node, in, out[0]);
+	int err = finf_fold_range(rows, node, in, out[0], span);
 
-	for (size_t i = 0; !err && i < n; i++)
+	for (size_t i = span.from; !err && i < span.to; i++)
 		y[i] /= (float)node->n_in;
 	return err;
 }
@@ -34,5 +33,5 @@ const struct finf_op finf_op_mean = {
 	.min_out = 1,
 	.max_out = 1,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

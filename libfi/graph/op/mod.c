@@ -51,10 +51,10 @@ static int infer(struct finf_infer *ctx)
 	return finf_arith_infer(ctx, table(ctx->node));
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
-	return finf_arith_eval(table(node), in[0], in[1], out[0]);
+	return finf_arith_range(table(node), in[0], in[1], out[0], span);
 }
 
 static const struct finf_attr_spec attrs[] = {
@@ -72,5 +72,5 @@ const struct finf_op finf_op_mod = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -178,13 +178,21 @@ void finf_walk_over(struct finf_walk *walk, const struct finf_shape *from,
 	finf_broadcast_strides(from, to, walk->stride);
 }
 
-int finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to)
+void finf_walk_seek(struct finf_walk *walk, size_t index)
 {
-	size_t n, each = finf_dtype_bytes(from->dtype);
+	for (uint32_t i = walk->rank; i-- > 0;) {
+		walk->at[i] = (int64_t)(index % (size_t)walk->dim[i]);
+		walk->offset += walk->at[i] * walk->stride[i];
+		index /= (size_t)walk->dim[i];
+	}
+}
 
-	if (finf_shape_count(&to->shape, &n))
-		return -EINVAL;
-	for (size_t i = 0; i < n; i++, finf_walk_next(walk))
+void finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to,
+		    struct finf_span span)
+{
+	size_t each = finf_dtype_bytes(from->dtype);
+
+	finf_walk_seek(walk, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(walk))
 		finf_move(to->data, (int64_t)i, from->data, walk->offset, each);
-	return 0;
 }

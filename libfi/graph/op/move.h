@@ -98,11 +98,12 @@ static inline void finf_walk_next(struct finf_walk *walk)
 	}
 }
 
-/**
- * finf_walk_move - every element of @to from where @walk stands in @from, which
- * is at the first of as many. Return: 0; -EINVAL for a size that cannot be counted.
- */
-int finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to);
+/** finf_walk_seek - from the first index to number @index. */
+void finf_walk_seek(struct finf_walk *walk, size_t index);
+
+/** finf_walk_move - elements @span of @to, from those of @from that @walk, at its first, visits. */
+void finf_walk_move(struct finf_walk *walk, const struct finf_tensor *from, struct finf_tensor *to,
+		    struct finf_span span);
 
 /**
  * finf_slice_walk - the elements of input 0 that a Slice node takes, in the order of @out.

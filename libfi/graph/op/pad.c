@@ -198,19 +198,19 @@ static int find_pads(const struct finf_node *node, const struct finf_tensor *con
 	return spread(pads, (uint32_t)count, axes, (uint32_t)n_axes, in[0]->shape.rank, full, NULL);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	struct finf_walk walk = {.rank = shape->rank};
 	int64_t pads[2 * FINF_RANK_MAX];
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
+	size_t each = finf_dtype_bytes(in[0]->dtype);
 	int64_t stride[FINF_RANK_MAX], extent;
 	enum mode mode;
 	uint64_t cell;
 
 	if (find_pads(node, in, pads) || read_mode(node, &mode, NULL) ||
-	    pad_cell(node, in, &cell) || finf_shape_count(&out[0]->shape, &n))
+	    pad_cell(node, in, &cell))
 		return -EINVAL;
 	for (uint32_t i = 0; i < shape->rank; i++) {
 		if (padded(shape->dim[i], pads[i], pads[i + shape->rank], mode, &extent, NULL) ||
@@ -219,7 +219,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		walk.dim[i] = extent;
 	}
 	finf_strides(shape, stride);
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk)) {
+	finf_walk_seek(&walk, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(&walk)) {
 		int64_t offset = 0;
 		bool inside = true;
 
@@ -252,5 +253,5 @@ const struct finf_op finf_op_pad = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

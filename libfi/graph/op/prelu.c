@@ -35,11 +35,11 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	(void)node;
-	return finf_arith_eval(rows, in[0], in[1], out[0]);
+	return finf_arith_range(rows, in[0], in[1], out[0], span);
 }
 
 const struct finf_op finf_op_prelu = {
@@ -51,5 +51,5 @@ const struct finf_op finf_op_prelu = {
 	.min_out = 1,
 	.max_out = 1,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -35,19 +35,19 @@ static int infer(struct finf_infer *ctx)
 	return finf_quant_infer(ctx);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_tensor *x = in[0];
 	const float *scale = in[FINF_QUANT_SCALE]->data;
 	bool is_signed = out[0]->dtype == FINF_I8;
 	double low = is_signed ? INT8_MIN : 0, high = is_signed ? INT8_MAX : UINT8_MAX;
-	size_t n = finf_dims_product(&x->shape, 0, x->shape.rank), step, count;
+	size_t step, count;
 	uint8_t *y = out[0]->data;
 
 	if (finf_quant_step(node, in, &step, &count))
 		return -EINVAL;
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = span.from; i < span.to; i++) {
 		size_t p = i / step % count;
 		float v = x->dtype == FINF_F32 ? ((const float *)x->data)[i]
 					       : (float)((const int32_t *)x->data)[i];
@@ -69,5 +69,5 @@ const struct finf_op finf_op_quantizelinear = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

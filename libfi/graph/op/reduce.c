@@ -104,8 +104,9 @@ static int read_axes(const struct finf_node *node, const struct finf_tensor *con
 	return 0;
 }
 
-int finf_reduce_eval(const struct finf_reduce *table, const struct finf_node *node,
-		     const struct finf_tensor *const *in, struct finf_tensor *y)
+int finf_reduce_range(const struct finf_reduce *table, const struct finf_node *node,
+		      const struct finf_tensor *const *in, struct finf_tensor *y,
+		      struct finf_span span)
 {
 	const struct finf_reduce *row = find(table, in[0]->dtype);
 	struct finf_walk kept = {0}, reduced = {0};
@@ -113,18 +114,19 @@ int finf_reduce_eval(const struct finf_reduce *table, const struct finf_node *no
 	const int64_t *axes;
 	uint32_t n_axes;
 	int64_t n;
-	size_t n_out;
 
 	if (!row || read_axes(node, in, &axes, &n_axes) ||
-	    mark(node, axes, n_axes, in[0]->shape.rank, marked, NULL) ||
-	    finf_shape_count(&y->shape, &n_out))
+	    mark(node, axes, n_axes, in[0]->shape.rank, marked, NULL))
 		return -EINVAL;
-	if (!n_axes && finf_node_int(node, "noop_with_empty_axes", 0))
-		return finf_tensor_copy(in[0], y);
+	if (!n_axes && finf_node_int(node, "noop_with_empty_axes", 0)) {
+		finf_copy_span(in[0], y, span);
+		return 0;
+	}
 	split_walks(&in[0]->shape, marked, &kept, &reduced);
 	if (finf_dims_count(reduced.dim, reduced.rank, &n))
 		return -EINVAL;
-	for (size_t i = 0; i < n_out; i++, finf_walk_next(&kept)) {
+	finf_walk_seek(&kept, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(&kept)) {
 		reduced.offset = kept.offset;
 		row->fn(y->data, i, in[0]->data, &reduced, n);
 	}

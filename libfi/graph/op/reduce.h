@@ -42,8 +42,9 @@ extern const struct finf_attr_spec finf_reduce_attrs[];
 /** finf_reduce_infer - @axes_since: the opset since which axes are input 1. */
 int finf_reduce_infer(struct finf_infer *ctx, const struct finf_reduce *table, uint32_t axes_since);
 
-int finf_reduce_eval(const struct finf_reduce *table, const struct finf_node *node,
-		     const struct finf_tensor *const *in, struct finf_tensor *y);
+int finf_reduce_range(const struct finf_reduce *table, const struct finf_node *node,
+		      const struct finf_tensor *const *in, struct finf_tensor *y,
+		      struct finf_span span);
 
 /* The operator @id from its table. */
 #define FINF_REDUCE_OP(id, onnx, table, axes_since, attr_list)                                     \
@@ -51,10 +52,10 @@ int finf_reduce_eval(const struct finf_reduce *table, const struct finf_node *no
 	{                                                                                          \
 		return finf_reduce_infer(ctx, table, axes_since);                                  \
 	}                                                                                          \
-	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
-			struct finf_tensor *const *out)                                            \
+	static int range(const struct finf_node *node, const struct finf_tensor *const *in,        \
+			 struct finf_tensor *const *out, struct finf_span span)                    \
 	{                                                                                          \
-		return finf_reduce_eval(table, node, in, out[0]);                                  \
+		return finf_reduce_range(table, node, in, out[0], span);                           \
 	}                                                                                          \
 	const struct finf_op finf_op_##id = {                                                      \
 		.name = onnx,                                                                      \
@@ -66,7 +67,7 @@ int finf_reduce_eval(const struct finf_reduce *table, const struct finf_node *no
 		.max_out = 1,                                                                      \
 		.attrs = attr_list,                                                                \
 		.infer = infer,                                                                    \
-		.eval = eval,                                                                      \
+		.range = range,                                                                    \
 	}
 
 #endif

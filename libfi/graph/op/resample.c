@@ -432,16 +432,16 @@ static bool move_taps(const struct finf_resample *r, const struct finf_walk *wal
 	return outside;
 }
 
-int finf_resample_eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		       struct finf_tensor *const *out)
+int finf_resample_range(const struct finf_node *node, const struct finf_tensor *const *in,
+			struct finf_tensor *const *out, struct finf_span span)
 {
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
+	size_t each = finf_dtype_bytes(in[0]->dtype);
 	struct finf_walk walk = {.rank = in[0]->shape.rank};
 	struct taps taps[FINF_RANK_MAX];
 	int64_t stride[FINF_RANK_MAX];
 	struct finf_resample r;
 
-	if (finf_resample_init(node, in, &r, NULL) || finf_shape_count(&out[0]->shape, &n))
+	if (finf_resample_init(node, in, &r, NULL))
 		return -EINVAL;
 	for (uint32_t i = 0; i < r.rank; i++) {
 		walk.dim[i] = r.axis[i].out;
@@ -449,8 +449,9 @@ int finf_resample_eval(const struct finf_node *node, const struct finf_tensor *c
 			return -EINVAL; /* the sizes are not those that infer() saw */
 	}
 	finf_strides(&in[0]->shape, stride);
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk)) {
-		bool outside = move_taps(&r, &walk, !i, taps);
+	finf_walk_seek(&walk, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(&walk)) {
+		bool outside = move_taps(&r, &walk, i == span.from, taps);
 		int64_t at = 0;
 
 		for (uint32_t k = 0; k < r.rank; k++)

@@ -51,7 +51,7 @@ int finf_resample_init(const struct finf_node *node, const struct finf_tensor *c
 		       struct finf_resample *ret, struct finf_diag *diag);
 
 int finf_resample_infer(struct finf_infer *ctx);
-int finf_resample_eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		       struct finf_tensor *const *out);
+int finf_resample_range(const struct finf_node *node, const struct finf_tensor *const *in,
+			struct finf_tensor *const *out, struct finf_span span);
 
 #endif

@@ -25,5 +25,5 @@ const struct finf_op finf_op_resize = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = finf_resample_infer,
-	.eval = finf_resample_eval,
+	.range = finf_resample_range,
 };

@@ -160,13 +160,15 @@ int finf_slice_walk(const struct finf_node *node, const struct finf_tensor *cons
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	struct finf_walk walk;
 	int err = finf_slice_walk(node, in, &out[0]->shape, &walk);
 
-	return err ? err : finf_walk_move(&walk, in[DATA], out[0]);
+	if (!err)
+		finf_walk_move(&walk, in[DATA], out[0], span);
+	return err;
 }
 
 const struct finf_op finf_op_slice = {
@@ -179,5 +181,5 @@ const struct finf_op finf_op_slice = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -21,10 +21,10 @@ static void normalise(const float *x, float *y, size_t n, size_t step)
 		y[i * step] = (float)(exp((double)x[i * step] - largest) / sum);
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
-	return finf_softmax_eval(node, in, out[0], normalise);
+	return finf_softmax_range(node, in, out[0], normalise, span);
 }
 
 const struct finf_op finf_op_softmax = {
@@ -37,5 +37,6 @@ const struct finf_op finf_op_softmax = {
 	.max_out = 1,
 	.attrs = finf_softmax_attrs,
 	.infer = finf_softmax_infer,
-	.eval = eval,
+	.range = range,
+	.units = finf_softmax_units,
 };

@@ -42,8 +42,8 @@ static int infer(struct finf_infer *ctx)
 }
 
 /* Output [n, (r, s, c), h, w] is input [n, c, (h, r), (w, s)]. */
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const int64_t *x = in[0]->shape.dim, *y = out[0]->shape.dim;
 	int64_t block = finf_node_int(node, "blocksize", 0), plane = x[2] * x[3];
@@ -53,7 +53,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		.stride = {x[1] * plane, x[3], 1, plane, block * x[3], block},
 	};
 
-	return finf_walk_move(&walk, in[0], out[0]);
+	finf_walk_move(&walk, in[0], out[0], span);
+	return 0;
 }
 
 const struct finf_op finf_op_spacetodepth = {
@@ -66,5 +67,5 @@ const struct finf_op finf_op_spacetodepth = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

@@ -35,17 +35,16 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const struct finf_shape *shape = &in[0]->shape;
 	struct finf_walk walk = {.rank = shape->rank};
-	size_t n, each = finf_dtype_bytes(in[0]->dtype);
+	size_t each = finf_dtype_bytes(in[0]->dtype);
 	int64_t stride[FINF_RANK_MAX];
 	struct finf_list repeats;
 
-	if (finf_eval_list(node, in, NULL, 1, &repeats) || repeats.n != shape->rank ||
-	    finf_shape_count(&out[0]->shape, &n))
+	if (finf_eval_list(node, in, NULL, 1, &repeats) || repeats.n != shape->rank)
 		return -EINVAL;
 	for (uint32_t i = 0; i < walk.rank; i++) {
 		walk.dim[i] = out[0]->shape.dim[i];
@@ -53,7 +52,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 			return -EINVAL; /* the repeats are not those that infer() saw */
 	}
 	finf_strides(shape, stride);
-	for (size_t i = 0; i < n; i++, finf_walk_next(&walk)) {
+	finf_walk_seek(&walk, span.from);
+	for (size_t i = span.from; i < span.to; i++, finf_walk_next(&walk)) {
 		int64_t offset = 0;
 
 		for (uint32_t k = 0; k < walk.rank; k++)
@@ -72,5 +72,5 @@ const struct finf_op finf_op_tile = {
 	.min_out = 1,
 	.max_out = 1,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

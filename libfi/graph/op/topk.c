@@ -107,8 +107,8 @@ LINE(line_f64, double)
 LINE(line_i64, int64_t)
 LINE(line_i32, int32_t)
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	int64_t axis = finf_node_int(node, "axis", -1);
 	struct line line = {.x = in[0]->data,
@@ -123,7 +123,7 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 	line.n = x.n;
 	line.k = y.n;
 	line.step = x.step;
-	for (size_t i = 0; i < x.outer * x.step; i++) {
+	for (size_t i = span.from; i < span.to; i++) {
 		line.x_at = finf_along_start(&x, i);
 		line.y_at = finf_along_start(&y, i);
 		switch (in[0]->dtype) {
@@ -141,6 +141,18 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		}
 	}
 	return 0;
+}
+
+/* A unit is a line. */
+static size_t units(const struct finf_node *node, const struct finf_tensor *const *in,
+		    struct finf_tensor *const *out)
+{
+	struct finf_along along;
+
+	(void)out;
+	if (!finf_along(&in[0]->shape, finf_node_int(node, "axis", -1), &along))
+		return 0;
+	return along.outer * along.step;
 }
 
 static const struct finf_attr_spec attrs[] = {
@@ -161,5 +173,6 @@ const struct finf_op finf_op_topk = {
 	.max_out = 2,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
+	.units = units,
 };

@@ -45,8 +45,8 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	struct finf_walk walk = {.rank = out[0]->shape.rank};
 	int64_t stride[FINF_RANK_MAX];
@@ -59,7 +59,8 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		walk.dim[i] = out[0]->shape.dim[i];
 		walk.stride[i] = stride[perm[i]];
 	}
-	return finf_walk_move(&walk, in[0], out[0]);
+	finf_walk_move(&walk, in[0], out[0], span);
+	return 0;
 }
 
 static const struct finf_attr_spec attrs[] = {
@@ -77,5 +78,5 @@ const struct finf_op finf_op_transpose = {
 	.max_out = 1,
 	.attrs = attrs,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };

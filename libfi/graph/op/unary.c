@@ -26,13 +26,14 @@ int finf_unary_infer(struct finf_infer *ctx, const struct finf_unary *table)
 	return 0;
 }
 
-int finf_unary_eval(const struct finf_unary *table, const struct finf_tensor *x,
-		    struct finf_tensor *y)
+int finf_unary_range(const struct finf_unary *table, const struct finf_tensor *x,
+		     struct finf_tensor *y, struct finf_span span)
 {
 	const struct finf_unary *row = find(table, x->dtype);
+	size_t at = span.from * finf_dtype_bytes(x->dtype);
 
 	if (!row)
 		return -EINVAL;
-	row->fn(y->data, x->data, finf_dims_product(&x->shape, 0, x->shape.rank));
+	row->fn((char *)y->data + at, (const char *)x->data + at, span.to - span.from);
 	return 0;
 }

@@ -29,8 +29,8 @@ struct finf_unary {
 /** finf_unary_infer - dtype as @table has it; the same shape. */
 int finf_unary_infer(struct finf_infer *ctx, const struct finf_unary *table);
 
-int finf_unary_eval(const struct finf_unary *table, const struct finf_tensor *x,
-		    struct finf_tensor *y);
+int finf_unary_range(const struct finf_unary *table, const struct finf_tensor *x,
+		     struct finf_tensor *y, struct finf_span span);
 
 /* The operator @id from its table. */
 #define FINF_UNARY_OP(id, onnx, first_opset, table)                                                \
@@ -38,11 +38,11 @@ int finf_unary_eval(const struct finf_unary *table, const struct finf_tensor *x,
 	{                                                                                          \
 		return finf_unary_infer(ctx, table);                                               \
 	}                                                                                          \
-	static int eval(const struct finf_node *node, const struct finf_tensor *const *in,         \
-			struct finf_tensor *const *out)                                            \
+	static int range(const struct finf_node *node, const struct finf_tensor *const *in,        \
+			 struct finf_tensor *const *out, struct finf_span span)                    \
 	{                                                                                          \
 		(void)node;                                                                        \
-		return finf_unary_eval(table, in[0], out[0]);                                      \
+		return finf_unary_range(table, in[0], out[0], span);                               \
 	}                                                                                          \
 	const struct finf_op finf_op_##id = {                                                      \
 		.name = onnx,                                                                      \
@@ -53,7 +53,7 @@ int finf_unary_eval(const struct finf_unary *table, const struct finf_tensor *x,
 		.min_out = 1,                                                                      \
 		.max_out = 1,                                                                      \
 		.infer = infer,                                                                    \
-		.eval = eval,                                                                      \
+		.range = range,                                                                    \
 	}
 
 /* An operator on floats, computed in double: all that most of them are. */

@@ -25,19 +25,19 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+static int range(const struct finf_node *node, const struct finf_tensor *const *in,
+		 struct finf_tensor *const *out, struct finf_span span)
 {
 	const uint8_t *condition = in[0]->data;
 	struct finf_walk walk[3];
-	size_t n, each = finf_dtype_bytes(out[0]->dtype);
+	size_t each = finf_dtype_bytes(out[0]->dtype);
 
 	(void)node;
-	if (finf_shape_count(&out[0]->shape, &n))
-		return -EINVAL;
-	for (int k = 0; k < 3; k++)
+	for (int k = 0; k < 3; k++) {
 		finf_walk_over(&walk[k], &in[k]->shape, &out[0]->shape);
-	for (size_t i = 0; i < n; i++) {
+		finf_walk_seek(&walk[k], span.from);
+	}
+	for (size_t i = span.from; i < span.to; i++) {
 		int from = condition[walk[0].offset] ? 1 : 2;
 
 		finf_move(out[0]->data, (int64_t)i, in[from]->data, walk[from].offset, each);
@@ -56,5 +56,5 @@ const struct finf_op finf_op_where = {
 	.min_out = 1,
 	.max_out = 1,
 	.infer = infer,
-	.eval = eval,
+	.range = range,
 };
