@@ -8,7 +8,8 @@ MAKEFLAGS += --no-builtin-rules
 .DEFAULT_GOAL := all
 
 SANITIZE ?=
-BUILD ?= build$(if $(SANITIZE),/sanitize)
+ONEDNN ?=
+BUILD ?= build$(if $(ONEDNN),/onednn)$(if $(SANITIZE),/sanitize)
 prefix ?= /usr/local
 bindir ?= $(prefix)/bin
 libdir ?= $(prefix)/lib
@@ -39,11 +40,20 @@ WARNINGS := -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-pr
 WERROR ?= $(if $(CI),-Werror)
 OPTIMIZE ?= -O2 -g
 CFLAGS_SANITIZE := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=undefined)
+# A folder with another oneDNN than the system's, 2.x or 3.x, as its package unpacks.
+ifneq ($(ONEDNN),)
+comma := ,
+ONEDNN_LIBDIR := $(patsubst %/libdnnl.so,%,$(firstword \
+	$(wildcard $(patsubst %,$(ONEDNN)/%/libdnnl.so,lib lib64 lib/*))))
+$(if $(ONEDNN_LIBDIR),,$(error ONEDNN=$(ONEDNN): no libdnnl.so in its lib, lib64 or lib/*))
+CFLAGS_ONEDNN := -I$(ONEDNN)/include
+LDFLAGS_ONEDNN := -L$(ONEDNN_LIBDIR) -Wl$(comma)-rpath$(comma)$(ONEDNN_LIBDIR)
+endif
 # No contraction of a*b+c in the reference kernels: they are the oracle.
 CFLAGS_ALL := -std=gnu11 $(OPTIMIZE) $(WARNINGS) $(WERROR) -fPIC -fvisibility=hidden -pthread \
 	-D_GNU_SOURCE -Ilibfi/include -Ilibfi -Ibpf/include -I. -I$(BUILD)/gen \
-	$(CFLAGS_SANITIZE) $(CPPFLAGS) $(CFLAGS)
-LDFLAGS_ALL := -pthread $(CFLAGS_SANITIZE) $(LDFLAGS)
+	$(CFLAGS_ONEDNN) $(CFLAGS_SANITIZE) $(CPPFLAGS) $(CFLAGS)
+LDFLAGS_ALL := -pthread $(CFLAGS_SANITIZE) $(LDFLAGS_ONEDNN) $(LDFLAGS)
 
 # ---- rooms ------------------------------------------------------------------
 

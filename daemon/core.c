@@ -216,7 +216,7 @@ static void fill_info(struct fid_core *core, const struct fid_model *model,
 	finf_policy_model(core->policy, model->index, &ret->policy);
 	finf_policy_why(core->policy, model->index, &ret->why);
 	finf_policy_fast(core->policy, model->index, &ret->fast);
-	ret->lean = model->lean;
+	ret->lean = fid_fast_lean(model);
 	ret->lean_run_ns = model->lean_run_ns;
 	ret->fast_run_ns = model->fast_run_ns;
 	if (ret->why.other < FID_MODELS_MAX && core->models[ret->why.other])

@@ -61,6 +61,7 @@ struct fid_request {
 	struct fid_model *model; /* core's */
 	struct finf_model *target; /* core's: the model's, or a member of it */
 	struct finf_model *runner; /* core's: what runs it, the target or its faster form */
+	bool watched; /* core's: it may be either */
 	char member[132];	   /* core's: "" = the whole model */
 	uint64_t id;	       /* core's: the policy's number */
 	uint32_t version;      /* of the model that was found; 0 = none */

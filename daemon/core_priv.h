@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 
 #include "daemon/core.h"
+#include "engine/watch.h"
 
 #define NAME_BUCKETS 4096
 #define SLOTS 4096 /* power of two, at least requests and commands at a time */
@@ -48,6 +49,7 @@ struct fid_model {
 	struct finf_model *fast; /* owned; NULL = none is known, or the spare thread has it */
 	struct finf_extent *fast_extent; /* NULL = none */
 	bool fast_ready; /* what lies there is whole */
+	struct finf_watch fast_watch; /* then: is it faster than the lean one? which is the second way */
 	uint64_t lean_run_ns, fast_run_ns; /* means of warm runs of the default shapes, 0 = none yet */
 
 	uint32_t binds; /* requests whose shapes are being planned: not in the policy yet */
@@ -227,10 +229,13 @@ void fid_prepare_again(struct fid_op *op);
 int fid_fast_new(struct fid_core *core, bool on);
 void fid_fast_stop(struct fid_core *core); /* ends the thread; its job comes back to the loop */
 bool fid_fast_possible(const struct fid_core *core);
+bool fid_fast_lean(const struct fid_model *model); /* asked for, or a group made so */
 bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model);
 void fid_fast_price(struct fid_core *core, const struct finf_action *action);
 void fid_fast_grow(struct fid_core *core, const struct finf_action *action);
 void fid_fast_shrink(struct fid_core *core, const struct finf_action *action);
+/** A run of what may go either way took so long. */
+void fid_fast_ran(struct fid_core *core, struct fid_model *model, uint64_t ns);
 void fid_fast_forget(struct fid_core *core, struct fid_model *model); /* before it is closed */
 
 /* request.c */

@@ -7,6 +7,7 @@
  *   PRICE -> [spare thread: open, measure, plan] -> PRICED
  *   GROW  -> extent -> [spare thread: master -> pieces -> extent] -> GROWN
  *   SHRINK -> extent free at once; pieces that still come are dropped
+ *   SLOWER <- runs on it, of which now and then two go the lean way, were no faster
  *
  * What the thread works on is its own meanwhile: its model may be removed.
  */
@@ -37,12 +38,16 @@ bool fid_fast_possible(const struct fid_core *core)
 	return core->fast.on && core->pool.host_visible && finf_device_spreads(core->dev);
 }
 
+bool fid_fast_lean(const struct fid_model *model)
+{
+	const struct finf_graph *graph = model->model ? finf_model_graph(model->model) : NULL;
+
+	return model->lean || (graph && graph->n_members && graph->schedule == FINF_ONE_BY_ONE);
+}
+
 bool fid_fast_allowed(const struct fid_core *core, const struct fid_model *model)
 {
-	const struct finf_graph *graph = finf_model_graph(model->model);
-
-	return fid_fast_possible(core) && !model->lean &&
-	       !(graph->n_members && graph->schedule == FINF_ONE_BY_ONE);
+	return fid_fast_possible(core) && !fid_fast_lean(model);
 }
 
 /* ---- on the spare thread --------------------------------------------------------- */
@@ -66,8 +71,9 @@ static void price_work(struct fid_job *job)
 					   fast->version, &tuned, NULL, &fast->diag);
 	if (fast->result)
 		return;
-	fast->result = finf_model_open_grown(core->dev, tuned, core->threads, &fast->stop,
-					     &fast->form, &fast->diag);
+	fast->result = finf_model_open_grown(core->dev, tuned, core->threads,
+					     core->pool.bytes, &fast->stop, &fast->form,
+					     &fast->diag);
 	if (fast->result)
 		finf_pack_close(tuned);
 	malloc_trim(0);
@@ -199,6 +205,7 @@ static void grow_finish(struct fid_job *job)
 	}
 	if (!fast->result) {
 		model->fast_ready = true;
+		finf_watch_init(&model->fast_watch, false, FINF_WATCH_RUNS, -FINF_WATCH_GAIN_PCT);
 		fid_metrics_fast(core->metrics, FID_FAST_MADE);
 		fid_log(FID_INFO, "fast model=%s:%" PRIu32 " made bytes=%" PRIu64 " ms=%.1f",
 			model->name, model->version, model->fast_extent->bytes, (double)ns / 1e6);
@@ -250,6 +257,24 @@ void fid_fast_shrink(struct fid_core *core, const struct finf_action *action)
 	}
 	fid_metrics_fast(core->metrics, FID_FAST_GIVEN_BACK);
 	give_extent(core, model);
+}
+
+void fid_fast_ran(struct fid_core *core, struct fid_model *model, uint64_t ns)
+{
+	struct finf_watch *watch = &model->fast_watch;
+	struct finf_event event = {.kind = FINF_EV_SLOWER, .model = model->index};
+
+	if (!model->fast_ready || watch->other) /* gone meanwhile, or on its way */
+		return;
+	finf_watch_note(watch, ns);
+	if (!watch->other)
+		return;
+	event.a = atomic_load(&watch->ns[0]);
+	event.b = atomic_load(&watch->ns[1]);
+	fid_metrics_fast(core->metrics, FID_FAST_SLOWER);
+	fid_log(FID_INFO, "fast model=%s:%" PRIu32 " slower us=%.1f lean_us=%.1f", model->name,
+		model->version, (double)event.a / 1e3, (double)event.b / 1e3);
+	fid_step(core, event);
 }
 
 int fid_fast_new(struct fid_core *core, bool on)

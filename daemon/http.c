@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* daemon/http: connections, routes, bodies, and libmicrohttpd in fid's loop. */
-#include <arpa/inet.h>
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -16,6 +14,7 @@
 
 #include "daemon/http.h"
 #include "daemon/kserve.h"
+#include "daemon/listen.h"
 #include "daemon/log.h"
 #include "graph/member.h"
 
@@ -596,94 +595,14 @@ static void FINF_PRINTF(2, 0) on_log(void *ctx, const char *fmt, va_list args)
 
 /* ---- listening --------------------------------------------------------------------------------------- */
 
-static int parse_port(const char *text, in_port_t *ret)
-{
-	char *end;
-	unsigned long port = strtoul(text, &end, 10);
-
-	if (*text < '0' || *text > '9' || *end || port > 65535)
-		return -EINVAL;
-	*ret = htons((in_port_t)port);
-	return 0;
-}
-
-int fid_http_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len)
-{
-	struct sockaddr_in v4 = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	struct sockaddr_in6 v6 = {.sin6_family = AF_INET6};
-	const char *colon = strrchr(text, ':');
-	size_t len = colon ? (size_t)(colon - text) : 0;
-	bool bracket = *text == '[' && len > 2 && text[len - 1] == ']';
-	char host[64];
-
-	if (len >= sizeof(host) || (colon && !len))
-		return -EINVAL;
-	snprintf(host, sizeof(host), "%.*s", (int)(bracket ? len - 2 : len), text + bracket);
-	if (parse_port(colon ? colon + 1 : text, bracket ? &v6.sin6_port : &v4.sin_port))
-		return -EINVAL;
-	if (colon && inet_pton(bracket ? AF_INET6 : AF_INET, host,
-			       bracket ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr) != 1)
-		return -EINVAL;
-	if (!ret)
-		return 0;
-	if (bracket)
-		memcpy(ret, &v6, sizeof(v6));
-	else
-		memcpy(ret, &v4, sizeof(v4));
-	*ret_len = bracket ? sizeof(v6) : sizeof(v4);
-	return 0;
-}
-
-static bool is_loopback(const struct sockaddr_storage *addr)
-{
-	if (addr->ss_family == AF_INET6)
-		return IN6_IS_ADDR_LOOPBACK(&((const struct sockaddr_in6 *)addr)->sin6_addr);
-	return ntohl(((const struct sockaddr_in *)addr)->sin_addr.s_addr) >> 24 == 127;
-}
-
-static int listen_at(const struct fid_http_opts *opts, int *ret_fd, struct finf_diag *diag)
-{
-	struct sockaddr_storage addr;
-	socklen_t len;
-	int err = fid_http_address(opts->address, &addr, &len), one = 1, fd;
-
-	if (err)
-		return finf_diag_set(diag, err, "%s: not an address", opts->address);
-	fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return finf_diag_set(diag, -errno, "%s: %s", opts->address, strerror(errno));
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	if (addr.ss_family == AF_INET6)
-		setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one));
-	if (bind(fd, (struct sockaddr *)&addr, len) < 0 || listen(fd, SOMAXCONN) < 0) {
-		err = finf_diag_set(diag, -errno, "%s: %s", opts->address, strerror(errno));
-		close(fd);
-		return err;
-	}
-	*ret_fd = fd;
-	return 0;
-}
-
-/* Where it listens, with the port the kernel chose. */
 static void announce(struct fid_http *http, int fd)
 {
-	struct sockaddr_storage addr = {0};
-	socklen_t len = sizeof(addr);
-	char host[INET6_ADDRSTRLEN] = "", text[64];
-	bool v6;
+	char text[FID_ADDRESS_BYTES];
+	bool loopback = fid_listen_name(fd, text);
 
-	getsockname(fd, (struct sockaddr *)&addr, &len);
-	v6 = addr.ss_family == AF_INET6;
-	inet_ntop(addr.ss_family,
-		  v6 ? (void *)&((struct sockaddr_in6 *)&addr)->sin6_addr
-		     : (void *)&((struct sockaddr_in *)&addr)->sin_addr,
-		  host, sizeof(host));
-	snprintf(text, sizeof(text), "%s%s%s:%u", v6 ? "[" : "", host, v6 ? "]" : "",
-		 ntohs(v6 ? ((struct sockaddr_in6 *)&addr)->sin6_port
-			  : ((struct sockaddr_in *)&addr)->sin_port));
 	fid_core_http(http->core, text);
 	fid_log(FID_INFO, "http=%s", text);
-	if (!is_loopback(&addr))
+	if (!loopback)
 		fid_log(FID_WARNING, "http=%s reachable from other machines, without authentication", text);
 }
 
@@ -717,7 +636,7 @@ int fid_http_new(struct fid_core *core, struct fid_loop *loop, const struct fid_
 		 struct fid_http **ret_http, struct finf_diag *diag)
 {
 	struct fid_http *http = calloc(1, sizeof(*http));
-	int fd = -1, err = http ? listen_at(opts, &fd, diag) : -ENOMEM;
+	int fd = -1, err = http ? fid_listen_tcp(opts->address, &fd, diag) : -ENOMEM;
 
 	if (err) {
 		free(http);

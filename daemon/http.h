@@ -8,23 +8,15 @@
 #ifndef FID_HTTP_H
 #define FID_HTTP_H
 
-#include <sys/socket.h>
-
 #include "daemon/core.h"
 
 struct fid_http;
 
 struct fid_http_opts {
-	const char *address; /* "PORT", "ADDR:PORT", "[ADDR]:PORT"; port 0 = any that is free */
+	const char *address; /* as fid_listen_address() reads it */
 	uint64_t body_bytes; /* more is refused with 413 */
 	uint32_t timeout_s;  /* of silence, then the connection is closed */
 };
-
-/**
- * fid_http_address - read an address; names are not resolved, none is loopback.
- * @param ret, ret_len  may be NULL. Return: 0; -EINVAL.
- */
-int fid_http_address(const char *text, struct sockaddr_storage *ret, socklen_t *ret_len);
 
 /** fid_http_new - listen, and say where in the log. 0; -EADDRINUSE, -errno of bind; -ENOMEM. */
 int fid_http_new(struct fid_core *core, struct fid_loop *loop, const struct fid_http_opts *opts,

@@ -7,14 +7,13 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 #include <unistd.h>
 
 #include "daemon/apps.h"
 #include "daemon/control.h"
 #include "daemon/ipc.h"
+#include "daemon/listen.h"
 #include "daemon/log.h"
 #include "ipc/ipc.h"
 
@@ -711,69 +710,15 @@ static int on_connect(sd_event_source *source, int fd, uint32_t revents, void *c
 
 /* ---- listening ---------------------------------------------------------------------------------------- */
 
-/* A socket nobody answers on was left by a crash; anything else is not ours to remove. */
-static int clear_path(const struct sockaddr_un *addr, struct finf_diag *diag)
-{
-	struct stat st;
-	int fd, err;
-
-	if (lstat(addr->sun_path, &st) < 0)
-		return errno == ENOENT ? 0 : finf_diag_set(diag, -errno, "%s: %s", addr->sun_path,
-							   strerror(errno));
-	if (!S_ISSOCK(st.st_mode))
-		return finf_diag_set(diag, -EEXIST, "%s: exists and is not a socket", addr->sun_path);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0)
-		return -errno;
-	err = connect(fd, (const struct sockaddr *)addr, sizeof(*addr)) < 0 ? -errno : 0;
-	close(fd);
-	if (!err)
-		return finf_diag_set(diag, -EADDRINUSE, "%s: somebody is serving there", addr->sun_path);
-	if (err != -ECONNREFUSED)
-		return finf_diag_set(diag, err, "%s: %s", addr->sun_path, strerror(-err));
-	return unlink(addr->sun_path) < 0 ? -errno : 0;
-}
-
-static void make_parent(const char *path)
-{
-	char dir[sizeof(((struct sockaddr_un *)0)->sun_path)];
-	char *slash;
-
-	snprintf(dir, sizeof(dir), "%s", path);
-	slash = strrchr(dir, '/');
-	if (slash && slash != dir) {
-		*slash = 0;
-		mkdir(dir, 0755); /* bind says what is wrong */
-	}
-}
-
 static int listen_at(struct fid_ipc *ipc, const char *path, struct finf_diag *diag)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int err;
+	int err = fid_listen_unix(path, ipc->has_infer ? &ipc->group_infer : NULL, &ipc->fd, diag);
 
-	if (strlen(path) >= sizeof(addr.sun_path))
-		return finf_diag_set(diag, -ENAMETOOLONG, "%s: longer than a socket path may be (%zu)",
-				     path, sizeof(addr.sun_path) - 1);
-	strcpy(addr.sun_path, path);
-	err = clear_path(&addr, diag);
-	if (err)
-		return err;
-	make_parent(path);
-	ipc->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (ipc->fd < 0)
-		return -errno;
-	if (bind(ipc->fd, (struct sockaddr *)&addr, sizeof(addr)) < 0)
-		return finf_diag_set(diag, -errno, "%s: %s", path, strerror(errno));
-	strcpy(ipc->path, path);
-	ipc->unlink_path = true;
-	if (ipc->has_infer && !chown(path, (uid_t)-1, ipc->group_infer))
-		err = chmod(path, 0660);
-	else
-		err = chmod(path, 0600);
-	if (err < 0 || listen(ipc->fd, 128) < 0)
-		return finf_diag_set(diag, -errno, "%s: %s", path, strerror(errno));
-	return 0;
+	if (!err) {
+		snprintf(ipc->path, sizeof(ipc->path), "%s", path);
+		ipc->unlink_path = true;
+	}
+	return err;
 }
 
 static bool find_group(const char *name, gid_t *ret)

@@ -18,6 +18,7 @@
 #include "daemon/core.h"
 #include "daemon/http.h"
 #include "daemon/ipc.h"
+#include "daemon/listen.h"
 #include "daemon/log.h"
 #include "ipc/ipc.h"
 
@@ -241,7 +242,7 @@ static int http_opts(const struct settings *set, struct fid_http_opts *ret)
 
 	*ret = (struct fid_http_opts){
 		.address = set->http, .body_bytes = HTTP_BODY_DEFAULT, .timeout_s = HTTP_TIMEOUT_DEFAULT};
-	if (set->http[0] && fid_http_address(set->http, NULL, NULL)) {
+	if (set->http[0] && fid_listen_address(set->http, NULL, NULL)) {
 		fprintf(stderr, "fid: --http %s: PORT, ADDR:PORT or [ADDR]:PORT is expected, in numbers\n",
 			set->http);
 		return -EINVAL;

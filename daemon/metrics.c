@@ -302,7 +302,8 @@ static void prefetch_text(const struct finf_policy_prefetch *now, struct finf_bu
 
 static void fast_text(const struct fid_metrics *metrics, uint64_t bytes, struct finf_buf *buf)
 {
-	static const char *const texts[FID_FAST_OUTCOMES] = {"made", "failed", "given_back"};
+	static const char *const texts[FID_FAST_OUTCOMES] = {"made", "failed", "given_back",
+							      "slower"};
 
 	TEXT_TYPE(buf, "fast_forms_total", "counter",
 		  "Larger, faster forms of weights that busy models earned, by outcome.");

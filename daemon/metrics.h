@@ -34,9 +34,10 @@ void fid_metrics_load(struct fid_metrics *metrics, int result, uint64_t bytes, u
 void fid_metrics_eviction(struct fid_metrics *metrics, enum finf_reason reason, uint64_t bytes);
 void fid_metrics_device_reset(struct fid_metrics *metrics);
 void fid_metrics_arrival(struct fid_metrics *metrics, enum finf_arrival source);
-/* What became of a faster form of weights: a given one was made, or being made. */
-enum fid_fast_outcome { FID_FAST_MADE = 0, FID_FAST_FAILED, FID_FAST_GIVEN_BACK };
-#define FID_FAST_OUTCOMES 3
+/* What became of a faster form of weights: a given one was made, or being made; of those, a slower
+ * one was not worth its bytes. */
+enum fid_fast_outcome { FID_FAST_MADE = 0, FID_FAST_FAILED, FID_FAST_GIVEN_BACK, FID_FAST_SLOWER };
+#define FID_FAST_OUTCOMES 4
 void fid_metrics_fast(struct fid_metrics *metrics, enum fid_fast_outcome outcome);
 /** fid_metrics_forget - the model is removed: its series end, its number may come again. */
 void fid_metrics_forget(struct fid_metrics *metrics, uint32_t model);

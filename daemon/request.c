@@ -147,6 +147,8 @@ static void note_run(struct fid_model *model, const struct fid_request *request)
 	    !default_shapes(request))
 		return;
 	*mean = *mean ? *mean - *mean / 8 + ns / 8 : ns;
+	if (request->watched)
+		fid_fast_ran(model->core, model, ns);
 }
 
 static void run_finish(struct fid_job *job)
@@ -180,7 +182,9 @@ void fid_request_run(struct fid_core *core, struct fid_request *request, uint64_
 	request->runner = request->target;
 	request->weights = finf_mem_address(core->mem, model->extent);
 	request->grown = NULL;
-	if (model->fast_ready && request->target == model->model && default_shapes(request)) {
+	request->watched = model->fast_ready && request->target == model->model &&
+			   default_shapes(request);
+	if (request->watched && !finf_watch_next(&model->fast_watch)) {
 		request->runner = model->fast;
 		request->grown = finf_mem_address(core->mem, model->fast_extent);
 	}

@@ -63,10 +63,17 @@ $(FAKECUDA): $(patsubst %.c,$(BUILD)/%.o,$(wildcard tests/support/fakecuda/*.c))
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -shared -Wl,-soname,libcuda.so.1 -Wl,-Bsymbolic -o $@ $^ $(LDFLAGS_ALL) -lm
-$(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_kernels test_fakecuda \
+$(addprefix $(BUILD)/tests/unit/device/,test_cuda test_cuda_device test_cuda_forms test_cuda_kernels test_cuda_launch test_fakecuda \
 	test_fakecuda_strict) $(addprefix $(BUILD)/tests/unit/load/,test_load test_upload): | $(FAKECUDA)
-$(addprefix $(BUILD)/tests/integration/,test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
+$(addprefix $(BUILD)/tests/integration/,test_backend test_cuda test_cuda_fid test_cuda_tools): | $(FAKECUDA)
 $(BUILD)/tests/unit/device/test_gpu_probe: | $(FAKECUDA) $(BUILD)/tests/gpu/probe
+
+# A fid on which faster forms of weights are slow.
+$(BUILD)/tests/slow/fid: $(BUILD)/tests/support/slow/grown.o $(BUILD)/fid
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -o $@ $< $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--wrap=finf_binding_run $(LIB_LIBS) $(fid_LIBS)
+$(BUILD)/tests/integration/test_fast: | $(BUILD)/tests/slow/fid
 
 # Fused groups beside other runtimes; FUSED= takes options of tests/bench/fused.py.
 FUSED ?= --all
@@ -88,11 +95,12 @@ $(BUILD)/tests/preload/app_linked: tests/preload/app.c $(FAKECUDA)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CFLAGS_ALL) -DLINKED -o $@ $< $(FAKECUDA) $(LDFLAGS_ALL) -ldl
 CFLAGS_tests_preload_test_preload := -DFI_CUDA_INCLUDE='"$(CUDA_INCLUDE)"'
-PRELOAD_TESTS := $(BUILD)/tests/preload/test_preload
+PRELOAD_TESTS := $(addprefix $(BUILD)/tests/preload/,test_preload test_gate)
 $(PRELOAD_TESTS): %: %.o $(BUILD)/tests/support.a $(BUILD)/libfi.a | $(PRELOAD_PROGRAMS) $(FAKECUDA) \
 		$(BUILD)/libfi-preload.so $(BUILD)/fid $(BUILD)/fictl
 	$(call say,LD,$@)
 	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS) $(CHECK_LIBS)
+$(BUILD)/tests/preload/test_gate: $(BUILD)/libfi/preload/gate.o
 $(BUILD)/tests/bpf/test_observe: | $(BUILD)/tests/preload/server $(FAKECUDA) $(BUILD)/libfi-preload.so $(BUILD)/fictl
 .PHONY: check-preload
 check-preload: $(PRELOAD_TESTS)

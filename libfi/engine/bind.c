@@ -29,7 +29,9 @@ int finf_binding_new(const struct finf_model *model, struct finf_graph *bound,
 		return finf_diag_set(diag, -ENOMEM, "no memory for a session");
 	}
 	if (binding->watch)
-		finf_watch_init(binding->watch, plan->side.off);
+		finf_watch_init(binding->watch, plan->side.off,
+				plan->side.list_ns ? FINF_WATCH_RUNS : FINF_WATCH_RUNS_NEW,
+				FINF_WATCH_GAIN_PCT);
 	binding->model = model;
 	binding->bound = bound;
 	binding->plan = plan;
@@ -103,7 +105,10 @@ static int binding_for(const struct finf_model *model, const struct finf_tensor 
 	free(shapes);
 	if (err)
 		return err;
-	err = finf_binding_new(model, bound, plan, ret_binding, diag);
+	err = finf_engine_side_like(model->dev, bound, plan, model->bindings[0]->bound,
+				    model->bindings[0]->plan, diag);
+	if (!err)
+		err = finf_binding_new(model, bound, plan, ret_binding, diag);
 	if (err) {
 		finf_plan_free(plan);
 		finf_graph_free(bound);

@@ -146,15 +146,17 @@ bool finf_model_way(const struct finf_model *model, struct finf_way *ret);
 /**
  * finf_model_open_grown - a second form of a tuned model, for its default shapes: nodes whose
  * weights have larger and faster layouts are measured, with one thread, and those
- * weights are read from a second extent; all others from the model's own.
+ * weights are read from a second extent; all others from the model's own. Members of a group that
+ * run side by side do so here too, in lanes that are decided anew.
  * @param pack  the model's tuned pack, opened once more; taken over on success
+ * @param bytes  of the pool: for both extents and the arena; 0 = no bound
  * @param stop  set to end it early; NULL = never
  * Return: 0; -ENODATA nothing is to be gained; -ECANCELED; errors of planning, measuring, and
  * of making kernels. Blocks for seconds. Bound and run like any model, with run.grown set;
  * finf_model_arena_bytes() is its own.
  */
 int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			  const atomic_bool *stop, struct finf_model **ret_model,
+			  uint64_t bytes, const atomic_bool *stop, struct finf_model **ret_model,
 			  struct finf_diag *diag);
 /** Bytes of the second extent. */
 uint64_t finf_model_grown_bytes(const struct finf_model *model);

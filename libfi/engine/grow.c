@@ -6,7 +6,8 @@
  *   plan    | lean weights, as in the tuned pack ........ | larger ones ... |
  *   memory  [ the model's extent, not touched .......... ] [ second extent ]
  *
- * The lean model goes on as it is, so the second extent can be dropped at any time.
+ * The lean model goes on as it is, so the second extent can be dropped at any time. Members that
+ * run side by side do so in this form too, in lanes of its own.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -14,100 +15,127 @@
 
 #include "engine/priv.h"
 
-/* Less than this is not worth bytes that may be four times as many. */
-#define GAIN_MIN_PCT 5
-
-static bool has_fat(const struct finf_form_table *table)
+/* What a run should take, from costs of steps: as the plan begins. */
+static uint64_t run_ns(const struct finf_plan *plan, const struct finf_side_times *times)
 {
-	for (uint32_t i = 0; i < table->n_nodes; i++)
-		for (uint32_t k = 0; k < table->nodes[i].n; k++)
-			if (table->nodes[i].forms[k].flags & FINF_FORM_FAT)
-				return true;
-	return false;
+	return plan->side.off ? times->list_ns : FINF_MIN(times->list_ns, times->side_ns);
 }
 
-static bool worth_it(const struct finf_form_list *list, const struct finf_form *fat)
+/* The lanes of a plan are decided anew, and kept by nobody. */
+static int times_of(const struct finf_plan *plan, struct finf_side_times *ret)
 {
-	for (uint32_t k = 0; k < list->n; k++) {
-		const struct finf_form *form = &list->forms[k];
+	struct finf_plan copy = *plan;
+	int err;
 
-		if (!(form->flags & FINF_FORM_FAT) && form->in_layout == fat->in_layout &&
-		    form->out_layout == fat->out_layout &&
-		    fat->est_ns > form->est_ns / 100 * (100 - GAIN_MIN_PCT))
-			return false;
+	finf_arena_init(&copy.arena);
+	err = finf_plan_side(&copy, ret);
+	finf_arena_fini(&copy.arena);
+	return err;
+}
+
+/*
+ * How many times as fast as the lean plan. Where steps of that were measured, alone and beside each other,
+ * theirs become as much shorter as the forms were measured to be, and members share
+ * the cores anew: the longest may be another now.
+ */
+static int compare(const struct finf_graph *bound, const struct finf_plan *lean,
+		   struct finf_plan *grown, double *ret_speed)
+{
+	struct finf_side_times before, after;
+	uint64_t lean_ns = lean->est_ns, grown_ns = grown->est_ns;
+	int err = 0;
+
+	if (lean->side.costs) {
+		grown->side.off = lean->side.off;
+		err = finf_plan_guess(bound, grown, bound, lean);
+		if (!err)
+			err = finf_plan_side(grown, &after);
+		if (!err)
+			err = times_of(lean, &before);
+		if (err)
+			return err;
+		lean_ns = run_ns(lean, &before);
+		grown_ns = run_ns(grown, &after);
 	}
-	return true;
+	*ret_speed = (double)lean_ns / (double)FINF_MAX(grown_ns, 1u);
+	return 0;
 }
 
-static void drop_idle_fat(struct finf_form_table *table)
-{
-	for (uint32_t i = 0; i < table->n_nodes; i++) {
-		struct finf_form_list *list = &table->nodes[i];
+struct candidate {
+	struct finf_plan *plan; /* owned */
+	double speed;
+};
 
-		for (uint32_t k = list->n; k-- > 0;)
-			if (list->forms[k].flags & FINF_FORM_FAT && !worth_it(list, &list->forms[k]))
-				list->forms[k] = list->forms[--list->n];
-	}
-}
-
-static int plan_grown(struct finf_model *model, const struct finf_graph *bound,
-		      const atomic_bool *stop, struct finf_plan **ret_plan, struct finf_diag *diag)
+static int candidate(const struct finf_model *model, const struct finf_graph *bound,
+		     const struct finf_form_table *table, enum finf_schedule schedule,
+		     struct candidate *ret, struct finf_diag *diag)
 {
 	const struct finf_plan *lean = model->pack->plan;
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = model->threads,
 				      .fixed = lean,
 				      .grow = true,
-				      .schedule = bound->schedule};
-	struct finf_form_table table;
-	int err = finf_device_forms(model->dev, bound, model->threads, NULL, &table, diag);
+				      .schedule = schedule,
+				      .bytes = model->bytes};
+	int err = finf_plan_new(bound, table, &opts, &ret->plan, diag);
+
+	return err ? err : compare(bound, lean, ret->plan, &ret->speed);
+}
+
+/* One step at a time every form may serve, side by side only what one thread and all can read. */
+static int plan_grown(const struct finf_model *model, const struct finf_graph *bound,
+		      const atomic_bool *stop, struct candidate *ret, struct finf_diag *diag)
+{
+	struct candidate list = {NULL}, side = {NULL};
+	struct finf_form_table table, one;
+	int err = finf_fat_forms(model->dev, bound, model->threads, stop, &table, &one, diag);
 
 	if (err)
 		return err;
-	if (!has_fat(&table))
-		err = -ENODATA;
-	if (!err) /* of one thread: it must not wake a team beside the one that serves */
-		err = finf_engine_measure(model->dev, bound, 1, stop, &table, diag);
-	if (!err) {
-		drop_idle_fat(&table);
-		err = finf_plan_new(bound, &table, &opts, ret_plan, diag);
+	err = candidate(model, bound, &table, FINF_ONE_BY_ONE, &list, diag);
+	if (!err && model->pack->plan->side.costs) {
+		finf_fat_share(&table, &one);
+		err = candidate(model, bound, &table, bound->schedule, &side, diag);
 	}
+	finf_form_table_fini(&one);
 	finf_form_table_fini(&table);
+	if (!err)
+		finf_log("engine: %s: larger forms: %.2f times as fast one step at a time, %.2f side by side",
+			 bound->name, list.speed, side.speed);
+	*ret = side.plan && !err && side.speed > list.speed ? side : list;
+	finf_plan_free(ret->plan == list.plan ? side.plan : list.plan);
 	return err;
 }
 
 static int bind_grown(struct finf_model *model, const atomic_bool *stop, struct finf_diag *diag)
 {
-	const struct finf_plan *lean = model->pack->plan;
+	struct candidate best = {NULL};
 	struct finf_graph *bound = NULL;
-	struct finf_plan *plan = NULL;
 	int err = finf_model_bound(model, &bound, diag);
 
 	if (!err)
-		err = plan_grown(model, bound, stop, &plan, diag);
-	if (!err && (!plan->grown_bytes || plan->est_ns >= lean->est_ns))
+		err = plan_grown(model, bound, stop, &best, diag);
+	if (!err && (!best.plan->grown_bytes || best.speed <= 1))
 		err = -ENODATA;
 	if (!err)
-		err = finf_plan_check(bound, plan, diag);
+		err = finf_plan_check(bound, best.plan, diag);
 	if (!err)
-		err = finf_binding_new(model, bound, plan, &model->bindings[0], diag);
+		err = finf_binding_new(model, bound, best.plan, &model->bindings[0], diag);
 	if (err) {
-		finf_plan_free(plan);
+		finf_plan_free(best.plan);
 		finf_graph_free(bound);
 	}
+	model->speed = best.speed;
 	return err;
 }
 
 int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint32_t threads,
-			  const atomic_bool *stop, struct finf_model **ret_model,
+			  uint64_t bytes, const atomic_bool *stop, struct finf_model **ret_model,
 			  struct finf_diag *diag)
 {
 	struct finf_model *model;
 	int err = finf_model_check_target(dev, pack, threads, diag);
 
-	/* Members side by side were measured as they are. */
-	if (!err && pack->plan->side.n_lanes)
-		err = -ENODATA;
 	if (err)
 		return err;
 	model = calloc(1, sizeof(*model));
@@ -118,6 +146,7 @@ int finf_model_open_grown(struct finf_device *dev, struct finf_pack *pack, uint3
 	model->pack = pack;
 	model->tuned = true;
 	model->threads = threads;
+	model->bytes = bytes;
 	err = bind_grown(model, stop, diag);
 	if (err) {
 		free(model);
@@ -136,7 +165,7 @@ uint64_t finf_model_grown_bytes(const struct finf_model *model)
 
 double finf_model_grown_speed(const struct finf_model *model)
 {
-	return (double)model->pack->plan->est_ns / (double)FINF_MAX(finf_model_plan(model)->est_ns, 1u);
+	return model->speed;
 }
 
 /* Piece by piece, so that who wants it to end need not wait long. */

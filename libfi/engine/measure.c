@@ -19,6 +19,7 @@ struct bench {
 	const struct finf_graph *graph;
 	uint32_t node, threads;
 	void **in, **out, *workspace; /* owned, each element too */
+	bool over; /* but output 0, which is an input */
 };
 
 static void *zeros(uint64_t bytes)
@@ -38,7 +39,8 @@ static void bench_free(struct bench *b)
 	for (uint32_t i = 0; b->in && i < node->n_in; i++)
 		free(b->in[i]);
 	for (uint32_t i = 0; b->out && i < node->n_out; i++)
-		free(b->out[i]);
+		if (i || !b->over)
+			free(b->out[i]);
 	free(b->in);
 	free(b->out);
 	free(b->workspace);
@@ -65,6 +67,7 @@ static int bench_fill(struct bench *b, const struct finf_form *form)
 	const struct finf_node *node = &b->graph->nodes[b->node];
 	int err = 0;
 
+	b->over = form->flags & FINF_FORM_INPLACE_LAST;
 	b->in = calloc(node->n_in + 1, sizeof(*b->in));
 	b->out = calloc(node->n_out + 1, sizeof(*b->out));
 	b->workspace = zeros(form->workspace_bytes);
@@ -73,7 +76,10 @@ static int bench_fill(struct bench *b, const struct finf_form *form)
 	for (uint32_t i = 0; i < node->n_in && !err; i++)
 		err = activation(b, node->in[i], form->in_layout, &b->in[i]);
 	for (uint32_t i = 0; i < node->n_out && !err; i++)
-		err = activation(b, node->out[i], form->out_layout, &b->out[i]);
+		if (i || !b->over)
+			err = activation(b, node->out[i], form->out_layout, &b->out[i]);
+	if (b->over)
+		b->out[0] = b->in[node->n_in - 1];
 	for (uint32_t k = 0; k < form->n_weights && !err; k++) {
 		b->in[form->weights[k].input] = zeros(form->weights[k].bytes);
 		err = b->in[form->weights[k].input] ? 0 : -ENOMEM;

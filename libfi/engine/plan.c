@@ -176,7 +176,7 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 				      .schedule = bound->schedule,
 				      .bytes = bytes,
 				      /* a captured run copies nothing in between */
-				      .late_inputs = !finf_device_captures(dev)};
+				      .copy_between = !finf_device_captures(dev)};
 	struct finf_fixed_weights *nodes = NULL;
 	struct finf_form_table table;
 	struct finf_arena scratch;

@@ -26,6 +26,18 @@ int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound,
 			struct finf_diag *diag);
 
 /**
+ * finf_fat_forms - forms of a bound graph, larger ones only where they were measured, with one
+ * thread, to be clearly faster. (fat.c)
+ * @param ret_one  those of one thread
+ * Return: 0; -ENODATA there are no larger forms at all; errors of finf_engine_measure().
+ */
+int finf_fat_forms(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
+		   const atomic_bool *stop, struct finf_form_table *ret,
+		   struct finf_form_table *ret_one, struct finf_diag *diag);
+/** finf_fat_share - only larger forms that all threads and one can run over the same weights. */
+void finf_fat_share(struct finf_form_table *table, const struct finf_form_table *one);
+
+/**
  * finf_engine_side - does it pay here to run the branches of this plan side by side? The plan
  * is run, alone and beside itself, over memory of its own: its arena, and at most 64 MiB for
  * weights. Costs and the answer are put into plan->side. Takes some tens of runs. (side.c)
@@ -34,6 +46,17 @@ int finf_engine_measure(struct finf_device *dev, const struct finf_graph *bound,
  */
 int finf_engine_side(struct finf_device *dev, const struct finf_graph *bound,
 		     struct finf_plan *plan, struct finf_diag *diag);
+
+/**
+ * finf_engine_side_like - the same without running anything, for who is waited for: by what the
+ * steps of the default shapes cost. Lanes that come of it are off until runs have shown that
+ * they are faster (watch.h). (side.c)
+ * @param known_bound, known  the default shapes'
+ * Return: 0, also when there is nothing to ask or to go by; -ENOMEM.
+ */
+int finf_engine_side_like(struct finf_device *dev, const struct finf_graph *bound,
+			  struct finf_plan *plan, const struct finf_graph *known_bound,
+			  const struct finf_plan *known, struct finf_diag *diag);
 
 /* ---- weights.c: plain constants by name, and their blocked forms ------------ */
 
@@ -85,6 +108,7 @@ struct finf_model {
 	unsigned how; /* FINF_PLAN_* */
 	uint32_t threads;
 	uint64_t bytes; /* of the pool, 0 = no bound */
+	double speed;	/* of a larger form: see finf_model_grown_speed() */
 	uint64_t clock;
 	struct finf_binding *bindings[FINF_MODEL_BINDINGS]; /* owned; [0] = default shapes */
 	/* Of all but the default shapes. Written by who binds, read by anybody. */

@@ -328,6 +328,11 @@ static int decide(struct trial *t, struct finf_plan *plan, struct finf_diag *dia
 	return 0;
 }
 
+static bool to_ask(struct finf_device *dev, const struct finf_plan *plan)
+{
+	return plan->n_branches > 1 && plan->threads > 1 && finf_device_spreads(dev);
+}
+
 int finf_engine_side(struct finf_device *dev, const struct finf_graph *bound,
 		     struct finf_plan *plan, struct finf_diag *diag)
 {
@@ -335,7 +340,7 @@ int finf_engine_side(struct finf_device *dev, const struct finf_graph *bound,
 	struct finf_diag why = {""};
 	int err;
 
-	if (plan->n_branches < 2 || plan->threads < 2 || !finf_device_spreads(dev))
+	if (!to_ask(dev, plan))
 		return 0;
 	err = trial_init(&t, plan);
 	if (!err)
@@ -347,4 +352,20 @@ int finf_engine_side(struct finf_device *dev, const struct finf_graph *bound,
 			finf_log("engine: %s: not measured: %s", bound->name, why.text);
 	}
 	return err == -ENOMEM ? finf_diag_set(diag, err, "no memory to measure in") : 0;
+}
+
+int finf_engine_side_like(struct finf_device *dev, const struct finf_graph *bound,
+			  struct finf_plan *plan, const struct finf_graph *known_bound,
+			  const struct finf_plan *known, struct finf_diag *diag)
+{
+	struct finf_side_times times;
+	int err;
+
+	if (!to_ask(dev, plan) || !known->side.costs)
+		return 0;
+	plan->side.off = true; /* to be tried soon */
+	err = finf_plan_guess(bound, plan, known_bound, known);
+	if (!err)
+		err = finf_plan_side(plan, &times);
+	return err ? finf_diag_set(diag, err, "no memory for a plan") : 0;
 }

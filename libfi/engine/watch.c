@@ -5,10 +5,10 @@
 #define TRIALS 5u
 #define WINS   4
 
-void finf_watch_init(struct finf_watch *watch, bool other)
+void finf_watch_init(struct finf_watch *watch, bool other, uint32_t runs, int gain_pct)
 {
 	*watch = (struct finf_watch){
-		.other = other, .runs = FINF_WATCH_RUNS, .between = FINF_WATCH_RUNS};
+		.other = other, .runs = runs, .between = runs, .gain_pct = gain_pct};
 }
 
 bool finf_watch_next(const struct finf_watch *watch)
@@ -18,7 +18,7 @@ bool finf_watch_next(const struct finf_watch *watch)
 
 static void end_trial(struct finf_watch *watch, uint64_t ns)
 {
-	bool won = ns < watch->last_ns - watch->last_ns / 100 * FINF_WATCH_GAIN_PCT;
+	bool won = ns < watch->last_ns / 100 * (uint64_t)(100 - watch->gain_pct);
 
 	atomic_store(&watch->ns[watch->other], watch->last_ns);
 	atomic_store(&watch->ns[!watch->other], ns);

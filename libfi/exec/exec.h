@@ -42,7 +42,8 @@ struct finf_run {
 	 * order of the extent; NULL = the plan's */
 	const uint32_t *need;
 	const struct finf_tensor *inputs; /* in the graph's order, host memory, dense */
-	/* data with capacity in bytes; dtype, shape and bytes are filled; data NULL = not wanted */
+	/* data with capacity in bytes; dtype, shape and bytes are filled when all went well;
+	 * data NULL = not wanted. What it points to may have been written in any case. */
 	struct finf_tensor *outputs;
 	uint32_t n_inputs, n_outputs;
 	bool alone;	      /* one step at a time, also where there are lanes */
@@ -52,7 +53,8 @@ struct finf_run {
 };
 
 /**
- * finf_session_run - copy inputs in, launch every step, copy outputs out.
+ * finf_session_run - copy inputs in, launch every step, copy outputs out: each when the plan
+ * says so, which is before, behind or between the steps.
  * Where the device captures, a run without @load and @on_step is launched as one
  * piece, captured when weights or arena lie elsewhere than at the last such run; its
  * deadline is checked before the launch.
@@ -61,7 +63,8 @@ struct finf_run {
  * ends all branches at their next step; the first failure is told.
  * Everything has finished on return, also of a run that failed. No allocation of ours. One run at a time per arena; a session may be run by several
  * threads only with different arenas and one at a time.
- * Return: 0; -EINVAL wrong tensor (diag names it); -ENOSPC an output has too little room;
+ * Return: 0; -EINVAL wrong tensor, or an output over an input that is copied in later (diag
+ * names it); -ENOSPC an output has too little room;
  * -ETIME; -EREMOTEIO device fault; the load's error.
  */
 int finf_session_run(struct finf_session *session, const struct finf_run *run,

@@ -11,7 +11,7 @@
 bool finf_graph_usable(const struct finf_session *session, const struct finf_run *run)
 {
 	/* Segments that are to come, callbacks and copies between steps cannot be captured. */
-	return !run->load && !run->on_step && !session->never_capture && !session->late_inputs &&
+	return !run->load && !run->on_step && !session->never_capture && !session->copies_between &&
 	       finf_device_captures(session->dev);
 }
 

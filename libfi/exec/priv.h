@@ -40,7 +40,9 @@ struct finf_port_slot {
 	struct finf_shape shape;
 	size_t bytes;
 	uint64_t offset; /* in the arena */
-	uint32_t before; /* of an input: the step before which it is copied in; 0 = all */
+	/* Of an input: the step before which it is copied in, 0 = all; of an output: the step
+	 * behind which it is copied out, the number of steps = all. */
+	uint32_t when;
 };
 
 /* What one thread needs to launch steps. */
@@ -59,7 +61,7 @@ struct finf_session {
 	struct finf_side *side; /* owned; NULL = steps in the order of the list */
 	uint32_t n_steps, n_inputs, n_outputs;
 	uint32_t *order; /* of a warm run; NULL = the list's */
-	bool late_inputs; /* one of them is copied in between, of a plan without branches */
+	bool copies_between; /* inputs in or outputs out, of a plan without branches */
 	/* graph.c: the steps as one piece; NULL until a run finds its weights resident */
 	struct finf_captured *captured; /* owned */
 	const void *captured_weights;	/* the addresses it was captured with */

@@ -55,6 +55,31 @@ static int check_outputs(const struct finf_session *session, const struct finf_r
 	return 0;
 }
 
+static bool meet(const char *a, size_t a_bytes, const char *b, size_t b_bytes)
+{
+	return a < b + b_bytes && b < a + a_bytes;
+}
+
+/* An output that is copied out before an input is copied in must not be written over it. */
+static int check_overlap(const struct finf_session *session, const struct finf_run *run,
+			 struct finf_diag *diag)
+{
+	for (uint32_t o = 0; o < session->n_outputs; o++) {
+		const struct finf_port_slot *out = &session->outputs[o];
+
+		for (uint32_t i = 0; run->outputs[o].data && i < session->n_inputs; i++) {
+			const struct finf_port_slot *in = &session->inputs[i];
+
+			if (out->when < in->when &&
+			    meet(run->outputs[o].data, out->bytes, run->inputs[i].data, in->bytes))
+				return finf_diag_set(diag, -EINVAL,
+						     "output '%s' would be written over input '%s'",
+						     out->name, in->name);
+		}
+	}
+	return 0;
+}
+
 /* Nothing that is not there yet may be read: the only place where a run blocks. */
 static int wait_segments(const struct finf_run *run, uint32_t need, uint32_t *published,
 			 struct finf_diag *diag)
@@ -138,7 +163,7 @@ static int copy_in(const struct finf_session *session, const struct finf_run *ru
 {
 	for (uint32_t i = 0; i < session->n_inputs; i++) {
 		const struct finf_port_slot *port = &session->inputs[i];
-		int err = port->bytes && port->before == step
+		int err = port->bytes && port->when == step
 				  ? finf_device_write(session->dev,
 						      (char *)run->arena + port->offset,
 						      run->inputs[i].data, port->bytes)
@@ -146,6 +171,24 @@ static int copy_in(const struct finf_session *session, const struct finf_run *ru
 
 		if (err)
 			return finf_diag_set(diag, err, "input '%s' could not be copied",
+					     port->name);
+	}
+	return 0;
+}
+
+/* The outputs that go behind this step. */
+static int copy_out(const struct finf_session *session, const struct finf_run *run, uint32_t step,
+		    struct finf_diag *diag)
+{
+	for (uint32_t i = 0; i < session->n_outputs; i++) {
+		const struct finf_port_slot *port = &session->outputs[i];
+		int err = run->outputs[i].data && port->bytes && port->when == step
+				  ? finf_device_read(session->dev, run->outputs[i].data,
+						     (char *)run->arena + port->offset, port->bytes)
+				  : 0;
+
+		if (err)
+			return finf_diag_set(diag, err, "output '%s' could not be copied",
 					     port->name);
 	}
 	return 0;
@@ -162,11 +205,13 @@ int finf_steps_launch(struct finf_session *session, const struct finf_run *run,
 	for (uint32_t i = 0; !err && i < session->n_steps; i++) {
 		uint32_t s = session->order && !run->load ? session->order[i] : i;
 
-		if (s && session->late_inputs)
+		if (s && session->copies_between)
 			err = copy_in(session, run, s, diag);
 		if (!err)
 			err = finf_step_run(session, run, &session->lane, s,
 					    session->steps[s].kernel, diag);
+		if (!err && session->copies_between)
+			err = copy_out(session, run, s, diag);
 	}
 	return err;
 }
@@ -195,27 +240,19 @@ static int finish(struct finf_session *session, int err, struct finf_diag *diag)
 	return finf_diag_set(diag, late, "a kernel of this run failed on the device");
 }
 
-static int copy_out(const struct finf_session *session, const struct finf_run *run,
-		    struct finf_diag *diag)
+/* What the caller has now, told only of a run in which all went well. */
+static void tell_outputs(const struct finf_session *session, const struct finf_run *run)
 {
 	for (uint32_t i = 0; i < session->n_outputs; i++) {
 		const struct finf_port_slot *port = &session->outputs[i];
 		struct finf_tensor *to = &run->outputs[i];
-		int err;
 
 		if (!to->data)
 			continue;
-		err = port->bytes ? finf_device_read(session->dev, to->data,
-						     (char *)run->arena + port->offset, port->bytes)
-				  : 0;
-		if (err)
-			return finf_diag_set(diag, err, "output '%s' could not be copied",
-					     port->name);
 		to->dtype = port->dtype;
 		to->shape = port->shape;
 		to->bytes = port->bytes;
 	}
-	return 0;
 }
 
 int finf_session_run(struct finf_session *session, const struct finf_run *run,
@@ -225,6 +262,8 @@ int finf_session_run(struct finf_session *session, const struct finf_run *run,
 
 	if (!err)
 		err = check_outputs(session, run, diag);
+	if (!err && session->copies_between)
+		err = check_overlap(session, run, diag);
 	if (!err)
 		err = copy_in(session, run, 0, diag);
 	if (!err) {
@@ -232,6 +271,8 @@ int finf_session_run(struct finf_session *session, const struct finf_run *run,
 		err = finish(session, err, diag);
 	}
 	if (!err)
-		err = copy_out(session, run, diag);
+		err = copy_out(session, run, session->n_steps, diag);
+	if (!err)
+		tell_outputs(session, run);
 	return err;
 }

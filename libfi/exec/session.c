@@ -113,7 +113,7 @@ static int node_kernel(struct finf_session *session, const struct finf_graph *gr
 			       : finf_diag_set(diag, -EBADMSG,
 					       "inputs are not where the output is");
 	if (step->form.workspace_bytes)
-		ret->workspace_offset = plan->branches[step->branch].workspace_offset;
+		ret->workspace_offset = step->workspace_offset;
 	err = finf_device_kernel_new(session->dev, graph, step->node, &step->form, plan->threads,
 				     &ret->kernel, diag);
 	if (!err && side_by_side(session, plan))
@@ -257,8 +257,12 @@ static int session_init(struct finf_session *session, const struct finf_graph *g
 		err = ports_init(graph, plan, graph->outputs, plan->outputs, plan->n_outputs,
 				 session->outputs);
 	for (uint32_t i = 0; i < plan->n_inputs && !err; i++) {
-		session->inputs[i].before = plan->buffers[plan->inputs[i]].first_step;
-		session->late_inputs |= session->inputs[i].before > 0;
+		session->inputs[i].when = plan->buffers[plan->inputs[i]].first_step;
+		session->copies_between |= session->inputs[i].when > 0;
+	}
+	for (uint32_t i = 0; i < plan->n_outputs && !err; i++) {
+		session->outputs[i].when = plan->buffers[plan->outputs[i]].last_step;
+		session->copies_between |= session->outputs[i].when < plan->n_steps;
 	}
 	if (!err)
 		err = finf_lane_init(session, plan, &session->lane);

@@ -11,7 +11,8 @@
 
 /* Operators whose kernels apply an activation as they write. */
 static const char *const producers[] = {
-	"Conv", "Gemm", "MatMul", "FusedMatMul", "BatchNormalization", "Add", "Sub", "Mul", "Div",
+	"Conv", "FusedConv", "Gemm", "MatMul", "FusedMatMul", "BatchNormalization",
+	"Add",	"Sub",	     "Mul",  "Div",
 };
 
 struct act {

@@ -95,6 +95,8 @@ extern const struct finf_fuse_pass finf_fuse_layernorm;
 extern const struct finf_fuse_pass finf_fuse_gelu;
 extern const struct finf_fuse_pass finf_fuse_bias;
 extern const struct finf_fuse_pass finf_fuse_matmul;
+extern const struct finf_fuse_pass finf_fuse_attention;
+extern const struct finf_fuse_pass finf_fuse_residual;
 extern const struct finf_fuse_pass finf_fuse_activation;
 extern const struct finf_fuse_pass finf_fuse_chain;
 

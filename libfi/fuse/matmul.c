@@ -45,7 +45,10 @@ static bool find_product(const struct finf_rewrite *rw, uint32_t value, struct p
 	return true;
 }
 
-/* Every dimension of @addend is 1 or certainly the product's. */
+/*
+ * No dimension of @addend is certainly larger than the product's. One of which that turns out
+ * when the graph is bound to shapes makes the sum larger, which FusedMatMul allows.
+ */
 static bool broadcasts(const struct finf_graph *graph, uint32_t addend, uint32_t product)
 {
 	const struct finf_value *c = &graph->values[addend], *y = &graph->values[product];
@@ -56,7 +59,7 @@ static bool broadcasts(const struct finf_graph *graph, uint32_t addend, uint32_t
 		int64_t dim = c->shape.dim[i],
 			own = y->shape.dim[y->shape.rank - c->shape.rank + i];
 
-		if (dim != 1 && (dim != own || dim == FINF_DIM_ANY))
+		if (dim != 1 && dim != own && dim != FINF_DIM_ANY && own != FINF_DIM_ANY)
 			return false;
 	}
 	return true;

@@ -164,6 +164,14 @@ static bool transpose(const struct finf_graph *graph, const struct finf_node *no
 	return perm && n && !perm[0];
 }
 
+/* Filters for all samples, and what is added to each. */
+static bool residual(const struct finf_graph *graph, const struct finf_node *node)
+{
+	const struct finf_value *w = input(graph, node, 1), *b = input(graph, node, 2);
+
+	return w->is_const && (!b || b->is_const) && has_rows(input(graph, node, 3));
+}
+
 /* A matrix for all rows, or one for each. */
 static bool matmul(const struct finf_graph *graph, const struct finf_node *node)
 {
@@ -179,13 +187,40 @@ static bool matmul(const struct finf_graph *graph, const struct finf_node *node)
 static bool product(const struct finf_graph *graph, const struct finf_node *node)
 {
 	const struct finf_shape *out = &graph->values[node->out[0]].shape;
-	const struct finf_value *c = input(graph, node, 2);
+	const struct finf_value *c = input(graph, node, 2), *z = input(graph, node, 3);
 
-	if (!matmul(graph, node))
+	if (!matmul(graph, node) || (z && !has_rows(z)) ||
+	    input(graph, node, 0)->shape.dim[0] != out->dim[0])
 		return false;
 	if (!c || c->is_const)
 		return !c || c->shape.rank < out->rank || c->shape.dim[0] == 1;
 	return c->shape.rank == out->rank && c->shape.dim[0] == out->dim[0];
+}
+
+/* No Transpose that is part of it moves dimension 0, over which all of them go. */
+static bool attention(const struct finf_graph *graph, const struct finf_node *node)
+{
+	static const char *const perms[] = {"perm_q", "perm_k", "perm_v", "perm_y"};
+	const struct finf_shape *out = &graph->values[node->out[0]].shape;
+	const struct finf_value *mask = input(graph, node, 3);
+
+	for (uint32_t i = 0; i < FINF_ARRAY_LEN(perms); i++) {
+		uint32_t n;
+		const int64_t *perm = finf_node_ints(node, perms[i], &n);
+
+		if (perm && (!n || perm[0]))
+			return false;
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		const struct finf_value *v = input(graph, node, i);
+
+		if (v->is_const || v->shape.rank < 3 || v->shape.rank != out->rank ||
+		    v->shape.dim[0] != out->dim[0])
+			return false;
+	}
+	if (!mask || mask->is_const)
+		return !mask || mask->shape.rank < out->rank || mask->shape.dim[0] == 1;
+	return mask->shape.rank == out->rank && mask->shape.dim[0] == out->dim[0];
 }
 
 static bool gemm(const struct finf_graph *graph, const struct finf_node *node)
@@ -238,6 +273,8 @@ static const struct rule {
 	{"Exp", FINF_ROWS_EACH, elements},
 	{"Flatten", FINF_ROWS_RENAMED, always},
 	{"Floor", FINF_ROWS_EACH, elements},
+	{"FusedAttention", FINF_ROWS_EACH, attention},
+	{"FusedConv", FINF_ROWS_SAMPLE, residual},
 	{"FusedElementwise", FINF_ROWS_EACH, elements},
 	{"FusedMatMul", FINF_ROWS_SAMPLE, product},
 	{"Gather", FINF_ROWS_SAMPLE, gather},

@@ -123,11 +123,7 @@ int finf_planner_branches(struct finf_planner *p, bool side_by_side)
 	else
 		for (uint32_t i = 0; i < graph->n_nodes; i++)
 			p->order[i] = i;
-	if (err)
-		return err;
-	p->plan->branches =
-		finf_arena_array(&p->plan->arena, p->plan->n_branches, sizeof(*p->plan->branches));
-	return p->plan->branches ? 0 : -ENOMEM;
+	return err;
 }
 
 /* ---- dependencies ------------------------------------------------------------------ */

@@ -218,16 +218,17 @@ static int check_renamed(const struct proof *proof, uint32_t b)
 	return 0;
 }
 
-/* Written over its source: input 0 and output 0 of the step at which the source dies. */
+/* Written over its source: an input and output 0 of the step at which the source dies. */
 static int check_in_place(const struct proof *proof, uint32_t b)
 {
 	const struct finf_plan_buffer *buffer = &proof->plan->buffers[b];
 	const struct finf_plan_buffer *source = &proof->plan->buffers[buffer->alias_of];
 	uint32_t s = proof->writer[b];
 	const struct finf_step *step = &proof->plan->steps[s];
+	uint32_t over = finf_form_over(&step->form, step->n_in);
 
-	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in ||
-	    step->in[0].kind != FINF_OPERAND_BUFFER || step->in[0].index != buffer->alias_of ||
+	if (over == FINF_NONE || step->in[over].kind != FINF_OPERAND_BUFFER ||
+	    step->in[over].index != buffer->alias_of ||
 	    step->out[0].kind != FINF_OPERAND_BUFFER || step->out[0].index != b)
 		return no(proof, "step %u may not write in place", s);
 	if (buffer->layout != source->layout)
@@ -237,8 +238,8 @@ static int check_in_place(const struct proof *proof, uint32_t b)
 	for (uint32_t i = 0; i < proof->parts.n[b]; i++)
 		if (proof->writer[part(proof, b, i)] == WRITER_CALLER)
 			return no(proof, "step %u writes over an input", s);
-	for (uint32_t k = 1; k < step->n_in; k++)
-		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
+	for (uint32_t k = 0; k < step->n_in; k++)
+		if (k != over && step->in[k].kind == FINF_OPERAND_BUFFER &&
 		    shares_part(proof, step->in[k].index, b))
 			return no(proof, "step %u writes over another of its inputs", s);
 	return 0;
@@ -479,6 +480,33 @@ static int replay_caller(const struct proof *proof, uint32_t s)
 	return err;
 }
 
+/* What the caller takes behind step @s. */
+static int replay_taken(const struct proof *proof, uint32_t s)
+{
+	const struct finf_plan *plan = proof->plan;
+	int err = 0;
+
+	for (uint32_t i = 0; !err && i < plan->n_outputs; i++)
+		if (plan->buffers[plan->outputs[i]].last_step == s)
+			err = read_buffer(proof, s, plan->outputs[i], proof->graph->outputs[i]);
+	return err;
+}
+
+static int check_outputs(const struct proof *proof)
+{
+	const struct finf_plan *plan = proof->plan;
+
+	for (uint32_t i = 0; i < plan->n_outputs; i++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[plan->outputs[i]];
+
+		if (buffer->layout != FINF_LAYOUT_PLAIN)
+			return no(proof, "output %u is not plain", i);
+		if (buffer->last_step < plan->n_steps && plan->n_branches > 1)
+			return no(proof, "output %u goes too early", i);
+	}
+	return 0;
+}
+
 static int check_inputs(const struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
@@ -498,9 +526,10 @@ static int check_inputs(const struct proof *proof)
 static int replay(const struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
-	const struct finf_graph *graph = proof->graph;
 	int err = check_inputs(proof);
 
+	if (!err)
+		err = check_outputs(proof);
 	if (!err)
 		err = replay_caller(proof, 0);
 	for (uint32_t s = 0; !err && s < plan->n_steps; s++) {
@@ -508,13 +537,10 @@ static int replay(const struct proof *proof)
 			err = replay_caller(proof, s);
 		if (!err)
 			err = replay_step(proof, s);
+		if (!err)
+			err = replay_taken(proof, s);
 	}
-	for (uint32_t i = 0; !err && i < plan->n_outputs; i++) {
-		if (plan->buffers[plan->outputs[i]].layout != FINF_LAYOUT_PLAIN)
-			return no(proof, "output %u is not plain", i);
-		err = read_buffer(proof, plan->n_steps, plan->outputs[i], graph->outputs[i]);
-	}
-	return err;
+	return err ? err : replay_taken(proof, plan->n_steps);
 }
 
 /* ---- no two live buffers overlap ---------------------------------------------------------- */
@@ -524,39 +550,12 @@ static bool bytes_meet(uint64_t a, uint64_t a_bytes, uint64_t b, uint64_t b_byte
 	return a_bytes && b_bytes && a < b + b_bytes && b < a + a_bytes;
 }
 
-static int check_workspace(const struct proof *proof, uint32_t branch)
-{
-	const struct finf_plan *plan = proof->plan;
-	const struct finf_plan_branch *own = &plan->branches[branch];
-	uint32_t first = FINF_NONE, last = 0;
-	uint64_t end;
-
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		if (plan->steps[s].branch != branch || !plan->steps[s].form.workspace_bytes)
-			continue;
-		if (plan->steps[s].form.workspace_bytes > own->workspace_bytes)
-			return no(proof, "step %u needs more workspace than there is", s);
-		first = FINF_MIN(first, s);
-		last = s;
-	}
-	if (own->workspace_offset % FINF_BUFFER_ALIGN ||
-	    __builtin_add_overflow(own->workspace_offset, own->workspace_bytes, &end) ||
-	    end > plan->arena_bytes)
-		return no(proof, "a workspace is misaligned or leaves the arena");
-	for (uint32_t b = 0; first != FINF_NONE && b < plan->n_buffers; b++) {
-		const struct finf_plan_buffer *buffer = &plan->buffers[b];
-
-		if (buffer->first_step <= last && first <= buffer->last_step &&
-		    bytes_meet(buffer->offset, buffer->bytes, own->workspace_offset,
-			       own->workspace_bytes))
-			return no(proof, "buffer %u lies in a workspace", b);
-	}
-	return 0;
-}
-
-/* How long the bytes of a part are used under any name. */
+/* Bytes and the steps at which they are used, both included: of a part under any name, or of
+ * a step's workspace. */
 struct span {
-	uint32_t first, last, buffer;
+	uint32_t first, last;
+	uint32_t buffer; /* FINF_NONE = the workspace of step @first */
+	uint64_t offset, bytes;
 };
 
 static int by_first(const void *x, const void *y)
@@ -568,12 +567,13 @@ static int by_first(const void *x, const void *y)
 	return a->buffer < b->buffer ? -1 : a->buffer > b->buffer;
 }
 
-static void find_spans(const struct proof *proof, struct span *spans)
+/* One per buffer: what is no part itself starts never. */
+static void find_parts(const struct proof *proof, struct span *spans)
 {
 	const struct finf_plan_buffer *buffers = proof->plan->buffers;
 
 	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
-		spans[b] = (struct span){FINF_NONE, 0, b};
+		spans[b] = (struct span){FINF_NONE, 0, b, buffers[b].offset, buffers[b].bytes};
 	for (uint32_t b = 0; b < proof->plan->n_buffers; b++)
 		for (uint32_t i = 0; i < proof->parts.n[b]; i++) {
 			struct span *span = &spans[part(proof, b, i)];
@@ -583,30 +583,56 @@ static void find_spans(const struct proof *proof, struct span *spans)
 		}
 }
 
-/* Sorted by first step, only those that start before one ends can meet it. What is no
- * part itself starts never. */
+static int find_workspaces(const struct proof *proof, struct span *spans, uint32_t *n)
+{
+	const struct finf_plan *plan = proof->plan;
+
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		uint64_t at = plan->steps[s].workspace_offset, end;
+		uint64_t bytes = plan->steps[s].form.workspace_bytes;
+
+		if (!bytes)
+			continue;
+		if (at % FINF_BUFFER_ALIGN || __builtin_add_overflow(at, bytes, &end) ||
+		    end > plan->arena_bytes)
+			return no(proof, "the workspace of step %u is misaligned or leaves the arena",
+				  s);
+		spans[(*n)++] = (struct span){s, s, FINF_NONE, at, bytes};
+	}
+	return 0;
+}
+
+static int check_pair(const struct proof *proof, const struct span *a, const struct span *b)
+{
+	if (!bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
+		return 0;
+	if (b->buffer == FINF_NONE)
+		return no(proof, "buffer %u lies in the workspace of step %u", a->buffer, b->first);
+	if (a->buffer == FINF_NONE)
+		return no(proof, "buffer %u lies in the workspace of step %u", b->buffer, a->first);
+	return no(proof, "buffers %u and %u overlap while both live", a->buffer, b->buffer);
+}
+
+/* Sorted by first step, only those that start before one ends can meet it. */
 static int check_overlap(struct proof *proof)
 {
 	const struct finf_plan *plan = proof->plan;
-	struct span *spans = finf_arena_array(&proof->scratch, plan->n_buffers, sizeof(*spans));
+	uint32_t n = plan->n_buffers;
+	struct span *spans = finf_arena_array(&proof->scratch, (size_t)n + plan->n_steps,
+					      sizeof(*spans));
+	int err;
 
 	if (!spans)
 		return -ENOMEM;
-	find_spans(proof, spans);
-	qsort(spans, plan->n_buffers, sizeof(*spans), by_first);
-	for (uint32_t i = 0; i < plan->n_buffers; i++) {
-		const struct finf_plan_buffer *a = &plan->buffers[spans[i].buffer];
-
-		for (uint32_t j = i + 1; j < plan->n_buffers && spans[j].first <= spans[i].last;
-		     j++) {
-			const struct finf_plan_buffer *b = &plan->buffers[spans[j].buffer];
-
-			if (bytes_meet(a->offset, a->bytes, b->offset, b->bytes))
-				return no(proof, "buffers %u and %u overlap while both live",
-					  spans[i].buffer, spans[j].buffer);
-		}
-	}
-	return 0;
+	find_parts(proof, spans);
+	err = find_workspaces(proof, spans, &n);
+	if (err)
+		return err;
+	qsort(spans, n, sizeof(*spans), by_first);
+	for (uint32_t i = 0; !err && i < n; i++)
+		for (uint32_t j = i + 1; !err && j < n && spans[j].first <= spans[i].last; j++)
+			err = check_pair(proof, &spans[i], &spans[j]);
+	return err;
 }
 
 int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan,
@@ -631,8 +657,6 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 		err = check_buffers(&proof);
 	if (!err)
 		err = replay(&proof);
-	for (uint32_t b = 0; !err && b < plan->n_branches; b++)
-		err = check_workspace(&proof, b);
 	if (!err)
 		err = check_overlap(&proof);
 	if (!err)

@@ -26,6 +26,8 @@ struct finf_weight_form {
 #define FINF_FORM_FAT (1u << 2)
 /* Output 0 is all inputs, one behind the other, in this layout: no kernel when they lie so. */
 #define FINF_FORM_JOIN (1u << 3)
+/* Output 0 may lie on the last input when that dies here; no other input may lie there. */
+#define FINF_FORM_INPLACE_LAST (1u << 4)
 
 struct finf_form {
 	uint32_t algo; /* device's number */
@@ -38,6 +40,14 @@ struct finf_form {
 	uint64_t workspace_bytes;
 	uint64_t est_ns;
 };
+
+/** finf_form_over - the input, of @n_in, that output 0 may lie on; FINF_NONE: none. */
+static inline uint32_t finf_form_over(const struct finf_form *form, uint32_t n_in)
+{
+	if (n_in && form->flags & FINF_FORM_INPLACE_LAST)
+		return n_in - 1;
+	return n_in && form->flags & FINF_FORM_INPLACE ? 0 : FINF_NONE;
+}
 
 /* Candidate forms per node of one bound graph, and activation layout sizes. */
 struct finf_form_table {

@@ -34,6 +34,7 @@ struct finf_planner_group {
 	uint32_t n_parts;
 	uint32_t branch; /* of the step that writes its bytes first; of a join, of all that do */
 	bool has_input;	 /* bytes are the caller's: not to be written over */
+	bool has_output; /* nor are these, he may not have taken them yet */
 	/* Of any member, per branch: the number of its last step that uses them, counted from
 	 * 1; 0 = none, FINF_NONE = they live to the end. */
 	uint32_t *over;
@@ -46,7 +47,7 @@ struct finf_planner {
 	bool grow; /* forms that take more room may add weights to what is fixed */
 	struct finf_plan *plan;
 	struct finf_diag *diag;
-	bool late_inputs;
+	bool copy_between;
 	struct finf_arena scratch; /* owned: everything below */
 	struct finf_planner_value *values;
 	uint32_t *consumers;   /* nodes, grouped by value */

@@ -48,6 +48,7 @@ void finf_planner_unite(struct finf_planner *p, uint32_t a, uint32_t b, int64_t 
 	p->groups[b].at = at;
 	p->groups[a].n_parts += p->groups[b].n_parts;
 	p->groups[a].has_input |= p->groups[b].has_input;
+	p->groups[a].has_output |= p->groups[b].has_output;
 }
 
 void finf_planner_extent(const struct finf_planner *p, uint32_t root, int64_t *ret_from,

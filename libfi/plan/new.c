@@ -227,7 +227,7 @@ static int plan_way(const struct finf_graph *graph, const struct finf_form_table
 	finf_arena_init(&p.scratch);
 	finf_arena_init(&p.plan->arena);
 	p.plan->threads = opts->threads;
-	p.late_inputs = opts->late_inputs;
+	p.copy_between = opts->copy_between;
 	err = plan_stages(&p, opts, side_by_side);
 	if (err)
 		finf_plan_free(p.plan);

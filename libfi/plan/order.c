@@ -12,12 +12,12 @@
 
 #define BEFORE_ALL FINF_NONE
 
-/* Bytes that are used as a whole: a part (parts.c) under all its names, or a workspace. */
+/* Bytes that are used as a whole: a part (parts.c) under all its names, or a step's workspace. */
 struct thing {
 	uint64_t offset, bytes;
 	uint32_t first; /* step that uses it first, or BEFORE_ALL */
 	uint32_t *last; /* per branch: its last step that uses it, counted from 1; 0 = none */
-	bool at_end;	/* an output: used after all steps */
+	bool at_end;	/* an output that is taken after all steps */
 };
 
 struct order {
@@ -28,7 +28,7 @@ struct order {
 	uint32_t *over;		   /* per step and branch: how many of its steps are over */
 	const struct finf_plan_parts *parts;
 	uint32_t *writer;	   /* per buffer: step; BEFORE_ALL = the caller */
-	struct thing *things;	   /* by buffer, then by branch */
+	struct thing *things;	   /* by buffer, then by step */
 };
 
 #define no(order, ...) finf_diag_set((order)->diag, -EINVAL, __VA_ARGS__)
@@ -140,6 +140,16 @@ static void touch_buffer(const struct order *o, uint32_t b, uint32_t s)
 		touch(o, part(o, b, i), s);
 }
 
+/* Outputs that are taken behind step @s, before the next one. */
+static void touch_outputs(const struct order *o, uint32_t s)
+{
+	const struct finf_plan *plan = o->plan;
+
+	for (uint32_t i = 0; i < plan->n_outputs; i++)
+		if (plan->buffers[plan->outputs[i]].last_step == s)
+			touch_buffer(o, plan->outputs[i], s);
+}
+
 static int check_step(const struct order *o, uint32_t s)
 {
 	const struct finf_plan *plan = o->plan;
@@ -161,7 +171,8 @@ static int check_step(const struct order *o, uint32_t s)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
 			touch_buffer(o, step->out[k].index, s);
 	if (step->form.workspace_bytes)
-		touch(o, &o->things[plan->n_buffers + step->branch], s);
+		touch(o, &o->things[plan->n_buffers + s], s);
+	touch_outputs(o, s);
 	return 0;
 }
 
@@ -188,7 +199,7 @@ static int by_offset(const void *x, const void *y)
 
 static int check_bytes(struct order *o)
 {
-	uint32_t n = o->plan->n_buffers + o->plan->n_branches, used = 0;
+	uint32_t n = o->plan->n_buffers + o->plan->n_steps, used = 0;
 	struct thing **sorted = finf_arena_array(&o->scratch, n, sizeof(struct thing *));
 
 	if (!sorted)
@@ -214,7 +225,7 @@ static int check_bytes(struct order *o)
 static int order_init(struct order *o)
 {
 	const struct finf_plan *plan = o->plan;
-	size_t n = (size_t)plan->n_buffers + plan->n_branches;
+	size_t n = (size_t)plan->n_buffers + plan->n_steps;
 	uint32_t *last;
 
 	o->nth = finf_arena_array(&o->scratch, plan->n_steps, sizeof(*o->nth));
@@ -242,15 +253,16 @@ static void place_things(struct order *o)
 		o->things[b].offset = plan->buffers[b].offset;
 		o->things[b].bytes = plan->buffers[b].bytes;
 	}
-	for (uint32_t b = 0; b < plan->n_branches; b++) {
-		struct thing *thing = &o->things[plan->n_buffers + b];
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		struct thing *thing = &o->things[plan->n_buffers + s];
 
-		thing->offset = plan->branches[b].workspace_offset;
-		thing->bytes = plan->branches[b].workspace_bytes;
+		thing->offset = plan->steps[s].workspace_offset;
+		thing->bytes = plan->steps[s].form.workspace_bytes;
 	}
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
 		for (uint32_t k = 0; k < o->parts->n[plan->outputs[i]]; k++)
-			part(o, plan->outputs[i], k)->at_end = true;
+			part(o, plan->outputs[i], k)->at_end |=
+				plan->buffers[plan->outputs[i]].last_step == plan->n_steps;
 }
 
 int finf_plan_check_order(const struct finf_plan *plan, const struct finf_plan_parts *parts,

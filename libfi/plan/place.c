@@ -22,7 +22,7 @@ struct block {
 	uint32_t writer; /* the step before which nothing is there, or BY_CALLER */
 	const uint32_t *over;
 	uint32_t buffer; /* root of its group; FINF_NONE = a workspace */
-	uint32_t branch; /* whose workspace */
+	uint32_t step;	 /* whose workspace */
 	bool stays;	 /* to the end: what outputs lie in */
 };
 
@@ -44,6 +44,12 @@ static struct finf_planner_group *group_of(const struct finf_planner *p, uint32_
 	return &p->groups[finf_planner_root(p, buffer, &at)];
 }
 
+/* Only in one branch is it known what is over behind a step. */
+static bool copies_between(const struct finf_planner *p)
+{
+	return p->copy_between && p->plan->n_branches == 1;
+}
+
 /* In one branch it is known which step is the first to read an input, under any name; but for one
  * that is read as a part of others. */
 static void find_late_inputs(const struct finf_planner *p)
@@ -51,7 +57,7 @@ static void find_late_inputs(const struct finf_planner *p)
 	const struct finf_plan *plan = p->plan;
 	struct finf_plan_buffer *buffers = plan->buffers;
 
-	if (!p->late_inputs || plan->n_branches > 1)
+	if (!copies_between(p))
 		return;
 	for (uint32_t s = plan->n_steps; s-- > 0;)
 		for (uint32_t k = 0; k < plan->steps[s].n_in; k++) {
@@ -84,7 +90,7 @@ static void find_lifetimes(const struct finf_planner *p)
 				buffers[step->out[k].index].first_step =
 					buffers[step->out[k].index].last_step = s;
 	}
-	for (uint32_t i = 0; i < plan->n_outputs; i++)
+	for (uint32_t i = 0; i < plan->n_outputs && !copies_between(p); i++)
 		buffers[plan->outputs[i]].last_step = plan->n_steps;
 	for (uint32_t b = 0; b < plan->n_buffers; b++) {
 		if (buffers[b].alias_of == FINF_NONE)
@@ -115,6 +121,17 @@ static void use(struct finf_planner *p, uint32_t *count, uint32_t s)
 			group_of(p, step->out[k].index)->over[step->branch] = nth;
 }
 
+/* Until the caller has it. In one branch the number of a step is its place in the list. */
+static void use_output(struct finf_planner *p, uint32_t b)
+{
+	const struct finf_plan *plan = p->plan;
+	struct finf_planner_group *group = group_of(p, b);
+	uint32_t last = plan->buffers[b].last_step;
+
+	group->has_output = true;
+	group->over[0] = last == plan->n_steps ? FINF_NONE : FINF_MAX(group->over[0], last + 1);
+}
+
 static int find_uses(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
@@ -133,7 +150,7 @@ static int find_uses(struct finf_planner *p)
 	for (uint32_t s = 0; s < plan->n_steps; s++)
 		use(p, count, s);
 	for (uint32_t i = 0; i < plan->n_outputs; i++)
-		group_of(p, plan->outputs[i])->over[0] = FINF_NONE;
+		use_output(p, plan->outputs[i]);
 	return 0;
 }
 
@@ -149,11 +166,11 @@ static bool is_whole(const struct finf_planner *p, uint32_t root, uint32_t b, in
 }
 
 /*
- * Input 0's bytes may be written over when this step is the last to use any of them. When the
+ * Bytes of input @over may be written over when this step is the last to use any of them. When the
  * output is a part of others the bytes are there earlier than it: their first writer must
  * then be of the branch that writes the others, so that it is the first of all.
  */
-static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t nth)
+static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t over, uint32_t nth)
 {
 	const struct finf_plan *plan = p->plan;
 	const struct finf_step *step = &plan->steps[s];
@@ -162,22 +179,23 @@ static bool in_place_possible(const struct finf_planner *p, uint32_t s, uint32_t
 	uint32_t root;
 	int64_t at;
 
-	if (!(step->form.flags & FINF_FORM_INPLACE) || !step->n_in || !step->n_out ||
-	    step->in[0].kind != FINF_OPERAND_BUFFER || step->out[0].kind != FINF_OPERAND_BUFFER)
+	if (over == FINF_NONE || !step->n_out || step->in[over].kind != FINF_OPERAND_BUFFER ||
+	    step->out[0].kind != FINF_OPERAND_BUFFER)
 		return false;
-	root = finf_planner_root(p, step->in[0].index, &at);
+	root = finf_planner_root(p, step->in[over].index, &at);
 	group = &p->groups[root];
 	into = group_of(p, step->out[0].index);
-	if (group->has_input || step->form.in_layout != step->form.out_layout || group == into ||
-	    plan->buffers[step->in[0].index].bytes != plan->buffers[step->out[0].index].bytes ||
-	    !is_whole(p, root, step->in[0].index, at) ||
+	if (group->has_input || group->has_output || step->form.in_layout != step->form.out_layout ||
+	    group == into ||
+	    plan->buffers[step->in[over].index].bytes != plan->buffers[step->out[0].index].bytes ||
+	    !is_whole(p, root, step->in[over].index, at) ||
 	    (into->n_parts > 1 && into->branch != group->branch))
 		return false;
 	for (uint32_t b = 0; b < plan->n_branches; b++)
 		if (group->over[b] > (b == step->branch ? nth : behind[b]))
 			return false;
-	for (uint32_t k = 1; k < step->n_in; k++)
-		if (step->in[k].kind == FINF_OPERAND_BUFFER &&
+	for (uint32_t k = 0; k < step->n_in; k++)
+		if (k != over && step->in[k].kind == FINF_OPERAND_BUFFER &&
 		    group_of(p, step->in[k].index) == group)
 			return false;
 	return true;
@@ -191,12 +209,13 @@ static void write_in_place(struct finf_planner *p)
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		const struct finf_step *step = &plan->steps[s];
 		uint32_t nth = ++count[step->branch], in_root, out_root;
+		uint32_t over = finf_form_over(&step->form, step->n_in);
 		int64_t in_at, out_at;
 
-		if (step->node == FINF_NONE || !in_place_possible(p, s, nth))
+		if (step->node == FINF_NONE || !in_place_possible(p, s, over, nth))
 			continue;
-		plan->buffers[step->out[0].index].alias_of = step->in[0].index;
-		in_root = finf_planner_root(p, step->in[0].index, &in_at);
+		plan->buffers[step->out[0].index].alias_of = step->in[over].index;
+		in_root = finf_planner_root(p, step->in[over].index, &in_at);
 		out_root = finf_planner_root(p, step->out[0].index, &out_at);
 		finf_planner_unite(p, in_root, out_root, in_at - out_at);
 		p->groups[in_root].n_parts--; /* the new bytes are where the old ones were */
@@ -225,33 +244,26 @@ static int by_stay(const void *x, const void *y)
 	return a->stays != b->stays ? b->stays - a->stays : by_size(x, y);
 }
 
-/* One workspace per branch, from the first step that needs one to the last. */
+/* A step's workspace lives as long as the step. */
 static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint32_t *n)
 {
-	struct finf_plan *plan = p->plan;
-	uint32_t count[FINF_BRANCHES_MAX] = {0}, at[FINF_BRANCHES_MAX];
-	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_branches * plan->n_branches,
+	const struct finf_plan *plan = p->plan;
+	uint32_t count[FINF_BRANCHES_MAX] = {0};
+	uint32_t *over = finf_arena_array(&p->scratch, (size_t)plan->n_steps * plan->n_branches,
 					  sizeof(*over));
 
 	if (!over)
 		return -ENOMEM;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		uint64_t bytes = plan->steps[s].form.workspace_bytes;
-		uint32_t b = plan->steps[s].branch, nth = ++count[b];
-		struct finf_plan_branch *branch = &plan->branches[b];
+	for (uint32_t s = 0; s < plan->n_steps; s++, over += plan->n_branches) {
+		const struct finf_step *step = &plan->steps[s];
 
-		if (!bytes)
-			continue;
-		if (!branch->workspace_bytes) {
-			at[b] = (*n)++;
-			blocks[at[b]] = (struct block){.writer = s,
-						       .over = over + (size_t)b * plan->n_branches,
-						       .buffer = FINF_NONE,
-						       .branch = b};
-		}
-		branch->workspace_bytes = FINF_MAX(branch->workspace_bytes, bytes);
-		blocks[at[b]].bytes = branch->workspace_bytes;
-		over[(size_t)b * plan->n_branches + b] = nth;
+		over[step->branch] = ++count[step->branch];
+		if (step->form.workspace_bytes)
+			blocks[(*n)++] = (struct block){.bytes = step->form.workspace_bytes,
+							.writer = s,
+							.over = over,
+							.buffer = FINF_NONE,
+							.step = s};
 	}
 	return 0;
 }
@@ -372,7 +384,7 @@ static void set_offsets(struct finf_planner *p, const struct block *block)
 int finf_planner_place(struct finf_planner *p)
 {
 	struct finf_plan *plan = p->plan;
-	size_t most = (size_t)plan->n_buffers + plan->n_branches;
+	size_t most = (size_t)plan->n_buffers + plan->n_steps;
 	struct block *blocks = finf_arena_array(&p->scratch, most, sizeof(*blocks));
 	struct block **placed = finf_arena_array(&p->scratch, most, sizeof(*placed));
 	uint32_t n;
@@ -395,7 +407,7 @@ int finf_planner_place(struct finf_planner *p)
 		plan->arena_bytes = place_blocks(p, blocks, placed, n, by_stay);
 	for (uint32_t i = 0; i < n; i++) {
 		if (blocks[i].buffer == FINF_NONE)
-			plan->branches[blocks[i].branch].workspace_offset = blocks[i].offset;
+			plan->steps[blocks[i].step].workspace_offset = blocks[i].offset;
 		else
 			set_offsets(p, &blocks[i]);
 	}

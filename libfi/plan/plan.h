@@ -5,7 +5,7 @@
  * which the extent is streamed. Pure: no device, no clock, no I/O.
  * Must not know: what an algorithm number or a layout number means.
  *
- *   arena   [ input | conv1 | relu1 ....... | workspace ]     offsets, lifetimes overlap never
+ *   arena   [ input | conv1 | relu1 | workspace of conv1 ]   offsets, lifetimes overlap never
  *   branches  0: s0 - s2 - s3    1: s1 ------- s4 (waits for s3)  the list is one valid order
  *   extent  [ seg 0: W1 b1 W2 | seg 1: W3 ... | seg n ]        execution order, 4 KiB segments
  */
@@ -33,21 +33,18 @@ struct finf_step {
 	uint32_t n_in, n_out;
 	struct finf_operand *in, *out; /* parallel to the node's inputs and outputs */
 	uint32_t need_segments; /* the first this-many segments must be published */
+	uint64_t workspace_offset; /* in the arena: form.workspace_bytes for this step alone */
 	/* It waits for the step before it in its branch, and for these earlier steps of
 	 * other branches. Steps that wait for each other in no way may run side by side. */
 	uint32_t branch, n_deps;
 	uint32_t *deps;
 };
 
+/* Steps of a branch run one after the other, in the order of the list. */
 #define FINF_BRANCHES_MAX 64
 
 /* How many buffers written by themselves may be joined in one, through other joins or not. */
 #define FINF_JOIN_PARTS_MAX 256
-
-/* Steps that run one after the other, in the order of the list, with a workspace of their own. */
-struct finf_plan_branch {
-	uint64_t workspace_offset, workspace_bytes; /* in the arena */
-};
 
 struct finf_plan_buffer {
 	uint32_t value;	 /* of the bound graph */
@@ -55,8 +52,8 @@ struct finf_plan_buffer {
 	uint16_t pad;
 	uint32_t alias_of; /* earlier buffer whose bytes these are, or FINF_NONE */
 	uint64_t offset, bytes; /* in the arena */
-	/* Live from..to, both included; outputs live to n_steps. The caller writes an input before
-	 * its first step, which is 0 when there are branches: before all. */
+	/* Live from..to, both included. The caller writes an input before its first step, and takes
+	 * an output behind its last: n_steps = behind all. With branches that is 0 and n_steps. */
 	uint32_t first_step, last_step;
 };
 
@@ -122,8 +119,7 @@ struct finf_plan {
 	uint64_t weight_bytes;	  /* of the extent, multiple of FINF_SEGMENT_ALIGN */
 	uint64_t grown_bytes;	  /* so many at its end lie elsewhere, in a second extent */
 	uint64_t arena_bytes;	  /* buffers and workspaces */
-	struct finf_plan_branch *branches; /* at least one */
-	uint32_t n_branches;
+	uint32_t n_branches;	  /* at least one */
 	/* Of members side by side, where there were not the bytes for it; else 0. */
 	uint64_t side_arena_bytes;
 	struct finf_plan_side side;
@@ -142,7 +138,8 @@ struct finf_plan_opts {
 	/* A group's members side by side, or one after the other: see finf_plan_new(). */
 	enum finf_schedule schedule;
 	uint64_t bytes; /* for extent and arena together; 0 = as many as it takes */
-	bool late_inputs; /* in one branch an input may come when it is first read */
+	/* In one branch an input may come when it is first read, an output go when it is last used. */
+	bool copy_between;
 };
 
 /**
@@ -175,6 +172,13 @@ int finf_plan_check(const struct finf_graph *graph, const struct finf_plan *plan
 		    struct finf_diag *diag);
 
 /**
+ * finf_plan_live_bytes - the most bytes that live at one step of a proven plan. In one branch no
+ * arena can be smaller; side by side it may have to be larger.
+ * Return: 0; -ENOMEM.
+ */
+int finf_plan_live_bytes(const struct finf_plan *plan, uint64_t *ret);
+
+/**
  * finf_plan_extent - lay weights out one after the other and cut the extent
  * into segments: between weights where that keeps a segment within half and
  * twice the aim, through a weight only where it is too large for that.
@@ -201,6 +205,15 @@ struct finf_side_times {
 	uint64_t list_ns, side_ns, bound_ns;
 };
 int finf_plan_side(struct finf_plan *plan, struct finf_side_times *ret);
+/**
+ * finf_plan_guess - plan->side.costs without running anything: from those of a plan of the same
+ * nodes for other input shapes, or with other forms, by how prices of the forms differ. (cost.c)
+ * @param graph, known_graph  what each plan was made of: nodes are the same when what they make
+ *                            has the same name
+ * Return: 0; -ENODATA the known plan was not measured; -ENOMEM.
+ */
+int finf_plan_guess(const struct finf_graph *graph, struct finf_plan *plan,
+		    const struct finf_graph *known_graph, const struct finf_plan *known_plan);
 /** Is a step that runs alone faster with one thread than with all? Clearly, or not at all. */
 bool finf_step_prefers_one(const struct finf_step_cost *cost);
 

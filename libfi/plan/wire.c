@@ -6,10 +6,11 @@
 #include "plan/internal.h"
 
 #define MAGIC 0x4e4c5046u /* "FPLN" */
-#define VERSION		   4
+#define VERSION		   5
 #define VERSION_ONE_BRANCH 1 /* still read: one workspace, no branches */
 #define VERSION_NO_SIDE	   2 /* still read: no joins, and it ends with the outputs */
 #define VERSION_NO_LANES   3 /* still read: a schedule without lanes is left aside */
+#define VERSION_NO_OFFSETS 4 /* still read: a workspace for all steps of a branch */
 /* The proof is quadratic in the worst case: no honest plan comes near. */
 #define BUFFERS_MAX (1u << 16)
 
@@ -68,6 +69,7 @@ static void put_step(struct finf_buf *buf, const struct finf_step *step)
 	finf_buf_u32(buf, form->in_layout);
 	finf_buf_u32(buf, form->out_layout);
 	finf_buf_u64(buf, form->workspace_bytes);
+	finf_buf_u64(buf, step->workspace_offset);
 	finf_buf_u64(buf, form->est_ns);
 	finf_buf_str(buf, form->name);
 	put_operands(buf, step->in, step->n_in);
@@ -117,10 +119,6 @@ void finf_plan_write(const struct finf_plan *plan, struct finf_buf *buf)
 	finf_buf_u64(buf, plan->weight_bytes);
 	finf_buf_u64(buf, plan->arena_bytes);
 	finf_buf_u32(buf, plan->n_branches);
-	for (uint32_t i = 0; i < plan->n_branches; i++) {
-		finf_buf_u64(buf, plan->branches[i].workspace_offset);
-		finf_buf_u64(buf, plan->branches[i].workspace_bytes);
-	}
 	finf_buf_u32(buf, plan->n_segments);
 	for (uint32_t i = 0; i < plan->n_segments; i++) {
 		finf_buf_u64(buf, plan->segments[i].offset);
@@ -240,7 +238,7 @@ static void take_step_weight(struct finf_reader *r, const struct finf_plan *plan
 }
 
 static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf_step *step,
-		      uint32_t version)
+		      uint32_t version, const uint64_t *workspaces)
 {
 	struct finf_form *form = &step->form;
 
@@ -253,6 +251,8 @@ static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf
 	form->in_layout = take_layout(r);
 	form->out_layout = take_layout(r);
 	form->workspace_bytes = finf_reader_u64(r);
+	if (version > VERSION_NO_OFFSETS)
+		step->workspace_offset = finf_reader_u64(r);
 	form->est_ns = finf_reader_u64(r);
 	form->name = finf_reader_str(r, &plan->arena);
 	step->in = take_operands(r, plan, &step->n_in);
@@ -260,26 +260,29 @@ static void take_step(struct finf_reader *r, struct finf_plan *plan, struct finf
 	form->weights = take_list(r, plan, 4, sizeof(*form->weights), &form->n_weights);
 	for (uint32_t i = 0; !r->err && i < form->n_weights; i++)
 		take_step_weight(r, plan, step, &form->weights[i]);
-	if (version == VERSION_ONE_BRANCH)
+	if (version > VERSION_ONE_BRANCH) {
+		step->branch = finf_reader_u32(r);
+		step->deps = take_numbers(r, plan, &step->n_deps);
+	}
+	if (version > VERSION_NO_OFFSETS || r->err)
 		return;
-	step->branch = finf_reader_u32(r);
-	step->deps = take_numbers(r, plan, &step->n_deps);
+	if (step->branch < plan->n_branches)
+		step->workspace_offset = workspaces[step->branch];
+	else
+		r->err = -EBADMSG;
 }
 
-/* Version 1 had one workspace where version 2 has a list of branches. */
-static void take_branches(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
+/* @workspaces: of versions in which all steps of a branch had the same. */
+static void take_branches(struct finf_reader *r, struct finf_plan *plan, uint32_t version,
+			  uint64_t *workspaces)
 {
-	if (version == VERSION_ONE_BRANCH) {
-		plan->n_branches = 1;
-		plan->branches = finf_arena_array(&plan->arena, 1, sizeof(*plan->branches));
-		if (!plan->branches)
-			r->err = -ENOMEM;
-	} else {
-		plan->branches = take_list(r, plan, 16, sizeof(*plan->branches), &plan->n_branches);
-	}
-	for (uint32_t i = 0; !r->err && i < plan->n_branches; i++) {
-		plan->branches[i].workspace_offset = finf_reader_u64(r);
-		plan->branches[i].workspace_bytes = finf_reader_u64(r);
+	plan->n_branches = version == VERSION_ONE_BRANCH ? 1 : finf_reader_u32(r);
+	if (plan->n_branches > FINF_BRANCHES_MAX)
+		r->err = r->err ? r->err : -EBADMSG;
+	for (uint32_t i = 0; !r->err && version <= VERSION_NO_OFFSETS && i < plan->n_branches;
+	     i++) {
+		workspaces[i] = finf_reader_u64(r);
+		finf_reader_u64(r); /* the largest of its steps' */
 	}
 }
 
@@ -340,11 +343,13 @@ static void take_side(struct finf_reader *r, struct finf_plan *plan, uint32_t ve
 
 static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t version)
 {
+	uint64_t workspaces[FINF_BRANCHES_MAX] = {0};
+
 	plan->threads = finf_reader_u32(r);
 	plan->est_ns = finf_reader_u64(r);
 	plan->weight_bytes = finf_reader_u64(r);
 	plan->arena_bytes = finf_reader_u64(r);
-	take_branches(r, plan, version);
+	take_branches(r, plan, version, workspaces);
 	plan->segments = take_list(r, plan, 16, sizeof(*plan->segments), &plan->n_segments);
 	for (uint32_t i = 0; !r->err && i < plan->n_segments; i++) {
 		plan->segments[i].offset = finf_reader_u64(r);
@@ -358,7 +363,7 @@ static void take_plan(struct finf_reader *r, struct finf_plan *plan, uint32_t ve
 		take_buffer(r, &plan->buffers[i]);
 	plan->steps = take_list(r, plan, 56, sizeof(*plan->steps), &plan->n_steps);
 	for (uint32_t i = 0; !r->err && i < plan->n_steps; i++)
-		take_step(r, plan, &plan->steps[i], version);
+		take_step(r, plan, &plan->steps[i], version, workspaces);
 	plan->inputs = take_numbers(r, plan, &plan->n_inputs);
 	plan->outputs = take_numbers(r, plan, &plan->n_outputs);
 	if (version > VERSION_NO_SIDE)

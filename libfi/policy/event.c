@@ -489,6 +489,7 @@ static int (*const handlers[])(struct finf_policy *, const struct finf_event *) 
 	[FINF_EV_OPTIMIZE] = on_optimize,
 	[FINF_EV_PRICED] = finf_fast_priced,
 	[FINF_EV_GROWN] = finf_fast_grown,
+	[FINF_EV_SLOWER] = finf_fast_slower,
 };
 
 int finf_policy_handle(struct finf_policy *p, const struct finf_event *event)

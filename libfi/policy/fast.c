@@ -3,7 +3,8 @@
  * policy: a busy model may earn a larger, faster form of its weights, held beside the lean one.
  *
  *   lean -> pricing -> lean, priced -> growing -> fast -> lean, priced
- *                  +-> lean for good       +-> lean again: failed, or room was needed
+ *                  +-> lean for good       |        +-> lean for good: runs were no faster
+ *                                          +-> lean again: failed, or room was needed
  *
  * What a form takes and what it saves is not known before somebody looked, which is worth
  * it for a model that runs at all. Then it is earned: by runs that, had they used it, would
@@ -88,6 +89,7 @@ void finf_fast_allow(struct finf_policy *p, uint32_t model, bool allow)
 	if (m->fast.allowed == allow)
 		return;
 	m->fast.allowed = allow;
+	m->fast.slower = false;
 	m->fast.since_ns = p->now;
 	m->fast.runs = 0;
 	finf_model_refile(p, model);
@@ -139,16 +141,36 @@ int finf_fast_grown(struct finf_policy *p, const struct finf_event *event)
 	return 0;
 }
 
+/* Given back by finf_fast_forbid(), unless that has happened for another reason. */
+int finf_fast_slower(struct finf_policy *p, const struct finf_event *event)
+{
+	struct finf_policy_fast *fast;
+
+	if (event->model >= p->opts.models_max)
+		return -EINVAL;
+	fast = &p->models[event->model].fast;
+	if (fast->state == FINF_FAST_READY) {
+		fast->slower = true;
+		finf_model_refile(p, event->model);
+	}
+	return 0;
+}
+
 /* ---- verbs of the pump --------------------------------------------------------- */
+
+static bool unwanted(const struct finf_policy_entry *m)
+{
+	return !m->fast.allowed || m->fast.slower;
+}
 
 void finf_fast_refile(struct finf_policy *p, uint32_t model)
 {
 	const struct finf_policy_entry *m = &p->models[model];
 
-	/* One that is being made is used by nobody yet; what is allowed no more goes first. */
+	/* One that is being made is used by nobody yet; what is not wanted any more goes first. */
 	if (m->pub.fast_bytes && (!m->pub.running || m->fast.state == FINF_FAST_GROWING))
 		finf_heap_put(&p->fast, model,
-			      m->fast.allowed ? p->evict->key(&m->pub, p->now) : 0);
+			      unwanted(m) ? 0 : p->evict->key(&m->pub, p->now));
 	else
 		finf_heap_drop(&p->fast, model);
 }
@@ -220,7 +242,7 @@ bool finf_fast_one(struct finf_policy *p)
 		return false;
 	p->earner = FINF_MODEL_NONE;
 	m = &p->models[model];
-	if (!m->pub.known || m->leaving || !m->fast.allowed || m->fast.state ||
+	if (!m->pub.known || m->leaving || unwanted(m) || m->fast.state ||
 	    m->pub.residency != FINF_RESIDENT || p->draining || p->compact || p->room.len ||
 	    p->now < m->fast.next_ns)
 		return false;
@@ -238,14 +260,16 @@ bool finf_fast_one(struct finf_policy *p)
 	return true;
 }
 
-/* What is allowed no more goes as soon as nobody uses it. */
+/* What is allowed no more, or was no faster, goes as soon as nobody uses it. */
 bool finf_fast_forbid(struct finf_policy *p)
 {
 	uint32_t model = finf_heap_min(&p->fast);
 
-	if (model == FINF_HEAP_NONE || p->models[model].fast.allowed || p->compact)
+	if (model == FINF_HEAP_NONE || !unwanted(&p->models[model]) || p->compact)
 		return false;
-	finf_fast_shrink(p, model, FINF_WHY_OPERATOR, FINF_MODEL_NONE);
+	finf_fast_shrink(p, model,
+			 p->models[model].fast.slower ? FINF_WHY_SLOWER : FINF_WHY_OPERATOR,
+			 FINF_MODEL_NONE);
 	return true;
 }
 

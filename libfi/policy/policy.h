@@ -49,8 +49,10 @@ enum finf_event_kind {
 			     with it, id = ns by which a run is shorter. a = 0: there is none,
 			     or b = errno (positive) why that is not known. */
 	FINF_EV_GROWN,	  /* model; a = 0: it is there; errno (positive): its bytes are free */
+	FINF_EV_SLOWER,	  /* model; a, b = ns of its runs on that form and on the lean one: it was
+			     not worth its bytes */
 };
-#define FINF_EVENT_KINDS (FINF_EV_GROWN + 1)
+#define FINF_EVENT_KINDS (FINF_EV_SLOWER + 1)
 
 /* Who saw a request coming. All but fid itself give hints, not orders. */
 enum finf_arrival { FINF_ARRIVAL_FID = 0, FINF_ARRIVAL_USDT, FINF_ARRIVAL_TCP, FINF_ARRIVAL_APP };
@@ -101,8 +103,9 @@ enum finf_reason {
 	FINF_WHY_OVERTAKEN,	/* a request needs what was being loaded ahead for nobody yet */
 	FINF_WHY_DEVICE,	/* the device failed and lost what was in its pool */
 	FINF_WHY_EARNED,	/* a faster form: its runs would repay it */
+	FINF_WHY_SLOWER,	/* given back: its runs did not */
 };
-#define FINF_REASONS (FINF_WHY_EARNED + 1)
+#define FINF_REASONS (FINF_WHY_SLOWER + 1)
 const char *finf_reason_text(enum finf_reason reason);
 const char *finf_event_kind_text(enum finf_event_kind kind);
 const char *finf_action_kind_text(enum finf_action_kind kind);
@@ -215,6 +218,7 @@ enum finf_fast_state { FINF_FAST_LEAN = 0, FINF_FAST_PRICING, FINF_FAST_GROWING,
 struct finf_policy_fast {
 	enum finf_fast_state state;
 	bool allowed;
+	bool slower; /* it was there, and runs were no faster: not again until it is allowed anew */
 	bool priced; /* what follows is known; bytes 0: there is no faster form */
 	uint64_t bytes, arena_bytes, gain_ns;
 	uint32_t runs; /* half of them forgotten each 30 s */

@@ -206,6 +206,7 @@ void finf_fast_ran(struct finf_policy *p, uint32_t model);
 void finf_fast_allow(struct finf_policy *p, uint32_t model, bool allow);
 int finf_fast_priced(struct finf_policy *p, const struct finf_event *event);
 int finf_fast_grown(struct finf_policy *p, const struct finf_event *event);
+int finf_fast_slower(struct finf_policy *p, const struct finf_event *event);
 void finf_fast_refile(struct finf_policy *p, uint32_t model);
 /** Give back the bytes of @model's, which has one. */
 void finf_fast_shrink(struct finf_policy *p, uint32_t model, enum finf_reason reason,

@@ -31,6 +31,7 @@ const char *finf_event_kind_text(enum finf_event_kind kind)
 		[FINF_EV_OPTIMIZE] = "optimize",
 		[FINF_EV_PRICED] = "priced",
 		[FINF_EV_GROWN] = "grown",
+		[FINF_EV_SLOWER] = "slower",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), kind);
@@ -76,6 +77,7 @@ const char *finf_reason_text(enum finf_reason reason)
 		[FINF_WHY_OVERTAKEN] = "overtaken by a request",
 		[FINF_WHY_DEVICE] = "device fault",
 		[FINF_WHY_EARNED] = "busy enough for faster weights",
+		[FINF_WHY_SLOWER] = "its runs were no faster",
 	};
 
 	return text_at(texts, FINF_ARRAY_LEN(texts), reason);

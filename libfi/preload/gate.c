@@ -20,7 +20,7 @@ _Thread_local unsigned fip_slot, fip_depth;
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
-static _Atomic uint64_t draining_since_ns;
+static uint64_t draining_since_ns; /* under the lock */
 static atomic_uint n_waiting;
 
 unsigned fip_slot_new(void)
@@ -37,7 +37,7 @@ static void pause_ns(long ns)
 	nanosleep(&t, NULL);
 }
 
-/* What runs may wait for one of those at the gate: then the pause is given up. */
+/* What runs may wait for one of those at the gate: then the pause is given up. Locked. */
 static void give_up_late(void)
 {
 	int draining = FIP_DRAINING;
@@ -81,6 +81,18 @@ bool fip_gate_wanted(void)
 	return atomic_load(&n_waiting) != 0;
 }
 
+/* A waiter must not take the time of one pause for that of another. */
+static uint64_t begin_draining(void)
+{
+	uint64_t now;
+
+	pthread_mutex_lock(&lock);
+	draining_since_ns = now = fip_now_ns();
+	atomic_store(&fip_gate, FIP_DRAINING);
+	pthread_mutex_unlock(&lock);
+	return now;
+}
+
 /* A shard seen at zero stays without old callers: new ones turn round at the gate. */
 static int wait_empty(uint64_t since)
 {
@@ -104,9 +116,7 @@ int fip_gate_drain(void)
 				return -EBUSY;
 			pause_ns(1000000);
 		}
-		draining_since_ns = fip_now_ns();
-		atomic_store(&fip_gate, FIP_DRAINING);
-		err = wait_empty(draining_since_ns);
+		err = wait_empty(begin_draining());
 		if (err || atomic_load(&fip_captures))
 			fip_gate_open();
 	} while (!err && atomic_load(&fip_captures));

@@ -122,7 +122,7 @@ static void import(const struct test_fid *fid, const char *name)
 {
 	char path[1100];
 
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
+	snprintf(path, sizeof(path), "%s", golden_path("digits/digits.onnx"));
 	if (strcmp(name, "digits")) {
 		snprintf(path, sizeof(path), "%s.onnx", scratch_path(name));
 		fictl_ok(NULL, "zoo", name, "-o", path, NULL);

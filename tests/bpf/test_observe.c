@@ -13,7 +13,6 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -131,10 +130,7 @@ static void expect(const struct test_fid *fid, const char *command, const char *
 
 static void import_digits(const struct test_fid *fid)
 {
-	char path[1100];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-	fictl_ok(fid, "import", path, NULL);
+	fictl_ok(fid, "import", golden_path("digits/digits.onnx"), NULL);
 }
 
 /* What Prometheus is told; @text holds 64 KiB. */
@@ -337,7 +333,7 @@ static void check_never_seen_coming(const struct test_fid *fid, const char *mode
 START_TEST(an_old_call_brings_nothing_back)
 {
 	const char *dir = bpf_begin(), *extra[] = {"--probe", NULL, "--prefetch", "25%", NULL};
-	char socket_path[600], port_text[8], path[1100];
+	char socket_path[600], port_text[8];
 	struct test_fid fid;
 	uint16_t port = free_port();
 	pid_t probe, server;
@@ -346,14 +342,13 @@ START_TEST(an_old_call_brings_nothing_back)
 		return;
 	snprintf(socket_path, sizeof(socket_path), "%s", scratch_path("probe.sock"));
 	snprintf(port_text, sizeof(port_text), "%u", port);
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
 	ck_assert_int_eq(chmod(scratch_dir(), 0755), 0);
 	probe = start_probe(dir, socket_path);
 	server = foreign_server(port);
 	extra[1] = socket_path;
 	fid_start_as(&fid, "fid", "64M", NOBODY, 8 << 20, extra);
 	import_digits(&fid);
-	fictl_ok(&fid, "import", path, "--name", "other", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "other", NULL);
 	fictl_ok(&fid, "probe", "add", "--model", "other", "--tcp", port_text, NULL);
 	for (int round = 0; round < 5; round++) {
 		int fd;

@@ -6,16 +6,19 @@
  *       only. One that is refused all the same stands in a list below with its
  *       reason.
  * and, where the environment names a folder of such cases, all of $FI_CASES.
- * Each is run by the reference kernels and by the engine.
+ * Each is run by the reference kernels, by the engine on the host, and on the
+ * CUDA device of tests/support/fakecuda, which may refuse it by name.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <math.h>
 #include <onnx.pb-c.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +27,7 @@
 #include "base/half.h"
 #include "graph/op.h"
 #include "import/import.h"
+#include "tests/support/fakedriver.h"
 #include "tests/support/interp.h"
 #include "tests/support/support.h"
 
@@ -31,8 +35,10 @@
 #define REL_L2_MAX  1e-4
 #define TENSORS_MAX 8
 /* Fewer than this and something has gone missing. */
-#define GOLDEN_MIN 242
-#define NODES_MIN  634
+#define GOLDEN_MIN	242
+#define NODES_MIN	634
+#define GOLDEN_CUDA_MIN 200
+#define CUDA_MIN	799 /* of both */
 
 /* Only our operators, and refused nevertheless. */
 static const struct refusal {
@@ -259,30 +265,46 @@ static uint64_t pool_bytes(const char *path)
 	return ((uint64_t)16 << 20) + 5 * (uint64_t)st.st_size;
 }
 
-static int run_in_engine(const struct finf_engine_opts *opts, const char *path,
-			 const struct finf_tensor *inputs, uint32_t n_inputs,
-			 struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+static int ask_engine(struct finf_engine *engine, const char *path,
+		      const struct finf_tensor *inputs, uint32_t n_inputs,
+		      struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
 {
 	struct finf_tensor unnamed[TENSORS_MAX];
-	struct finf_engine *engine;
 	uint32_t n_in = 0, n_out = 0;
-	int err;
+	int err = finf_engine_add(engine, path, "case", diag);
 
+	if (err)
+		return err;
 	for (uint32_t i = 0; i < n_inputs; i++) {
 		unnamed[i] = inputs[i];
 		unnamed[i].name = NULL; /* by position, as the files are */
 	}
-	err = finf_engine_open(opts, &engine, diag);
-	ck_assert_msg(!err, "engine: %s", diag->text);
-	err = finf_engine_add(engine, path, "case", diag);
-	if (!err) {
-		ck_assert_int_eq(finf_engine_ports(engine, "case", NULL, &n_in, NULL, &n_out), 0);
-		ck_assert_uint_eq(n_in, n_inputs);
-		ck_assert_uint_le(n_out, TENSORS_MAX);
-		memset(outputs, 0, n_out * sizeof(*outputs));
-		err = finf_engine_infer(engine, "case", unnamed, n_inputs, outputs, n_out, diag);
-		*ret_n = n_out;
-	}
+	ck_assert_int_eq(finf_engine_ports(engine, "case", NULL, &n_in, NULL, &n_out), 0);
+	ck_assert_uint_eq(n_in, n_inputs);
+	ck_assert_uint_le(n_out, TENSORS_MAX);
+	memset(outputs, 0, n_out * sizeof(*outputs));
+	err = finf_engine_infer(engine, "case", unnamed, n_inputs, outputs, n_out, diag);
+	*ret_n = n_out;
+	ck_assert_int_eq(finf_engine_remove(engine, "case"), 0);
+	return err;
+}
+
+static struct finf_engine *open_engine(const struct finf_engine_opts *opts)
+{
+	struct finf_engine *engine;
+	struct finf_diag diag;
+
+	ck_assert_msg(!finf_engine_open(opts, &engine, &diag), "engine: %s", diag.text);
+	return engine;
+}
+
+static int run_in_engine(const struct finf_engine_opts *opts, const char *path,
+			 const struct finf_tensor *inputs, uint32_t n_inputs,
+			 struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	struct finf_engine *engine = open_engine(opts);
+	int err = ask_engine(engine, path, inputs, n_inputs, outputs, ret_n, diag);
+
 	finf_engine_close(engine);
 	return err;
 }
@@ -302,6 +324,15 @@ static int run_exact(const char *path, const struct finf_tensor *inputs, uint32_
 		.size = sizeof(opts), .pool_bytes = pool_bytes(path), .exact = true};
 
 	return run_in_engine(&opts, path, inputs, n_inputs, outputs, ret_n, diag);
+}
+
+/* One for many cases: a context and its kernels take longer than they do. */
+static struct finf_engine *cuda;
+
+static int run_cuda(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
+		    struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag)
+{
+	return ask_engine(cuda, path, inputs, n_inputs, outputs, ret_n, diag);
 }
 
 static float as_float(const struct finf_tensor *t, size_t i)
@@ -368,7 +399,7 @@ static void check_output(const char *what, const struct finf_tensor *got,
 typedef int (*run_fn)(const char *path, const struct finf_tensor *inputs, uint32_t n_inputs,
 		      struct finf_tensor *outputs, uint32_t *ret_n, struct finf_diag *diag);
 
-static const struct {
+static const struct runner {
 	const char *name;
 	run_fn run;
 } runners[] = {
@@ -376,31 +407,56 @@ static const struct {
 	{"engine", run_engine},
 	{"engine, exact", run_exact},
 };
+static const struct runner on_cuda = {"engine, cuda", run_cuda};
 
-/* One data set through every runner, which is fed the first @fed inputs. */
+/* What @runner makes of a data set; -EOPNOTSUPP where it refuses, which is looked at by the caller.
+ */
+static int check_set(const char *what, const struct runner *runner, const char *path,
+		     const struct finf_tensor *inputs, uint32_t n_in,
+		     const struct finf_tensor *want, uint32_t n_want)
+{
+	struct finf_tensor got[TENSORS_MAX];
+	struct finf_diag diag = {""};
+	uint32_t n_got = 0;
+	char text[512];
+	int err = runner->run(path, inputs, n_in, got, &n_got, &diag);
+
+	if (err == -EOPNOTSUPP && runner == &on_cuda)
+		return err;
+	ck_assert_msg(!err, "%s by %s: %d, %s", what, runner->name, err, diag.text);
+	ck_assert_uint_eq(n_got, n_want);
+	for (uint32_t i = 0; i < n_want; i++) {
+		snprintf(text, sizeof(text), "%.300s, output %u by %s", what, i, runner->name);
+		check_output(text, &got[i], &want[i]);
+	}
+	interp_free(got, n_got);
+	return 0;
+}
+
+/* Data sets that the CUDA device answered and refused, in all processes of the tests. */
+static struct counted {
+	atomic_uint right, refused;
+} * counted;
+
+/* One data set, of which the first @fed inputs are fed, through every runner or on the CUDA device.
+ */
 static void run_set(const char *dir, unsigned set, const char *path, uint32_t fed)
 {
 	struct finf_tensor inputs[TENSORS_MAX], want[TENSORS_MAX];
 	uint32_t n_in = read_tensors(dir, set, "input", inputs);
 	uint32_t n_want = read_tensors(dir, set, "output", want);
+	char what[400];
 
 	ck_assert_uint_gt(n_want, 0);
-	for (size_t r = 0; r < FINF_ARRAY_LEN(runners); r++) {
-		struct finf_tensor got[TENSORS_MAX];
-		struct finf_diag diag = {""};
-		uint32_t n_got = 0;
-		char what[512];
-		int err = runners[r].run(path, inputs, FINF_MIN(n_in, fed), got, &n_got, &diag);
-
-		ck_assert_msg(!err, "%s by %s: %d, %s", dir, runners[r].name, err, diag.text);
-		ck_assert_uint_eq(n_got, n_want);
-		for (uint32_t i = 0; i < n_want; i++) {
-			snprintf(what, sizeof(what), "%.300s, set %u, output %u by %s", dir, set, i,
-				 runners[r].name);
-			check_output(what, &got[i], &want[i]);
-		}
-		interp_free(got, n_got);
-	}
+	snprintf(what, sizeof(what), "%.300s, set %u", dir, set);
+	if (cuda)
+		atomic_fetch_add(
+			check_set(what, &on_cuda, path, inputs, FINF_MIN(n_in, fed), want, n_want)
+				? &counted->refused
+				: &counted->right,
+			1);
+	for (size_t r = 0; !cuda && r < FINF_ARRAY_LEN(runners); r++)
+		check_set(what, &runners[r], path, inputs, FINF_MIN(n_in, fed), want, n_want);
 	free_tensors(inputs, n_in);
 	free_tensors(want, n_want);
 }
@@ -588,6 +644,39 @@ START_TEST(counts)
 }
 END_TEST
 
+#define PART 64 /* of the cases to a test on the CUDA device */
+
+/* Golden and node cases, as if they were one list. */
+START_TEST(cases_on_cuda)
+{
+	const struct finf_engine_opts opts = {
+		.size = sizeof(opts), .pool_bytes = 64 << 20, .device = "cuda"};
+	uint32_t from = (uint32_t)_i * PART, to = FINF_MIN(from + PART, golden.n + nodes.n);
+
+	setenv("FAKECUDA_DELAY_US", "0", 1);
+	fakedriver_use();
+	cuda = open_engine(&opts);
+	for (uint32_t i = from; i < to; i++) {
+		const char *dir = i < golden.n ? golden.dirs[i] : nodes.dirs[i - golden.n];
+
+		if (!find_refusal(dir))
+			run_case(dir);
+	}
+	finf_engine_close(cuda);
+}
+END_TEST
+
+/* Behind all others. */
+START_TEST(counts_on_cuda)
+{
+	unsigned right = atomic_load(&counted->right);
+
+	printf("on the CUDA device: %u cases right, %u refused by name\n", right,
+	       atomic_load(&counted->refused));
+	ck_assert_uint_ge(right, nodes.n ? CUDA_MIN : GOLDEN_CUDA_MIN);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("backend");
@@ -599,11 +688,16 @@ Suite *test_suite(void)
 	find_cases(&nodes, NODE_CASES, true);
 	if (getenv("FI_CASES"))
 		find_cases(&given, getenv("FI_CASES"), false);
+	counted = mmap(NULL, sizeof(*counted), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+		       -1, 0);
+	need(counted != MAP_FAILED, "shared memory");
 	tcase_set_timeout(tc, 600);
 	tcase_add_test(tc, counts);
 	tcase_add_loop_test(tc, golden_case, 0, (int)golden.n);
 	tcase_add_loop_test(tc, node_case, 0, (int)nodes.n);
 	tcase_add_loop_test(tc, given_case, 0, (int)given.n);
+	tcase_add_loop_test(tc, cases_on_cuda, 0, (int)(golden.n + nodes.n + PART - 1) / PART);
+	tcase_add_test(tc, counts_on_cuda);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

@@ -44,15 +44,14 @@ static float *head_of(uint8_t *file, size_t bytes)
 static const char *variant(unsigned k)
 {
 	static char paths[VARIANTS][1024];
-	char from[1024], name[32];
+	char name[32];
 	const uint8_t *mapped;
 	uint8_t *file;
 	size_t bytes;
 	float *head, x;
 	int fd;
 
-	snprintf(from, sizeof(from), "%s/tests/golden/digits/digits.onnx", source_dir());
-	fd = open(from, O_RDONLY | O_CLOEXEC);
+	fd = open(golden_path("digits/digits.onnx"), O_RDONLY | O_CLOEXEC);
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(finf_file_map(fd, (const void **)&mapped, &bytes), 0);
 	close(fd);

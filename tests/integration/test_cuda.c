@@ -90,10 +90,8 @@ static const char *network_file(const struct network *net)
 	struct finf_diag diag = {""};
 	struct zoo z;
 
-	if (!net->build) {
-		snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-		return path;
-	}
+	if (!net->build)
+		return golden_path("digits/digits.onnx");
 	snprintf(path, sizeof(path), "%s.onnx", scratch_path(net->name));
 	zoo_begin(&z, net->name, 13, 1);
 	net->build(&z);

@@ -28,14 +28,6 @@
 
 static const char *const cuda[] = {"--device", "cuda", NULL};
 
-static const char *golden(const char *name)
-{
-	static char path[1024];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/%s", source_dir(), name);
-	return path;
-}
-
 static const char *violations_file(void)
 {
 	return scratch_path("violations");
@@ -114,7 +106,7 @@ static const char *kind_file(enum kind kind)
 	struct zoo z;
 
 	if (!kinds[kind].build)
-		return golden("digits/digits.onnx");
+		return golden_path("digits/digits.onnx");
 	snprintf(path, sizeof(path), "%s.onnx", scratch_path(kinds[kind].name));
 	if (access(path, F_OK)) {
 		zoo_begin(&z, kinds[kind].name, 13, 1);
@@ -179,11 +171,6 @@ static void good(struct finf_client *client, const char *name)
 	ck_assert_msg(!ask(client, name, scores, &diag), "%s: %s", name, diag.text);
 	ck_assert_msg(relative_l2(scores, want, CLASSES) <= 1e-4, "%s: off by %g", name,
 		      relative_l2(scores, want, CLASSES));
-}
-
-static int64_t status_at(const struct test_fid *fid, const char *key)
-{
-	return json_at(fictl_ok(fid, "status", "--json", NULL), key);
 }
 
 static void import(const struct test_fid *fid, const char *const *names, size_t n)

@@ -9,14 +9,6 @@
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
-static const char *digits(void)
-{
-	static char path[4096];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-	return path;
-}
-
 static void use_fake(const char *memory)
 {
 	fakedriver_use();
@@ -42,15 +34,20 @@ START_TEST(run_takes_a_device)
 	char *host;
 
 	use_fake("67108864");
-	host = strdup(fictl_ok(NULL, "run", digits(), NULL));
+	host = strdup(fictl_ok(NULL, "run", golden_path("digits/digits.onnx"), NULL));
 	*strstr(host, "first ") = 0; /* the time follows */
-	ck_assert_ptr_nonnull(strstr(fictl_ok(NULL, "run", digits(), "--device", "cuda", NULL), host));
-	ck_assert_ptr_nonnull(
-		strstr(fictl_ok(NULL, "run", digits(), "--device", "cuda:0", NULL), host));
+	ck_assert_ptr_nonnull(strstr(
+		fictl_ok(NULL, "run", golden_path("digits/digits.onnx"), "--device", "cuda", NULL),
+		host));
+	ck_assert_ptr_nonnull(strstr(fictl_ok(NULL, "run", golden_path("digits/digits.onnx"),
+					      "--device", "cuda:0", NULL),
+				     host));
 	free(host);
-	fictl_fails(NULL, 77, "no device of that number", "run", digits(), "--device", "cuda:1", NULL);
+	fictl_fails(NULL, 77, "no device of that number", "run", golden_path("digits/digits.onnx"),
+		    "--device", "cuda:1", NULL);
 	ck_assert_int_eq(setenv("FUSEDINF_LIBCUDA", "/nonexistent", 1), 0);
-	fictl_fails(NULL, 77, "no driver", "run", digits(), "--device", "cuda", NULL);
+	fictl_fails(NULL, 77, "no driver", "run", golden_path("digits/digits.onnx"), "--device",
+		    "cuda", NULL);
 }
 END_TEST
 
@@ -74,7 +71,7 @@ START_TEST(status_shows_device_and_pool)
 	ck_assert_ptr_nonnull(strstr(status, want));
 	ck_assert_ptr_nonnull(strstr(status, "device    cuda, "));
 	ck_assert_ptr_nonnull(strstr(status, "uploads=queued"));
-	fictl_ok(&fid, "import", digits(), "--name", "digits", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "digits", NULL);
 	fictl_ok(&fid, "infer", "digits", NULL);
 	fictl_ok(&fid, "unload", "digits", NULL);
 	status = fictl_ok(&fid, "--json", "status", NULL);
@@ -94,9 +91,11 @@ START_TEST(fid_says_why_it_does_not_start)
 		{"cuda", "vmm", "1G", "", "pool mode vmm: cuMemCreate: device memory ran out"},
 		{"cuda", "managed", "1G", "", "asked for, 268435456 are free"},
 		{"cuda", "plain", "16M", "cuMemAlloc_v2:1:801", "cuMemAlloc: not supported"},
-		{"cuda", "vmm", "16M", "cuModuleLoadDataEx:1:222", "the PTX is newer than the driver"},
+		{"cuda", "vmm", "16M", "cuModuleLoadDataEx:1:222",
+		 "the PTX is newer than the driver"},
 	};
-	const char *const extra[] = {"--device", rows[_i].device, "--pool-mode", rows[_i].mode, NULL};
+	const char *const extra[] = {"--device", rows[_i].device, "--pool-mode", rows[_i].mode,
+				     NULL};
 	char log[4096] = "";
 	struct test_fid fid;
 	FILE *file;
@@ -127,7 +126,8 @@ START_TEST(bench_swap_compares_with_a_pinned_copy)
 				   "--repeat", "1", NULL),
 			  0, NULL);
 	ck_assert_uint_ge(json_array_size(rows), 4);
-	json_array_foreach(rows, i, row) {
+	json_array_foreach(rows, i, row)
+	{
 		ck_assert_ptr_nonnull(strstr(json_string_value(json_object_get(row, "what")),
 					     "swap-in of squeezenet1_1 on cuda (plain), 4.9 MB"));
 		baseline = json_string_value(json_object_get(row, "baseline"));
@@ -142,7 +142,8 @@ START_TEST(bench_swap_compares_with_a_pinned_copy)
 	ck_assert_uint_ge(copies, 1);
 	json_decref(rows);
 	fictl_fails(NULL, 2, "KIBxDEPTH", "bench", "swap", "--fio", "1024", NULL);
-	fictl_fails(NULL, 77, "no device of that number", "bench", "swap", "--device", "cuda:1", NULL);
+	fictl_fails(NULL, 77, "no device of that number", "bench", "swap", "--device", "cuda:1",
+		    NULL);
 }
 END_TEST
 

@@ -4,7 +4,6 @@
  * answers are right, and the same whether images come alone or together.
  */
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,14 +18,6 @@
 #define CLASSES	 10
 #define RIGHT_OF 357 /* of 360; PyTorch gets 358 */
 
-static char *golden(const char *name)
-{
-	static char path[4096];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/%s", source_dir(), name);
-	return path;
-}
-
 /*
  * The numbers of a .npy file of a known kind. Source: NumPy format 1.0: magic,
  * version, a 16-bit header length, a header that must say what we expect.
@@ -37,7 +28,7 @@ static void *read_npy(const char *name, const char *kind, const char *shape, siz
 	size_t all, start;
 	void *data = malloc(bytes);
 	char *header;
-	int fd = open(golden(name), O_RDONLY | O_CLOEXEC);
+	int fd = open(golden_path(name), O_RDONLY | O_CLOEXEC);
 
 	ck_assert_int_ge(fd, 0);
 	ck_assert_int_eq(finf_file_map(fd, (const void **)&file, &all), 0);
@@ -87,15 +78,15 @@ START_TEST(right_answers)
 {
 	const struct finf_engine_opts opts = {.size = sizeof(opts), .pool_bytes = 64u << 20};
 	float *images =
-		read_npy("images.npy", "'<f4'", "(360, 1, 8, 8)", IMAGES * PIXELS * sizeof(float));
-	int64_t *labels = read_npy("labels.npy", "'<i8'", "(360,)", IMAGES * sizeof(int64_t));
+		read_npy("digits/images.npy", "'<f4'", "(360, 1, 8, 8)", IMAGES * PIXELS * sizeof(float));
+	int64_t *labels = read_npy("digits/labels.npy", "'<i8'", "(360,)", IMAGES * sizeof(int64_t));
 	float together[IMAGES * CLASSES], alone[CLASSES];
 	struct finf_engine *engine;
 	struct finf_diag diag = {""};
 	unsigned right = 0;
 
 	ck_assert_msg(!finf_engine_open(&opts, &engine, &diag), "%s", diag.text);
-	ck_assert_msg(!finf_engine_add(engine, golden("digits.onnx"), "digits", &diag), "%s",
+	ck_assert_msg(!finf_engine_add(engine, golden_path("digits/digits.onnx"), "digits", &diag), "%s",
 		      diag.text);
 	infer(engine, images, IMAGES, together);
 	for (unsigned i = 0; i < IMAGES; i++)

@@ -4,7 +4,6 @@
  * here, one call after the other: each time there is one clear message, nothing
  * is left behind, and the next attempt succeeds.
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -15,8 +14,6 @@
 #include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "tests/support/fid.h"
@@ -24,15 +21,7 @@
 #include "tests/support/support.h"
 
 #define CALLS_MAX 400 /* an import makes far fewer: a bound, not an expectation */
-#define NOBODY 65534
-
-static const char *digits(void)
-{
-	static char path[1024];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-	return path;
-}
+#define NOBODY	  65534
 
 /* What must be the same again after a failure. */
 struct before {
@@ -83,8 +72,8 @@ static void check_same(const struct test_fid *fid, const struct before *before, 
 	char *files = file_list(fid->root), *temporary = file_list(temporary_dir());
 	const char *status = status_of(fid);
 
-	ck_assert_msg(!strcmp(files, before->files), "%s left:\n%swhere there was:\n%s", what, files,
-		      before->files);
+	ck_assert_msg(!strcmp(files, before->files), "%s left:\n%swhere there was:\n%s", what,
+		      files, before->files);
 	ck_assert_msg(!strcmp(temporary, before->temporary), "%s left:\n%s", what, temporary);
 	ck_assert_msg(json_at(status, "pool.weights") == before->weights &&
 			      json_at(status, "pool.arena") == before->arena,
@@ -165,7 +154,8 @@ static void check_untouched(const struct test_output *output, bool in_fid)
 
 static void import_failing(bool in_fid, struct expected *expected)
 {
-	const char *const args[] = {"import", digits(), "--name", "m", NULL};
+	const char *const args[] = {"import", golden_path("digits/digits.onnx"), "--name", "m",
+				    NULL};
 	struct test_fid fid;
 	struct before before;
 	unsigned nth;
@@ -173,7 +163,7 @@ static void import_failing(bool in_fid, struct expected *expected)
 	temporary_dir();
 	fid_start(&fid, "import", "16M", (const char *const[]){"--threads", "1", NULL});
 	/* What happens once in a process has happened: libraries, arenas, code. */
-	fictl_ok(&fid, "import", digits(), "--name", "m", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "m", NULL);
 	fictl_ok(&fid, "remove", "m", NULL);
 	before = look(&fid);
 	for (nth = 1; nth < CALLS_MAX; nth++) {
@@ -186,7 +176,8 @@ static void import_failing(bool in_fid, struct expected *expected)
 			test_output_free(&output);
 			break;
 		}
-		snprintf(what, sizeof(what), "call %u, %s, of %s", nth, call, in_fid ? "fid" : "fictl");
+		snprintf(what, sizeof(what), "call %u, %s, of %s", nth, call,
+			 in_fid ? "fid" : "fictl");
 		if (output.status) {
 			ck_assert_msg(output.status == 1 || (output.status == 3 && !in_fid),
 				      "%s: exit %d: %s", what, output.status, output.err);
@@ -196,7 +187,7 @@ static void import_failing(bool in_fid, struct expected *expected)
 			fictl_ok(&fid, "remove", "m", NULL); /* there was another way */
 		}
 		check_same(&fid, &before, what);
-		fictl_ok(&fid, "import", digits(), "--name", "m", NULL);
+		fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "m", NULL);
 		fictl_ok(&fid, "remove", "m", NULL);
 		test_output_free(&output);
 	}
@@ -208,9 +199,9 @@ static void import_failing(bool in_fid, struct expected *expected)
 
 START_TEST(import_survives_every_failing_call_of_fid)
 {
-	struct expected expected[] = {{"openat", 0}, {"pread64", 0}, {"write", 0},    {"pwrite64", 0},
-				      {"fsync", 0},  {"renameat", 0}, {"mkdirat", 0}, {"fallocate", 0},
-				      {"fcntl", 0},  {NULL, 0}};
+	struct expected expected[] = {
+		{"openat", 0},	 {"pread64", 0}, {"write", 0},	   {"pwrite64", 0}, {"fsync", 0},
+		{"renameat", 0}, {"mkdirat", 0}, {"fallocate", 0}, {"fcntl", 0},    {NULL, 0}};
 
 	if (!inject_possible()) {
 		skip_test("ptrace", "processes may not be traced here");
@@ -222,9 +213,9 @@ END_TEST
 
 START_TEST(import_survives_every_failing_call_of_fictl)
 {
-	struct expected expected[] = {{"socket", 0}, {"connect", 0}, {"sendmsg", 0},  {"openat", 0},
-				      {"mkdir", 0},  {"pwrite64", 0}, {"fsync", 0},   {"renameat", 0},
-				      {"fallocate", 0}, {NULL, 0}};
+	struct expected expected[] = {
+		{"socket", 0},	 {"connect", 0}, {"sendmsg", 0},  {"openat", 0},    {"mkdir", 0},
+		{"pwrite64", 0}, {"fsync", 0},	 {"renameat", 0}, {"fallocate", 0}, {NULL, 0}};
 
 	if (!inject_possible()) {
 		skip_test("ptrace", "processes may not be traced here");
@@ -258,7 +249,7 @@ static void load_failing(bool cached, struct expected *expected)
 
 	temporary_dir();
 	fid_start(&fid, "load", "16M", (const char *const[]){"--threads", "1", NULL});
-	fictl_ok(&fid, "import", digits(), "--name", "m", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "m", NULL);
 	fictl_ok(&fid, "infer", "m", NULL);
 	fictl_ok(&fid, "unload", "m", NULL);
 	before = look(&fid);
@@ -337,7 +328,7 @@ START_TEST(a_full_disk_leaves_nothing)
 	snprintf(squeezenet, sizeof(squeezenet), "%s", scratch_path("squeezenet.onnx"));
 	fictl_ok(NULL, "zoo", "squeezenet1_1", "-o", squeezenet, NULL);
 	fid_start(&fid, "full", "16M", NULL);
-	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	before = look(&fid);
 	/* 5 MB of portable pack fit, the tuned one beside it does not. */
 	fictl_fails(&fid, 1, "No space left on device", "import", squeezenet, NULL);
@@ -352,7 +343,7 @@ START_TEST(a_full_disk_leaves_nothing)
 	unlink(fill);
 	check_same(&fid, &before, "the copy");
 	fictl_ok(&fid, "infer", "digits", NULL);
-	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	forget(&before);
 	fid_stop(&fid);
 }
@@ -370,7 +361,7 @@ START_TEST(a_model_larger_than_the_pool_is_refused_with_both_sizes)
 	snprintf(squeezenet, sizeof(squeezenet), "%s", scratch_path("squeezenet.onnx"));
 	fictl_ok(NULL, "zoo", "squeezenet1_1", "-o", squeezenet, NULL);
 	fid_start(&fid, "small", "4M", NULL);
-	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	fictl_ok(&fid, "import", squeezenet, "--name", "large", NULL);
 	weights = json_at(fictl_ok(&fid, "inspect", "large", "--json", NULL), "weight_bytes");
 	before = look(&fid);
@@ -378,8 +369,8 @@ START_TEST(a_model_larger_than_the_pool_is_refused_with_both_sizes)
 	ck_assert_int_eq(output.status, 1);
 	check_message(&output);
 	snprintf(needle, sizeof(needle), "%lld bytes of weights", (long long)weights);
-	ck_assert_msg(strstr(output.err, needle) && strstr(output.err, "the pool has 4194304"), "%s",
-		      output.err);
+	ck_assert_msg(strstr(output.err, needle) && strstr(output.err, "the pool has 4194304"),
+		      "%s", output.err);
 	test_output_free(&output);
 	fictl_fails(&fid, 1, "the pool has 4194304", "load", "large", NULL);
 	check_same(&fid, &before, "too large");
@@ -412,7 +403,8 @@ static void fid_refuses(int status, const char *needle, const char *const *args)
 
 	run_fid(&output, args);
 	ck_assert_msg(output.status == status && strstr(output.err, needle) != NULL,
-		      "exit %d, not %d, or no \"%s\": %s", output.status, status, needle, output.err);
+		      "exit %d, not %d, or no \"%s\": %s", output.status, status, needle,
+		      output.err);
 	ck_assert_msg(strstr(output.err, "fid: ") != NULL, "%s", output.err);
 	test_output_free(&output);
 }
@@ -454,8 +446,8 @@ START_TEST(a_stale_socket_is_replaced_and_a_file_is_not)
 	fd = open(fid.socket, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	ck_assert_int_eq(write(fd, "mine", 4), 4);
 	fid_refuses(1, "exists and is not a socket",
-		    (const char *const[]){"--foreground", "--root", fid.root, "--socket", fid.socket,
-					  "--pool", "16M", NULL});
+		    (const char *const[]){"--foreground", "--root", fid.root, "--socket",
+					  fid.socket, "--pool", "16M", NULL});
 	ck_assert_int_eq(pread(fd, text, sizeof(text), 0), 4);
 	ck_assert_str_eq(text, "mine");
 	ck_assert_int_eq(access(fid.socket, F_OK), 0);
@@ -471,7 +463,7 @@ START_TEST(leftovers_of_a_crash_are_removed_at_start)
 	int fd;
 
 	fid_start(&fid, "crash", "16M", NULL);
-	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	ck_assert_int_eq(kill(fid.pid, SIGKILL), 0);
 	ck_assert_int_eq(fid_wait(&fid), -SIGKILL);
 	snprintf(path, sizeof(path), "%s/tmp/import-7", fid.root);
@@ -492,9 +484,10 @@ START_TEST(a_root_that_cannot_be_written_is_refused)
 {
 	struct test_output output;
 	char program[600], root[600], socket[600];
-	const char *const argv[] = {"/usr/bin/setpriv", "--reuid", "65534", "--regid", "65534",
-				    "--clear-groups", program, "--foreground", "--root", root,
-				    "--socket", socket, "--pool", "16M", NULL};
+	const char *const argv[] = {
+		"/usr/bin/setpriv", "--reuid", "65534",	       "--regid", "65534",
+		"--clear-groups",   program,   "--foreground", "--root",  root,
+		"--socket",	    socket,    "--pool",       "16M",	  NULL};
 
 	if (geteuid() != 0) {
 		skip_test("root", "only root can become another user");
@@ -536,7 +529,9 @@ START_TEST(wrong_options_are_usage)
 		{{"--root", "/tmp/x", "--log", "loud"}, 2, "--log loud"},
 		{{"--root", "/tmp/x", "--config", "/nonexistent"}, 2, "/nonexistent"},
 		{{"--root", "/tmp/x", "--device", "toaster", "--foreground", "--socket",
-		  "/tmp/x.sock"}, 1, "toaster"},
+		  "/tmp/x.sock"},
+		 1,
+		 "toaster"},
 	};
 	const char *args[9] = {NULL};
 
@@ -554,8 +549,8 @@ START_TEST(a_socket_path_that_is_too_long_is_refused)
 	memcpy(path, "/tmp/", 5);
 	path[sizeof(path) - 1] = 0;
 	fid_refuses(1, "longer than a socket path may be",
-		    (const char *const[]){"--foreground", "--root", scratch_path("root"), "--socket",
-					  path, "--pool", "16M", NULL});
+		    (const char *const[]){"--foreground", "--root", scratch_path("root"),
+					  "--socket", path, "--pool", "16M", NULL});
 }
 END_TEST
 

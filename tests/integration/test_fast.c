@@ -201,6 +201,61 @@ START_TEST(given_back_before_a_model_is_evicted)
 }
 END_TEST
 
+/* Runs on the form are slow: it is given back, once, and why is said. */
+START_TEST(given_back_when_no_faster)
+{
+	struct test_fid fid;
+	int64_t weights;
+
+	fid_program("tests/slow/fid");
+	start(&fid, "slow", "64M", "auto");
+	fictl_ok(&fid, "import", network(), "--name", "m", NULL);
+	fictl_ok(&fid, "infer", "m", NULL);
+	weights = status(&fid, "pool.weights");
+	if (busy_until(&fid, "m", "on which runs were no faster")) {
+		check_pool(&fid, weights, 0);
+		fictl_ok(&fid, "infer", "m", "--repeat", "300", NULL);
+		ck_assert_int_eq(model(&fid, "m", "fast.made"), 1);
+		ck_assert_int_eq(model(&fid, "m", "fast.given_back"), 1);
+		ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "events", NULL),
+					     "its runs were no faster"));
+	} else {
+		skip_test("winograd", "no form of these weights is faster on this machine");
+	}
+	fid_stop(&fid);
+	fid_program("fid");
+}
+END_TEST
+
+/* A group whose members may run side by side earns one like any model; made for memory, none. */
+START_TEST(group)
+{
+	struct test_fid fid;
+	int64_t weights;
+
+	fid_start(&fid, "group", "64M", (const char *const[]){"--threads", "2", NULL});
+	fictl_ok(&fid, "import", network(), "--name", "a", NULL);
+	fictl_ok(&fid, "import", model_write_convs(1), "--name", "b", NULL);
+	fictl_ok(&fid, "fuse", "a", "b", "--name", "g", "--batched", "never", "--no-verdict", NULL);
+	fictl_ok(&fid, "fuse", "a", "b", "--name", "lean", "--optimize", "memory", "--no-verdict",
+		 NULL);
+	fictl_ok(&fid, "infer", "g", NULL);
+	weights = status(&fid, "pool.weights");
+	if (earn_or_skip(&fid, "g")) {
+		ck_assert_int_gt(model(&fid, "g", "fast.bytes"), 0);
+		check_pool(&fid, weights, model(&fid, "g", "fast.bytes"));
+		fictl_ok(&fid, "infer", "g", "--repeat", "100", NULL);
+		fictl_ok(&fid, "infer", "g", "--batch", "2", "--repeat", "10", NULL);
+		fictl_ok(&fid, "infer", "g/b", "--repeat", "10", NULL);
+		fictl_ok(&fid, "optimize", "g", "memory", NULL);
+		check_pool(&fid, weights, 0);
+	}
+	fictl_ok(&fid, "infer", "lean", "--repeat", "100", NULL);
+	ck_assert(why_says(&fid, "lean", "its weights stay lean: so it was asked for"));
+	fid_stop(&fid);
+}
+END_TEST
+
 /* Whatever is under way when the model is removed or fid is told to stop. */
 START_TEST(interrupted)
 {
@@ -276,6 +331,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, earned_and_kept_from_others);
 	tcase_add_test(tc, off);
 	tcase_add_test(tc, given_back_before_a_model_is_evicted);
+	tcase_add_test(tc, given_back_when_no_faster);
+	tcase_add_test(tc, group);
 	tcase_add_test(tc, interrupted);
 	tcase_add_loop_test(tc, cannot_be_made, 0, 2);
 	suite_add_tcase(suite, tc);

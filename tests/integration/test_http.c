@@ -8,7 +8,6 @@
 #include <jansson.h>
 #include <math.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,15 +33,13 @@ static struct sockaddr_in door;
 static void start(const char *name, const char *const *more)
 {
 	const char *extra[8] = {"--http", "0"};
-	char model[1200];
 	json_t *status;
 	int n = 2;
 
 	while (more && *more)
 		extra[n++] = *more++;
 	fid_start(&fid, name, "16M", extra);
-	snprintf(model, sizeof(model), "%s/tests/golden/digits/digits.onnx", source_dir());
-	fictl_ok(&fid, "import", model, NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	status = json_loads(fictl_ok(&fid, "status", "--json", NULL), 0, NULL);
 	snprintf(base, sizeof(base), "http://%s", json_string_value(json_object_get(status, "http")));
 	json_decref(status);
@@ -296,8 +293,7 @@ static void start_group(const char *name)
 	char other[1200];
 
 	start(name, NULL);
-	snprintf(other, sizeof(other), "r=%s/tests/golden/cases/net_residual_bn_13/model.onnx",
-		 source_dir());
+	snprintf(other, sizeof(other), "r=%s", golden_path("cases/net_residual_bn_13/model.onnx"));
 	fictl_ok(&fid, "fuse", "digits", other, "--name", "g", "--no-verdict", NULL);
 }
 
@@ -477,9 +473,8 @@ START_TEST(halves_come_back)
 	size_t at;
 
 	start("halves", NULL);
-	snprintf(path, sizeof(path), "%s/tests/golden/cases/%s/model.onnx", source_dir(),
-		 halves[_i].model);
-	fictl_ok(&fid, "import", path, "--name", "half", NULL);
+	snprintf(path, sizeof(path), "cases/%s/model.onnx", halves[_i].model);
+	fictl_ok(&fid, "import", golden_path(path), "--name", "half", NULL);
 	snprintf(infer, sizeof(infer), "/v2/models/half/infer");
 	for (int i = 0; i < HALVES; i++)
 		bits[i] = halves[_i].bits[i % 8];

@@ -8,26 +8,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "ipc/ipc.h"
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
-#define LEARN 3   /* rounds in which B may be cold */
+#define LEARN  3 /* rounds in which B may be cold */
 #define ROUNDS 10
-#define POLLS 12000 /* of 5 ms: a minute */
-
-static const char *digits(void)
-{
-	static char path[1200];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-	return path;
-}
-
-static int64_t status(const struct test_fid *fid, const char *path)
-{
-	return json_at(fictl_ok(fid, "--json", "status", NULL), path);
-}
+#define POLLS  12000 /* of 5 ms: a minute */
 
 static void wait_resident(const struct test_fid *fid, const char *model)
 {
@@ -54,10 +40,10 @@ static int64_t chained(const struct test_fid *fid, bool wait)
 		fictl_ok(fid, "infer", "a", NULL);
 		if (wait && round >= LEARN)
 			wait_resident(fid, "b");
-		cold = status(fid, "requests.cold");
+		cold = status_at(fid, "requests.cold");
 		fictl_ok(fid, "infer", "b", NULL);
 		if (round >= LEARN)
-			cold_of_b += status(fid, "requests.cold") - cold;
+			cold_of_b += status_at(fid, "requests.cold") - cold;
 		fictl_ok(fid, "unload", "b", NULL);
 	}
 	return cold_of_b;
@@ -72,20 +58,25 @@ START_TEST(cold_starts_of_b_disappear)
 	snprintf(path, sizeof(path), "%s", scratch_path("record"));
 	extra[1] = path;
 	fid_start(&fid, "chain", "16M", extra);
-	fictl_ok(&fid, "import", digits(), "--name", "a", NULL);
-	fictl_ok(&fid, "import", digits(), "--name", "b", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "a", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "b", NULL);
 	ck_assert_int_eq(chained(&fid, true), 0);
-	ck_assert_int_gt(status(&fid, "prefetch.hits"), 0);
-	ck_assert_int_eq(status(&fid, "prefetch.budget"), 4 << 20);
-	ck_assert_int_eq(status(&fid, "prefetch.stopped"), 0);
+	ck_assert_int_gt(status_at(&fid, "prefetch.hits"), 0);
+	ck_assert_int_eq(status_at(&fid, "prefetch.budget"), 4 << 20);
+	ck_assert_int_eq(status_at(&fid, "prefetch.stopped"), 0);
 	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "why", "b", NULL), "loaded ahead: "));
-	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "events", NULL), "follows another model (for a:1)"));
+	ck_assert_ptr_nonnull(
+		strstr(fictl_ok(&fid, "events", NULL), "follows another model (for a:1)"));
 	fid_stop(&fid);
 	ck_assert_ptr_nonnull(strstr(fictl_ok(NULL, "replay", path, NULL), "led to the same"));
-	ck_assert_int_ge(json_at(fictl_ok(NULL, "--json", "replay", path, "--prefetch", "50%", NULL),
-				 "policy.requests"), 2 * ROUNDS);
-	ck_assert_int_eq(json_at(fictl_ok(NULL, "--json", "replay", path, "--prefetch", "off", NULL),
-				 "policy.prefetch.loads"), 0);
+	ck_assert_int_ge(
+		json_at(fictl_ok(NULL, "--json", "replay", path, "--prefetch", "50%", NULL),
+			"policy.requests"),
+		2 * ROUNDS);
+	ck_assert_int_eq(
+		json_at(fictl_ok(NULL, "--json", "replay", path, "--prefetch", "off", NULL),
+			"policy.prefetch.loads"),
+		0);
 }
 END_TEST
 
@@ -95,11 +86,11 @@ START_TEST(off)
 	struct test_fid fid;
 
 	fid_start(&fid, "off", "16M", extra);
-	fictl_ok(&fid, "import", digits(), "--name", "a", NULL);
-	fictl_ok(&fid, "import", digits(), "--name", "b", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "a", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "b", NULL);
 	ck_assert_int_eq(chained(&fid, false), ROUNDS - LEARN);
-	ck_assert_int_eq(status(&fid, "prefetch.loads"), 0);
-	ck_assert_int_eq(status(&fid, "prefetch.budget"), 0);
+	ck_assert_int_eq(status_at(&fid, "prefetch.loads"), 0);
+	ck_assert_int_eq(status_at(&fid, "prefetch.budget"), 0);
 	fid_stop(&fid);
 }
 END_TEST
@@ -120,18 +111,20 @@ START_TEST(replay_of_made_up_traces)
 	ck_assert_int_eq(same.status, 0);
 	test_output_free(&same);
 	ck_assert_ptr_nonnull(strstr(fictl_ok(NULL, "replay", path, NULL), "led to the same"));
-	json = fictl_ok(NULL, "--json", "replay", path, "--prefetch", "50%", "--evict", "lru", NULL);
+	json = fictl_ok(NULL, "--json", "replay", path, "--prefetch", "50%", "--evict", "lru",
+			NULL);
 	ck_assert_int_gt(json_at(json, "lru.cold"), 100);
 	ck_assert_int_lt(json_at(json, "policy.cold") * 2, json_at(json, "lru.cold"));
 	ck_assert_int_eq(json_at(json, "lru.requests"), json_at(json, "policy.requests"));
-	ck_assert_ptr_nonnull(strstr(fictl_ok(NULL, "replay", path, "--pool", "200%", NULL),
-				     "cold starts: "));
+	ck_assert_ptr_nonnull(
+		strstr(fictl_ok(NULL, "replay", path, "--pool", "200%", NULL), "cold starts: "));
 	fictl_fails(NULL, 2, "which record", "replay", NULL);
 	fictl_fails(NULL, 2, "--pool", "replay", path, "--pool", "much", NULL);
 	fictl_fails(NULL, 2, "--prefetch", "replay", path, "--prefetch", "some", NULL);
 	fictl_fails(NULL, 1, "no eviction row", "replay", path, "--evict", "best", NULL);
-	fictl_fails(NULL, 1, "not a record", "replay", digits(), NULL);
-	fictl_fails(NULL, 1, "not a record", "replay", digits(), "--prefetch", "off", NULL);
+	fictl_fails(NULL, 1, "not a record", "replay", golden_path("digits/digits.onnx"), NULL);
+	fictl_fails(NULL, 1, "not a record", "replay", golden_path("digits/digits.onnx"),
+		    "--prefetch", "off", NULL);
 	fictl_fails(NULL, 1, "No such file", "replay", "/nowhere/at/all", NULL);
 	fictl_fails(NULL, 2, "no pattern", "trace", "make", "daily", "-o", path, NULL);
 	fictl_fails(NULL, 2, "where to", "trace", "make", "chain", NULL);

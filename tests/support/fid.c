@@ -28,6 +28,13 @@
 
 /* ---- the daemon ------------------------------------------------------------------- */
 
+static const char *fid_path = "fid"; /* in the build folder */
+
+void fid_program(const char *path)
+{
+	fid_path = path;
+}
+
 static void set_up(struct test_fid *fid, const char *name)
 {
 	char dir[400];
@@ -63,12 +70,12 @@ static void spawn(struct test_fid *fid, const struct start *start)
 	const char *argv[ARGS_MAX] = {"fid",	  "--foreground", "--root", fid->root,
 				      "--socket", fid->socket,	  "--pool", start->pool,
 				      "--prefetch", "off"};
-	char program[600];
+	char path[600];
 	int n = 10;
 
 	for (int i = 0; start->extra && start->extra[i] && n < ARGS_MAX - 1; i++)
 		argv[n++] = start->extra[i];
-	snprintf(program, sizeof(program), "%s/fid", build_dir());
+	snprintf(path, sizeof(path), "%s/%s", build_dir(), fid_path);
 	fid->pid = fork();
 	ck_assert_int_ge(fid->pid, 0);
 	if (fid->pid)
@@ -78,7 +85,7 @@ static void spawn(struct test_fid *fid, const struct start *start)
 	dup2(log, STDERR_FILENO);
 	dup2(log, STDOUT_FILENO);
 	/* Opened before: another user may not get at it where root keeps its clone. */
-	int fd = open(program, O_RDONLY | O_CLOEXEC);
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (start->as_user)
 		become(start);
 	fexecve(fd, (char *const *)(uintptr_t)argv, environ);
@@ -431,4 +438,9 @@ int64_t json_at(const char *json, const char *path)
 		path += len + (path[len] == '.');
 	}
 	return at ? strtoll(at, NULL, 10) : 0;
+}
+
+int64_t status_at(const struct test_fid *fid, const char *path)
+{
+	return json_at(fictl_ok(fid, "status", "--json", NULL), path);
 }

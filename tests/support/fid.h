@@ -24,6 +24,8 @@ struct test_fid {
  * "--prefetch" in @extra turns it on.
  */
 void fid_start(struct test_fid *fid, const char *name, const char *pool, const char *const *extra);
+/** The program that fid_start() and others start from now on, in the build folder: "fid". */
+void fid_program(const char *path);
 /** The same as user @uid with an empty capability set and @memlock bytes of RLIMIT_MEMLOCK. */
 void fid_start_as(struct test_fid *fid, const char *name, const char *pool, uid_t uid,
 		  uint64_t memlock, const char *const *extra);
@@ -69,5 +71,7 @@ void fictl_fails(const struct test_fid *fid, int status, const char *needle, ...
 
 /** The integer at "a.b.c" of a JSON text, 0 when absent. */
 int64_t json_at(const char *json, const char *path);
+/** The same of what `fictl status` says. */
+int64_t status_at(const struct test_fid *fid, const char *path);
 
 #endif

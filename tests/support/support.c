@@ -148,6 +148,16 @@ const char *source_dir(void)
 	return given ? given : found[0] ? found : find_up(found, "libfi/include/fusedinf");
 }
 
+const char *golden_path(const char *name)
+{
+	static char path[8][PATH_MAX + 256];
+	static unsigned at;
+	char *text = path[at++ % 8];
+
+	snprintf(text, sizeof(path[0]), "%s/tests/golden/%s", source_dir(), name);
+	return text;
+}
+
 const char *build_dir(void)
 {
 	static char found[PATH_MAX];

@@ -40,6 +40,8 @@ int open_descriptors(void);
 
 /** The repository's root (where tests/golden lies): $FI_SOURCE or found upwards of the program. */
 const char *source_dir(void);
+/** golden_path - SOURCE/tests/golden/@name; good until the next eight calls. */
+const char *golden_path(const char *name);
 /** The build folder ($FI_BUILD or where the program lies, up to "build"). */
 const char *build_dir(void);
 

@@ -16,6 +16,7 @@
 ## make compile_commands.json, make clean, make help
 ##
 ## V=1 shows commands; SANITIZE=address,undefined builds into build/sanitize;
+## ONEDNN=DIR builds with the oneDNN in DIR/include and DIR/lib (2.x or 3.x) into build/onednn;
 ## FI_REQUIRE=bpf,uring,odirect makes a missing feature a failure, not a skip.
 
 .PHONY: help deps deps-demo deps-test clean
@@ -51,7 +52,7 @@ check-fast: check-structure $(UNIT_TESTS)
 
 # Everything once as it ships and once more under the sanitizers, except for the
 # BPF programs, which run in the kernel; one closing line is summed over all.
-SANITIZED := build/sanitize
+SANITIZED := build$(if $(ONEDNN),/onednn)/sanitize
 check-all: all tests check-structure
 	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined all tests
 	$(Q)tools/build/run-tests.sh $(UNIT_TESTS) $(INTEGRATION_TESTS) \

@@ -275,21 +275,22 @@ static json_t *step_json(const struct finf_graph *bound, const struct finf_plan 
 			 "branch", (int)step->branch, "deps", deps);
 }
 
-static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan)
+static json_t *plan_json(const struct finf_graph *bound, const struct finf_plan *plan,
+			 uint64_t live_bytes)
 {
 	json_t *steps = json_array();
 	uint64_t workspace_bytes = 0;
 
-	for (uint32_t b = 0; b < plan->n_branches; b++)
-		workspace_bytes += plan->branches[b].workspace_bytes;
-	for (uint32_t i = 0; i < plan->n_steps; i++)
+	for (uint32_t i = 0; i < plan->n_steps; i++) {
+		workspace_bytes = FINF_MAX(workspace_bytes, plan->steps[i].form.workspace_bytes);
 		json_array_append_new(steps, step_json(bound, plan, &plan->steps[i]));
-	return json_pack("{s:b, s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
+	}
+	return json_pack("{s:b, s:I, s:I, s:i, s:b, s:i, s:I, s:I, s:I, s:I, s:i, s:i, s:i, s:i, s:I, s:o}",
 			 "batched", bound->batched, "measured_alone_ns", (json_int_t)plan->side.list_ns, "measured_side_ns",
 			 (json_int_t)plan->side.side_ns, "noise_pct", (int)plan->side.noise_pct,
 			 "side_by_side", plan->side.n_lanes && !plan->side.off, "lanes",
 			 (int)plan->side.n_lanes, "weight_bytes", (json_int_t)plan->weight_bytes, "arena_bytes",
-			 (json_int_t)plan->arena_bytes, "workspace_bytes",
+			 (json_int_t)plan->arena_bytes, "live_bytes", (json_int_t)live_bytes, "workspace_bytes",
 			 (json_int_t)workspace_bytes, "branches", (int)plan->n_branches, "segments",
 			 (int)plan->n_segments, "weights", (int)plan->n_weights, "threads",
 			 (int)plan->threads, "est_ns", (json_int_t)plan->est_ns, "steps", steps);
@@ -345,10 +346,11 @@ static void print_plan(const json_t *plan)
 		puts("batched: what members do alike is done once, for the rows of all of them");
 	if (json_number(plan, "branches") > 1 && json_number(plan, "threads") > 1)
 		print_side(plan);
-	printf("weights %s in %" PRIu64 " segments, activations %s (of it workspace %s), %" PRIu64
+	printf("weights %s in %" PRIu64 " segments, activations %s (at a step at most %s, workspace %s), %" PRIu64
 	       " threads, about %s\n\n",
 	       bytes_text(json_number(plan, "weight_bytes")), json_number(plan, "segments"),
 	       bytes_text(json_number(plan, "arena_bytes")),
+	       bytes_text(json_number(plan, "live_bytes")),
 	       bytes_text(json_number(plan, "workspace_bytes")), json_number(plan, "threads"),
 	       ns_text(json_number(plan, "est_ns")));
 	printf("%4s %6s %-20s %-28s %-24s %-16s %10s %10s %4s\n", "STEP", "BRANCH", "OPERATOR",
@@ -392,6 +394,7 @@ static int plan_pack(const struct finf_pack *pack, uint64_t batch, uint32_t thre
 	struct finf_shape shapes[64];
 	struct finf_device *dev = NULL;
 	struct finf_plan *plan = NULL;
+	uint64_t live_bytes;
 	int err = 0;
 
 	for (uint32_t i = 0; i < graph->n_inputs && i < FINF_ARRAY_LEN(shapes); i++) {
@@ -408,7 +411,9 @@ static int plan_pack(const struct finf_pack *pack, uint64_t batch, uint32_t thre
 		err = finf_engine_plan(dev, graph, shapes, threads, bytes, 0, NULL, &bound,
 				       &plan, diag);
 	if (!err)
-		*ret_doc = plan_json(bound, plan);
+		err = finf_plan_live_bytes(plan, &live_bytes);
+	if (!err)
+		*ret_doc = plan_json(bound, plan, live_bytes);
 	if (!err && graph->n_members)
 		err = say_choice(dev, graph, shapes, threads, plan, *ret_doc, diag);
 	finf_plan_free(plan);

@@ -8,8 +8,8 @@
 /* ---- arithmetic ------------------------------------------------------------------- */
 
 static const char *const arith_names[] = {
-	[FINF_K_ADD] = "Add", [FINF_K_SUB] = "Sub", [FINF_K_MUL] = "Mul",     [FINF_K_DIV] = "Div",
-	[FINF_K_MAX] = "Max", [FINF_K_MIN] = "Min", [FINF_K_PRELU] = "PRelu",
+	[FINF_K_ADD] = "Add", [FINF_K_SUB] = "Sub", [FINF_K_MUL] = "Mul", [FINF_K_DIV] = "Div",
+	[FINF_K_MOD] = "Mod", [FINF_K_MAX] = "Max", [FINF_K_MIN] = "Min", [FINF_K_PRELU] = "PRelu",
 };
 
 static int flat(struct finf_k_build *b, unsigned op, unsigned n, bool b_is_one)
@@ -67,28 +67,52 @@ static int two_floats(struct finf_k_build *b, unsigned op)
 	return broadcast(b, op, FINF_K_FUNCTION_binary);
 }
 
+/* A kernel could not report a division by 0: the divisors have to be known. */
+static int check_divisors(const struct finf_k_build *b)
+{
+	const struct finf_value *by = finf_k_in(b, 1);
+
+	if (!by->is_const || !by->data)
+		return finf_diag_set(b->diag, -EOPNOTSUPP,
+				     "the CUDA device divides no integers by what is not "
+				     "constant: it could not report a division by 0");
+	for (unsigned i = 0; i < finf_k_count(by); i++)
+		if (by->dtype == FINF_I64 ? !((const int64_t *)by->data)[i]
+					  : !((const int32_t *)by->data)[i])
+			return finf_diag_set(b->diag, -EOPNOTSUPP, "it divides by 0");
+	return 0;
+}
+
+static enum finf_k_function binary_of(enum finf_dtype dtype)
+{
+	return dtype == FINF_F32   ? FINF_K_FUNCTION_binary
+	       : dtype == FINF_I32 ? FINF_K_FUNCTION_binary_i32
+				   : FINF_K_FUNCTION_binary_i64;
+}
+
 int finf_k_build_arith(struct finf_k_build *b)
 {
 	unsigned op = finf_k_number(b->node->op->name, arith_names, FINF_ARRAY_LEN(arith_names));
 	enum finf_dtype dtype = finf_k_out(b, 0)->dtype;
+	int err = 0;
 
+	if (op == FINF_K_MOD && finf_node_int(b->node, "fmod", 0))
+		op = FINF_K_REST;
 	if (dtype == FINF_F32)
 		return two_floats(b, op);
-	if (op == FINF_K_DIV)
-		return finf_diag_set(b->diag, -EOPNOTSUPP,
-				     "the CUDA device divides no integers: it could not "
-				     "report a division by 0");
-	return broadcast(
-		b, op, dtype == FINF_I32 ? FINF_K_FUNCTION_binary_i32 : FINF_K_FUNCTION_binary_i64);
+	if (op == FINF_K_DIV || op == FINF_K_MOD || op == FINF_K_REST)
+		err = check_divisors(b);
+	return err ? err : broadcast(b, op, binary_of(dtype));
 }
 
 /* More than two operands: y = in 0 op in 1, y = y op in 2, and on. */
 static int many(struct finf_k_build *b, unsigned op)
 {
+	enum finf_dtype dtype = finf_k_out(b, 0)->dtype;
 	struct finf_k_call *call = NULL;
 
 	for (uint32_t i = 1; i < b->node->n_in; i++) {
-		call = binary_add(b, op, FINF_K_FUNCTION_binary);
+		call = binary_add(b, op, binary_of(dtype));
 		if (!call)
 			return -ENOMEM;
 		call->args.binary.at_b = finf_k_walk_in(b, i);
@@ -103,7 +127,7 @@ static int many(struct finf_k_build *b, unsigned op)
 	}
 	if (!strcmp(b->node->op->name, "Mean"))
 		call->args.binary.scale = 1 / (float)b->node->n_in;
-	call->args.binary.act = finf_k_act(b);
+	call->args.binary.act = finf_k_float_act(b);
 	return 0;
 }
 
@@ -115,7 +139,9 @@ int finf_k_build_fold(struct finf_k_build *b)
 
 	if (b->node->n_in == 1)
 		return finf_k_build_copy(b);
-	return b->node->n_in == 2 && !mean ? two_floats(b, op) : many(b, op);
+	return b->node->n_in == 2 && !mean && finf_k_out(b, 0)->dtype == FINF_F32
+		       ? two_floats(b, op)
+		       : many(b, op);
 }
 
 int finf_k_build_pow(struct finf_k_build *b)

@@ -229,3 +229,37 @@ int finf_k_build_cast(struct finf_k_build *b)
 	finf_k_point(call, &call->args.cast.y, FINF_K_OUT, 0, 0);
 	return 0;
 }
+
+/* ---- quantisation --------------------------------------------------------------------- */
+
+int finf_k_build_quantize(struct finf_k_build *b)
+{
+	const struct finf_value *x = finf_k_in(b, 0), *y = finf_k_out(b, 0);
+	unsigned n = finf_k_count(y), step = 1, count = finf_k_count(finf_k_in(b, 1));
+	struct finf_k_call *call;
+	uint32_t axis;
+
+	if (count > 1) {
+		if (!finf_axis(finf_node_int(b->node, "axis", 1), x->shape.rank, &axis))
+			return finf_diag_set(b->diag, -EINVAL, "its axis is out of range");
+		step = finf_k_product(&x->shape, axis + 1, x->shape.rank);
+	}
+	call = finf_k_each_add(
+		b, y->dtype == FINF_F32 ? FINF_K_FUNCTION_dequantize : FINF_K_FUNCTION_quantize, n);
+	if (!call)
+		return -ENOMEM;
+	b->flops = 4 * (uint64_t)n;
+	call->args.quantize = (struct finf_quantize_args){
+		.n = n,
+		.from = x->dtype,
+		.to = y->dtype,
+		.step = finf_k_div(step),
+		.count = finf_k_div(count),
+		.act = finf_k_float_act(b),
+	};
+	finf_k_point_in(b, call, &call->args.quantize.x, 0);
+	finf_k_point_in(b, call, &call->args.quantize.scale, 1);
+	finf_k_point_in(b, call, &call->args.quantize.zero, 2);
+	finf_k_point(call, &call->args.quantize.y, FINF_K_OUT, 0, 0);
+	return 0;
+}

@@ -11,20 +11,6 @@ static unsigned element_bytes(const struct finf_k_build *b)
 	return (unsigned)finf_dtype_bytes(finf_k_out(b, 0)->dtype);
 }
 
-/* Only float32 has activations. */
-static struct finf_k_act act_of(struct finf_k_build *b)
-{
-	return finf_k_out(b, 0)->dtype == FINF_F32 ? finf_k_act(b) : (struct finf_k_act){0};
-}
-
-static uint32_t axis_of(const struct finf_k_build *b, uint32_t rank)
-{
-	uint32_t axis = 0;
-
-	finf_axis(finf_node_int(b->node, "axis", 0), rank, &axis);
-	return axis;
-}
-
 /* Output @out is a box of elements of input 0, from element @from on. */
 static int take(struct finf_k_build *b, uint32_t out, const struct finf_k_box *box, unsigned from)
 {
@@ -39,7 +25,7 @@ static int take(struct finf_k_build *b, uint32_t out, const struct finf_k_box *b
 		.each = (unsigned)finf_dtype_bytes(y->dtype),
 		.from = from,
 		.at = finf_k_box_walk(box, 0),
-		.act = act_of(b),
+		.act = finf_k_float_act(b),
 	};
 	finf_k_point_in(b, call, &call->args.transpose.x, 0);
 	finf_k_point(call, &call->args.transpose.y, FINF_K_OUT, out, 0);
@@ -75,24 +61,13 @@ int finf_k_build_expand(struct finf_k_build *b)
 int finf_k_build_slice(struct finf_k_build *b)
 {
 	struct finf_tensor tensors[5];
-	const struct finf_tensor *in[5] = {NULL};
+	const struct finf_tensor *in[5];
 	struct finf_k_box box = {0};
 	struct finf_walk walk;
 
-	for (uint32_t i = 0; i < b->node->n_in; i++) {
-		const struct finf_value *value = finf_k_in(b, i);
-
-		if (!value)
-			continue;
-		tensors[i] = (struct finf_tensor){.dtype = value->dtype,
-						  .shape = value->shape,
-						  .data = (void *)(uintptr_t)value->data,
-						  .bytes = value->bytes};
-		in[i] = &tensors[i];
-		if (i && finf_k_count(value) && !value->data)
-			return finf_diag_set(b->diag, -EOPNOTSUPP,
-					     "its bounds are not known before it runs");
-	}
+	if (finf_k_tensors(b, tensors, in, FINF_ARRAY_LEN(in)))
+		return finf_diag_set(b->diag, -EOPNOTSUPP,
+				     "its bounds are not known before it runs");
 	if (finf_slice_walk(b->node, in, &finf_k_out(b, 0)->shape, &walk))
 		return finf_diag_set(b->diag, -EINVAL, "its bounds contradict its output");
 	for (uint32_t i = 0; i < walk.rank; i++)
@@ -144,7 +119,7 @@ int finf_k_build_depth(struct finf_k_build *b)
 int finf_k_build_split(struct finf_k_build *b)
 {
 	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
-	uint32_t axis = axis_of(b, x->rank);
+	uint32_t axis = finf_k_axis(b, x->rank);
 	unsigned outer = finf_k_product(x, 0, axis), inner = finf_k_product(x, axis + 1, x->rank);
 	unsigned from = 0;
 
@@ -171,7 +146,7 @@ int finf_k_build_split(struct finf_k_build *b)
 int finf_k_build_concat(struct finf_k_build *b)
 {
 	const struct finf_shape *y = &finf_k_out(b, 0)->shape;
-	uint32_t axis = axis_of(b, y->rank);
+	uint32_t axis = finf_k_axis(b, y->rank);
 	unsigned inner = finf_k_product(y, axis + 1, y->rank), each = element_bytes(b);
 	uint64_t offset = 0;
 
@@ -190,7 +165,7 @@ int finf_k_build_concat(struct finf_k_build *b)
 			.each = each,
 			.pitch = (unsigned)y->dim[axis] * inner,
 			.length = finf_k_div(length),
-			.act = act_of(b),
+			.act = finf_k_float_act(b),
 		};
 		finf_k_point_in(b, call, &call->args.rows.x, i);
 		finf_k_point(call, &call->args.rows.y, FINF_K_OUT, 0, offset * each);
@@ -199,85 +174,7 @@ int finf_k_build_concat(struct finf_k_build *b)
 	return 0;
 }
 
-/* ---- Gather ------------------------------------------------------------------------ */
-
-/* Indices that are known now are refused now; at run time they yield NaN. */
-static int check_indices(const struct finf_k_build *b, int64_t extent)
-{
-	const struct finf_value *index = finf_k_in(b, 1);
-
-	for (unsigned i = 0; index->is_const && index->data && i < finf_k_count(index); i++) {
-		int64_t at = index->dtype == FINF_I64 ? ((const int64_t *)index->data)[i]
-						      : ((const int32_t *)index->data)[i];
-
-		if (at < -extent || at >= extent)
-			return finf_diag_set(b->diag, -EOPNOTSUPP, "index %lld of %lld is outside",
-					     (long long)at, (long long)extent);
-	}
-	return 0;
-}
-
-int finf_k_build_gather(struct finf_k_build *b)
-{
-	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
-	const struct finf_value *index = finf_k_in(b, 1);
-	uint32_t axis = axis_of(b, x->rank);
-	unsigned n = finf_k_count(finf_k_out(b, 0));
-	struct finf_k_call *call;
-	int err = check_indices(b, x->dim[axis]);
-
-	if (err)
-		return err;
-	call = finf_k_each_add(b, FINF_K_FUNCTION_gather, n);
-	if (!call)
-		return -ENOMEM;
-	call->args.gather = (struct finf_gather_args){
-		.n = n,
-		.each = element_bytes(b),
-		.wide = index->dtype == FINF_I64,
-		.extent = (unsigned)x->dim[axis],
-		.inner = finf_k_div(finf_k_product(x, axis + 1, x->rank)),
-		.indices = finf_k_div(finf_k_count(index)),
-		.act = act_of(b),
-	};
-	finf_k_point_in(b, call, &call->args.gather.x, 0);
-	finf_k_point_in(b, call, &call->args.gather.index, 1);
-	finf_k_point(call, &call->args.gather.y, FINF_K_OUT, 0, 0);
-	return 0;
-}
-
-int finf_k_build_gather_elements(struct finf_k_build *b)
-{
-	const struct finf_shape *x = &finf_k_in(b, 0)->shape, *y = &finf_k_out(b, 0)->shape;
-	uint32_t axis = axis_of(b, x->rank);
-	unsigned n = finf_k_count(finf_k_out(b, 0));
-	int64_t stride[FINF_RANK_MAX];
-	struct finf_k_box box = {0};
-	struct finf_k_call *call;
-	int err = check_indices(b, x->dim[axis]);
-
-	if (err)
-		return err;
-	call = finf_k_each_add(b, FINF_K_FUNCTION_gather_elements, n);
-	if (!call)
-		return -ENOMEM;
-	finf_k_strides(x, stride);
-	for (uint32_t i = 0; i < y->rank; i++)
-		finf_k_box_add(&box, y->dim[i], i == axis ? 0 : stride[i], 0);
-	call->args.gather_elements = (struct finf_gather_elements_args){
-		.n = n,
-		.each = element_bytes(b),
-		.wide = finf_k_in(b, 1)->dtype == FINF_I64,
-		.extent = (unsigned)x->dim[axis],
-		.step = (unsigned)stride[axis],
-		.at = finf_k_box_walk(&box, 0),
-		.act = act_of(b),
-	};
-	finf_k_point_in(b, call, &call->args.gather_elements.x, 0);
-	finf_k_point_in(b, call, &call->args.gather_elements.index, 1);
-	finf_k_point(call, &call->args.gather_elements.y, FINF_K_OUT, 0, 0);
-	return 0;
-}
+/* ---- Trilu -------------------------------------------------------------------------- */
 
 int finf_k_build_trilu(struct finf_k_build *b)
 {
@@ -293,7 +190,7 @@ int finf_k_build_trilu(struct finf_k_build *b)
 		.upper = finf_node_int(b->node, "upper", 1) != 0,
 		.cols = finf_k_div((unsigned)x->dim[x->rank - 1]),
 		.rows = finf_k_div((unsigned)x->dim[x->rank - 2]),
-		.act = act_of(b),
+		.act = finf_k_float_act(b),
 	};
 	finf_k_point_in(b, call, &call->args.trilu.x, 0);
 	finf_k_point_in(b, call, &call->args.trilu.k, 1);
@@ -364,7 +261,7 @@ static int pad(struct finf_k_build *b, enum finf_k_pad mode, const int64_t begin
 		.mode = mode,
 		.bits = pad_bits(b),
 		.at.rank = y->rank,
-		.act = act_of(b),
+		.act = finf_k_float_act(b),
 	};
 	finf_k_strides(x, stride);
 	for (uint32_t i = 0; i < y->rank; i++) {
@@ -395,7 +292,51 @@ int finf_k_build_tile(struct finf_k_build *b)
 	return pad(b, FINF_K_WRAP, begin);
 }
 
-/* ---- Shape ------------------------------------------------------------------------------- */
+/* ---- what follows from shapes and scalars ------------------------------------------------- */
+
+/* A padding with nothing to pad. */
+int finf_k_fill_add(struct finf_k_build *b, enum finf_k_source source, unsigned n, unsigned each,
+		    long long bits)
+{
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_pad, n);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.pad = (struct finf_pad_args){
+		.n = n,
+		.each = each,
+		.mode = FINF_K_CONSTANT,
+		.bits = bits,
+		.at = {.rank = 1, .dim = {finf_k_div(n)}},
+	};
+	finf_k_point(call, &call->args.pad.y, source, 0, 0);
+	return 0;
+}
+
+int finf_k_build_constant(struct finf_k_build *b)
+{
+	const struct finf_attr *value = finf_node_attr(b->node, "value");
+	long long bits = 0;
+
+	if (value)
+		memcpy(&bits, value->t->data, element_bytes(b));
+	return finf_k_fill_add(b, FINF_K_OUT, finf_k_count(finf_k_out(b, 0)), element_bytes(b),
+			       bits);
+}
+
+int finf_k_build_range(struct finf_k_build *b)
+{
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_range, n);
+
+	if (!call)
+		return -ENOMEM;
+	call->args.range = (struct finf_range_args){.n = n, .dtype = finf_k_out(b, 0)->dtype};
+	finf_k_point_in(b, call, &call->args.range.start, 0);
+	finf_k_point_in(b, call, &call->args.range.delta, 2);
+	finf_k_point(call, &call->args.range.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
 
 int finf_k_build_shape(struct finf_k_build *b)
 {

@@ -43,6 +43,33 @@ int finf_k_build_pool(struct finf_k_build *b)
 	return 0;
 }
 
+/* The window is cut to the channels, which are fewer than 2^31. */
+int finf_k_build_lrn(struct finf_k_build *b)
+{
+	const struct finf_shape *x = &finf_k_in(b, 0)->shape;
+	int64_t size = finf_node_int(b->node, "size", 1), channels = x->dim[1];
+	unsigned n = finf_k_count(finf_k_out(b, 0));
+	struct finf_k_call *call = finf_k_each_add(b, FINF_K_FUNCTION_lrn, n);
+
+	if (!call)
+		return -ENOMEM;
+	b->flops = (uint64_t)n * (uint64_t)(2 * FINF_MIN(size, channels) + 40);
+	call->args.lrn = (struct finf_lrn_args){
+		.n = n,
+		.before = (int)FINF_MIN((size - 1) / 2, channels),
+		.after = (int)FINF_MIN(size / 2, channels),
+		.factor = finf_node_float(b->node, "alpha", 1e-4f) / (float)size,
+		.beta = finf_node_float(b->node, "beta", 0.75f),
+		.bias = finf_node_float(b->node, "bias", 1.0f),
+		.plane = finf_k_div(finf_k_product(x, 2, x->rank)),
+		.channels = finf_k_div((unsigned)channels),
+		.act = finf_k_act(b),
+	};
+	finf_k_point_in(b, call, &call->args.lrn.x, 0);
+	finf_k_point(call, &call->args.lrn.y, FINF_K_OUT, 0, 0);
+	return 0;
+}
+
 /* ---- reductions ---------------------------------------------------------------------- */
 
 static int reduce(struct finf_k_build *b, unsigned how, const bool marked[FINF_RANK_MAX])

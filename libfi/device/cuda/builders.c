@@ -11,9 +11,10 @@
 #define KEPT_MAX   4096 /* bytes of integers that are worth launches */
 
 /* Dtypes of input 0 that a builder takes. */
-#define F32  (1u << FINF_F32)
-#define INTS (1u << FINF_I32 | 1u << FINF_I64)
-#define ANY  UINT_MAX
+#define F32   (1u << FINF_F32)
+#define INTS  (1u << FINF_I32 | 1u << FINF_I64)
+#define REALS (F32 | 1u << FINF_F64)
+#define ANY   UINT_MAX
 
 struct builder {
 	const char *op;
@@ -33,12 +34,16 @@ static const struct builder builders[] = {
 	{"Ceil", finf_k_build_map, F32},
 	{"Clip", finf_k_build_clip, F32 | INTS},
 	{"Concat", finf_k_build_concat, ANY},
+	{"ConstantOfShape", finf_k_build_constant, ANY},
 	{"Conv", finf_k_build_conv, F32},
+	{"ConvTranspose", finf_k_build_deconv, F32},
 	{"Cos", finf_k_build_map, F32},
 	{"CumSum", finf_k_build_cumsum, F32 | INTS},
 	{"DepthToSpace", finf_k_build_depth, ANY},
+	{"DequantizeLinear", finf_k_build_quantize, ANY},
 	{"Div", finf_k_build_arith, F32 | INTS},
 	{"Dropout", finf_k_build_copy, ANY},
+	{"Einsum", finf_k_build_einsum, F32},
 	{"Elu", finf_k_build_map, F32},
 	{"Equal", finf_k_build_compare, ANY},
 	{"Erf", finf_k_build_map, F32},
@@ -46,10 +51,13 @@ static const struct builder builders[] = {
 	{"Expand", finf_k_build_expand, ANY},
 	{"Flatten", finf_k_build_copy, ANY},
 	{"Floor", finf_k_build_map, F32},
+	{"FusedAttention", finf_k_build_attention, F32},
+	{"FusedConv", finf_k_build_conv, F32},
 	{"FusedElementwise", finf_k_build_chain, F32 | 1u << FINF_BOOL},
 	{"FusedMatMul", finf_k_build_matmul, F32},
 	{"Gather", finf_k_build_gather, ANY},
 	{"GatherElements", finf_k_build_gather_elements, ANY},
+	{"GatherND", finf_k_build_gather_nd, ANY},
 	{"Gelu", finf_k_build_map, F32},
 	{"Gemm", finf_k_build_gemm, F32},
 	{"GlobalAveragePool", finf_k_build_global_pool, F32},
@@ -61,6 +69,7 @@ static const struct builder builders[] = {
 	{"HardSwish", finf_k_build_map, F32},
 	{"Identity", finf_k_build_copy, ANY},
 	{"InstanceNormalization", finf_k_build_normalize, F32},
+	{"LRN", finf_k_build_lrn, F32},
 	{"LayerNormalization", finf_k_build_normalize, F32},
 	{"LeakyRelu", finf_k_build_activation, F32},
 	{"Less", finf_k_build_compare, ANY},
@@ -68,11 +77,12 @@ static const struct builder builders[] = {
 	{"Log", finf_k_build_map, F32},
 	{"LogSoftmax", finf_k_build_softmax, F32},
 	{"MatMul", finf_k_build_matmul, F32},
-	{"Max", finf_k_build_fold, F32},
+	{"Max", finf_k_build_fold, F32 | INTS},
 	{"MaxPool", finf_k_build_pool, F32},
 	{"Mean", finf_k_build_fold, F32},
-	{"Min", finf_k_build_fold, F32},
+	{"Min", finf_k_build_fold, F32 | INTS},
 	{"Mish", finf_k_build_map, F32},
+	{"Mod", finf_k_build_arith, F32 | INTS},
 	{"Mul", finf_k_build_arith, F32 | INTS},
 	{"Neg", finf_k_build_map, F32},
 	{"Not", finf_k_build_compare, ANY},
@@ -80,6 +90,8 @@ static const struct builder builders[] = {
 	{"PRelu", finf_k_build_arith, F32},
 	{"Pad", finf_k_build_pad, ANY},
 	{"Pow", finf_k_build_pow, F32},
+	{"QuantizeLinear", finf_k_build_quantize, ANY},
+	{"Range", finf_k_build_range, ANY},
 	{"Reciprocal", finf_k_build_map, F32},
 	{"ReduceL1", finf_k_build_reduce, F32},
 	{"ReduceL2", finf_k_build_reduce, F32},
@@ -93,6 +105,10 @@ static const struct builder builders[] = {
 	{"ReduceSumSquare", finf_k_build_reduce, F32},
 	{"Relu", finf_k_build_activation, F32},
 	{"Reshape", finf_k_build_copy, ANY},
+	{"Resize", finf_k_build_resize, ANY},
+	{"Scatter", finf_k_build_scatter, ANY},
+	{"ScatterElements", finf_k_build_scatter, ANY},
+	{"ScatterND", finf_k_build_scatter_nd, ANY},
 	{"Shape", finf_k_build_shape, ANY},
 	{"Sigmoid", finf_k_build_activation, F32},
 	{"Sin", finf_k_build_map, F32},
@@ -109,9 +125,11 @@ static const struct builder builders[] = {
 	{"Sum", finf_k_build_fold, F32},
 	{"Tanh", finf_k_build_map, F32},
 	{"Tile", finf_k_build_tile, ANY},
+	{"TopK", finf_k_build_topk, REALS | INTS},
 	{"Transpose", finf_k_build_transpose, ANY},
 	{"Trilu", finf_k_build_trilu, ANY},
 	{"Unsqueeze", finf_k_build_copy, ANY},
+	{"Upsample", finf_k_build_resize, ANY},
 	{"Where", finf_k_build_where, ANY},
 	{"Xor", finf_k_build_compare, ANY},
 };
@@ -145,6 +163,11 @@ static int check_value(struct finf_k_build *b, const struct finf_value *value)
 	return 0;
 }
 
+static bool all_outputs(const struct builder *builder)
+{
+	return builder->build == finf_k_build_split || builder->build == finf_k_build_topk;
+}
+
 static int check_builder(struct finf_k_build *b, const struct builder *builder)
 {
 	const struct finf_value *x = finf_k_in(b, 0);
@@ -154,7 +177,7 @@ static int check_builder(struct finf_k_build *b, const struct builder *builder)
 	if (x && !(builder->dtypes & 1u << x->dtype))
 		return finf_diag_set(b->diag, -EOPNOTSUPP, "the CUDA device has no kernel for %s",
 				     finf_dtype_name(x->dtype));
-	for (uint32_t i = 1; i < b->node->n_out && builder->build != finf_k_build_split; i++)
+	for (uint32_t i = 1; i < b->node->n_out && !all_outputs(builder); i++)
 		if (finf_k_out(b, i))
 			return finf_diag_set(b->diag, -EOPNOTSUPP,
 					     "the CUDA device computes its first output only");

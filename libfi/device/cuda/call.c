@@ -194,6 +194,11 @@ struct finf_k_act finf_k_act(struct finf_k_build *b)
 	return (struct finf_k_act){(unsigned)b->node->act, b->node->act_a, b->node->act_b};
 }
 
+struct finf_k_act finf_k_float_act(struct finf_k_build *b)
+{
+	return finf_k_out(b, 0)->dtype == FINF_F32 ? finf_k_act(b) : (struct finf_k_act){0};
+}
+
 void finf_k_box_add(struct finf_k_box *box, int64_t dim, int64_t stride_a, int64_t stride_b)
 {
 	uint32_t last = box->rank - 1;
@@ -252,6 +257,35 @@ struct finf_k_walk finf_k_walk_in(const struct finf_k_build *b, uint32_t input)
 	for (uint32_t i = 0; i < y->rank; i++)
 		finf_k_box_add(&box, y->dim[i], stride[i], 0);
 	return finf_k_box_walk(&box, 0);
+}
+
+uint32_t finf_k_axis(const struct finf_k_build *b, uint32_t rank)
+{
+	uint32_t axis = 0;
+
+	finf_axis(finf_node_int(b->node, "axis", 0), rank, &axis);
+	return axis;
+}
+
+uint32_t finf_k_tensors(const struct finf_k_build *b, struct finf_tensor *tensors,
+			const struct finf_tensor **in, uint32_t n)
+{
+	uint32_t unknown = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct finf_value *value = finf_k_in(b, i);
+
+		in[i] = NULL;
+		if (!value)
+			continue;
+		tensors[i] = (struct finf_tensor){.dtype = value->dtype,
+						  .shape = value->shape,
+						  .data = (void *)(uintptr_t)value->data,
+						  .bytes = value->bytes};
+		in[i] = &tensors[i];
+		unknown += i && finf_k_count(value) && !value->data;
+	}
+	return unknown;
 }
 
 unsigned finf_k_number(const char *name, const char *const *names, unsigned n)

@@ -63,7 +63,8 @@ static int kernel_form(const struct finf_k_build *b, const struct finf_weight_fo
 {
 	struct finf_form form = {
 		.algo = FINF_K_KERNEL,
-		.flags = b->inplace ? FINF_FORM_INPLACE : 0,
+		.flags = (b->inplace ? FINF_FORM_INPLACE : 0) |
+			 (b->inplace_last ? FINF_FORM_INPLACE_LAST : 0),
 		.name = b->n_calls ? finf_cuda_kernel_name(b->calls[b->n_fills].function)
 				   : "nothing",
 		.workspace_bytes = b->workspace_bytes,

@@ -57,6 +57,7 @@ struct finf_k_build {
 	uint32_t n_fills; /* the first calls, which only write constants */
 	uint64_t flops, workspace_bytes;
 	bool inplace;	/* output 0 may lie on input 0 */
+	bool inplace_last; /* or on the last one */
 	bool act_taken; /* the folded activation is in the calls */
 };
 
@@ -64,7 +65,7 @@ struct finf_k_build {
 typedef int (*finf_k_builder)(struct finf_k_build *b);
 
 int finf_k_build_activation(struct finf_k_build *b); /* Relu, LeakyRelu, Sigmoid */
-int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, PRelu */
+int finf_k_build_arith(struct finf_k_build *b);	     /* Add, Sub, Mul, Div, Mod, PRelu */
 int finf_k_build_batchnorm(struct finf_k_build *b);
 int finf_k_build_best(struct finf_k_build *b); /* ArgMax, ArgMin */
 int finf_k_build_cast(struct finf_k_build *b);
@@ -72,29 +73,41 @@ int finf_k_build_chain(struct finf_k_build *b); /* FusedElementwise */
 int finf_k_build_clip(struct finf_k_build *b);
 int finf_k_build_compare(struct finf_k_build *b); /* Equal, Less, ..., And, Not */
 int finf_k_build_concat(struct finf_k_build *b);
-int finf_k_build_conv(struct finf_k_build *b);
+int finf_k_build_attention(struct finf_k_build *b);
+int finf_k_build_constant(struct finf_k_build *b); /* ConstantOfShape */
+int finf_k_build_conv(struct finf_k_build *b);	   /* and fused */
 int finf_k_build_copy(struct finf_k_build *b); /* what only renames bytes */
+int finf_k_build_deconv(struct finf_k_build *b);
 int finf_k_build_depth(struct finf_k_build *b); /* DepthToSpace, SpaceToDepth */
+int finf_k_build_einsum(struct finf_k_build *b);
 int finf_k_build_expand(struct finf_k_build *b);
 int finf_k_build_fold(struct finf_k_build *b); /* Max, Min, Sum */
 int finf_k_build_cumsum(struct finf_k_build *b);
 int finf_k_build_gather(struct finf_k_build *b);
 int finf_k_build_gather_elements(struct finf_k_build *b);
+int finf_k_build_gather_nd(struct finf_k_build *b);
 int finf_k_build_trilu(struct finf_k_build *b);
 int finf_k_build_gemm(struct finf_k_build *b);
 int finf_k_build_global_pool(struct finf_k_build *b);
+int finf_k_build_lrn(struct finf_k_build *b);
 int finf_k_build_map(struct finf_k_build *b); /* functions of one float */
 int finf_k_build_matmul(struct finf_k_build *b);
 int finf_k_build_normalize(struct finf_k_build *b); /* of layers, instances, groups */
 int finf_k_build_pad(struct finf_k_build *b);
 int finf_k_build_pool(struct finf_k_build *b);
 int finf_k_build_pow(struct finf_k_build *b);
-int finf_k_build_reduce(struct finf_k_build *b); /* ReduceMean, ReduceSum, ... */
-int finf_k_build_shape(struct finf_k_build *b);	 /* Shape, Size */
+int finf_k_build_quantize(struct finf_k_build *b); /* DequantizeLinear too */
+int finf_k_build_range(struct finf_k_build *b);
+int finf_k_build_reduce(struct finf_k_build *b);  /* ReduceMean, ReduceSum, ... */
+int finf_k_build_resize(struct finf_k_build *b);  /* Upsample too */
+int finf_k_build_scatter(struct finf_k_build *b); /* ScatterElements too */
+int finf_k_build_scatter_nd(struct finf_k_build *b);
+int finf_k_build_shape(struct finf_k_build *b); /* Shape, Size */
 int finf_k_build_slice(struct finf_k_build *b);
 int finf_k_build_softmax(struct finf_k_build *b); /* LogSoftmax too */
 int finf_k_build_split(struct finf_k_build *b);
 int finf_k_build_tile(struct finf_k_build *b);
+int finf_k_build_topk(struct finf_k_build *b);
 int finf_k_build_transpose(struct finf_k_build *b);
 int finf_k_build_where(struct finf_k_build *b);
 
@@ -117,6 +130,12 @@ int finf_k_kernel_new(const struct finf_k_build *b, struct finf_kernel **ret_ker
 /** An input or output; NULL where left out. Shapes are static, counts fit 31 bits. */
 const struct finf_value *finf_k_in(const struct finf_k_build *b, uint32_t i);
 const struct finf_value *finf_k_out(const struct finf_k_build *b, uint32_t i);
+/**
+ * finf_k_tensors - the first @n inputs as operators take them, NULL where left out. Returns how
+ * many besides input 0 have bytes that only the run knows.
+ */
+uint32_t finf_k_tensors(const struct finf_k_build *b, struct finf_tensor *tensors,
+			const struct finf_tensor **in, uint32_t n);
 /** Elements of a value. */
 unsigned finf_k_count(const struct finf_value *value);
 /** Product of the dimensions [from, to). */
@@ -151,6 +170,14 @@ void finf_k_point_in(const struct finf_k_build *b, struct finf_k_call *call, con
 struct finf_k_div finf_k_div(unsigned by); /* by 1 to 2^31 - 1; 0 is taken as 1 */
 /** The node's folded activation, which the call that gets it applies. */
 struct finf_k_act finf_k_act(struct finf_k_build *b);
+
+/** The same where the output is float32; others have none. */
+struct finf_k_act finf_k_float_act(struct finf_k_build *b);
+/** finf_k_fill_add - a launch that writes @bits to the first @n elements of @source. */
+int finf_k_fill_add(struct finf_k_build *b, enum finf_k_source source, unsigned n, unsigned each,
+		    long long bits);
+/** Attribute axis, 0 when absent, for an input of that rank. */
+uint32_t finf_k_axis(const struct finf_k_build *b, uint32_t rank);
 
 /* A box of elements and, per operand, how far apart they are. */
 struct finf_k_box {

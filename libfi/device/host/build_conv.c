@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* host: Conv as a oneDNN convolution; weights in the layout that oneDNN likes best. */
+/*
+ * host: Conv as a oneDNN convolution, weights in the layout that oneDNN likes best; and
+ * FusedConv, which adds to what is in the destination.
+ */
 #include <errno.h>
 #include <string.h>
 
 #include "device/host/host.h"
 
-enum { X, W, B };
+enum { X, W, B, Z };
 
 /* What oneDNN is told; bias.rank 0 = none. */
 struct conv {
@@ -136,6 +139,18 @@ static int name_weights(const struct finf_site *site, struct conv *conv, struct 
 	}
 }
 
+/* What is added after the sum, in the destination's layout; then the activation. */
+static int add_posts(const struct finf_site *site, struct conv *conv, struct finf_build *b)
+{
+	const struct finf_value *z = finf_site_in(site, Z);
+
+	if (z && (z->is_const || site->in_layout != site->out_layout))
+		return -EOPNOTSUPP;
+	finf_build_post_sum(site, Z, b, &conv->post);
+	finf_build_post_act(site, b, &conv->post);
+	return 0;
+}
+
 static void conv_args(const struct conv *conv, bool packed, struct finf_build *b)
 {
 	uint32_t at;
@@ -154,10 +169,10 @@ int finf_build_conv(const struct finf_site *site, struct finf_build *b)
 	struct conv conv = {.post = {.n = 0}};
 	int err = prepare(site, &conv);
 
-	if (err)
-		return err;
-	finf_build_post_act(site, b, &conv.post);
-	err = describe(site, &conv, &b->pd);
+	if (!err)
+		err = add_posts(site, &conv, b);
+	if (!err)
+		err = describe(site, &conv, &b->pd);
 	if (!err && conv.weights.tag == dnnl_format_tag_any)
 		err = name_weights(site, &conv, &b->pd);
 	if (!err)
@@ -205,11 +220,11 @@ int finf_build_winograd(const struct finf_site *site, struct finf_build *b)
 		err = finf_site_out_md(site, &conv.dst);
 	if (!err && finf_site_in(site, B))
 		err = finf_site_in_md(site, B, &conv.bias);
-	if (err)
-		return err;
-	finf_build_post_act(site, b, &conv.post);
-	err = finf_dnn_conv_winograd(site->dnn, &conv.src, &conv.weights, &conv.bias, &conv.dst,
-				     &conv.window, &conv.post, &b->pd);
+	if (!err)
+		err = add_posts(site, &conv, b);
+	if (!err)
+		err = finf_dnn_conv_winograd(site->dnn, &conv.src, &conv.weights, &conv.bias,
+					     &conv.dst, &conv.window, &conv.post, &b->pd);
 	if (!err)
 		err = check_transformed(site, &conv.weights);
 	if (!err)

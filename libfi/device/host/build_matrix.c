@@ -8,8 +8,9 @@
 #include <string.h>
 
 #include "device/host/host.h"
+#include "graph/op/matmul.h"
 
-enum { A, B, C };
+enum { A, B, C, Z };
 
 /*
  * oneDNN's inner product reads weights as [n, k], stored so (oi) or transposed
@@ -256,6 +257,7 @@ static int one_matrix(const struct finf_site *site, struct finf_build *b, float 
 		rows *= a->dim[i];
 	if (alpha != 1)
 		post.op[post.n++] = linear(alpha);
+	finf_build_post_sum(site, Z, b, &post);
 	finf_build_post_act(site, b, &post);
 	return inner_product(site, b, rows, w->dim[0], w->dim[1], false, finf_site_in(site, C),
 			     &post);
@@ -286,6 +288,12 @@ int finf_build_matmul(const struct finf_site *site, struct finf_build *b)
 	if (!err)
 		err = finf_site_out_md(site, &dst);
 	if (err || !a.rank || !w.rank || !finf_dnn_is_plain(&dst))
+		return -EOPNOTSUPP;
+	if (finf_site_in(site, Z) &&
+	    (finf_site_in(site, Z)->is_const || !fits_one_matrix(site, alpha, &w)))
+		return -EOPNOTSUPP;
+	if (finf_site_in(site, C) &&
+	    finf_fusedmatmul_repeats(&a, &w, &finf_site_out(site, 0)->shape))
 		return -EOPNOTSUPP;
 	if (fits_one_matrix(site, alpha, &w))
 		return one_matrix(site, b, alpha, &a, &w);

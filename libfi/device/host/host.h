@@ -23,7 +23,8 @@ enum {
 	FINF_HOST_ONEDNN = 2,
 	FINF_HOST_WINOGRAD = 3,
 	FINF_HOST_JOIN = 4,
-	FINF_HOST_TILES = 5
+	FINF_HOST_ATTENTION = 5,
+	FINF_HOST_TILES = 6
 };
 
 /* A plan's number of threads may come from a file. */
@@ -34,7 +35,7 @@ struct finf_host {
 	struct finf_dnn *dnn; /* owned; NULL on the "ref" device */
 };
 
-/* A kernel is one of three kinds behind the same two calls. */
+/* A kernel is one of four kinds behind the same two calls. */
 struct finf_kernel {
 	int (*run)(struct finf_kernel *kernel, const struct finf_launch *launch);
 	void (*free)(struct finf_kernel *kernel);
@@ -125,6 +126,8 @@ struct finf_build {
 	} from[FINF_BUILD_ARGS];
 	uint32_t n_args, n_tail; /* the last n_tail of them are the tail's */
 	bool inplace;		 /* output 0 may lie on input 0 */
+	/* pd adds to what is in output 0: the last input, which lies there or is copied. */
+	bool sums;
 	bool act_done;		 /* the folded activation is part of pd or tail */
 };
 
@@ -164,6 +167,9 @@ void finf_build_window(const struct finf_window *w, struct finf_dnn_window *ret)
 /** The node's folded activation as a post-op appended to @post. */
 void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
 			 struct finf_dnn_post *post);
+/** Input @i, if there is one, as what the primitive adds to: it is in the result's layout. */
+void finf_build_post_sum(const struct finf_site *site, uint32_t i, struct finf_build *b,
+			 struct finf_dnn_post *post);
 /** An activation as oneDNN's algorithm; false for FINF_ACT_NONE. */
 bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_post_op *ret);
 
@@ -175,6 +181,15 @@ bool finf_build_act_alg(enum finf_act act, float a, float b, struct finf_dnn_pos
 int finf_build_site(const struct finf_site *site, struct finf_build *b);
 void finf_build_fini(struct finf_build *b);
 uint64_t finf_build_scratch_bytes(const struct finf_build *b);
+
+/* ---- attention.c ------------------------------------------------------------------- */
+
+/** finf_host_attention_form - flags and workspace of @form. 0; -EOPNOTSUPP; -ENOMEM. */
+int finf_host_attention_form(const struct finf_site *site, uint32_t threads,
+			     struct finf_form *form);
+/** finf_host_attention_new - 0; -EBADMSG less workspace; else as finf_host_attention_form(). */
+int finf_host_attention_new(const struct finf_site *site, uint64_t workspace_bytes,
+			    uint32_t threads, struct finf_kernel **ret_kernel);
 
 /* ---- forms.c, kernel.c, ref.c ----------------------------------------------------- */
 

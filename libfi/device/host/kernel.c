@@ -13,12 +13,21 @@ struct dnn_kernel {
 	struct finf_kernel base;
 	struct finf_dnn_prim *prim, *tail; /* owned; tail runs on output 0, may be NULL */
 	uint32_t threads, n_args, n_tail;
+	uint32_t addend; /* input to whose copy in output 0 prim adds; FINF_NONE = none */
+	uint64_t addend_bytes;
 	struct dnn_operand {
 		uint32_t index;
 		bool out;
 		uint64_t offset_bytes;
 	} from[FINF_BUILD_ARGS];
 };
+
+/* The addend lies where the result will, or is brought there. */
+static void place_addend(const struct dnn_kernel *kernel, const struct finf_launch *launch)
+{
+	if (kernel->addend != FINF_NONE && launch->out[0] != launch->in[kernel->addend])
+		memcpy(launch->out[0], launch->in[kernel->addend], kernel->addend_bytes);
+}
 
 static int dnn_run(struct finf_kernel *base, const struct finf_launch *launch)
 {
@@ -34,6 +43,7 @@ static int dnn_run(struct finf_kernel *base, const struct finf_launch *launch)
 
 		addresses[i] = (char *)(uintptr_t)at + from->offset_bytes;
 	}
+	place_addend(kernel, launch);
 	err = finf_dnn_prim_run(kernel->prim, addresses, launch->workspace);
 	if (!err && kernel->tail)
 		err = finf_dnn_prim_run(kernel->tail, addresses + kernel->n_args - kernel->n_tail,
@@ -70,6 +80,23 @@ static int check_form(const struct finf_site *site, const struct finf_build *b,
 	return 0;
 }
 
+static int find_addend(const struct finf_site *site, const struct finf_build *b,
+		       struct dnn_kernel *kernel)
+{
+	struct finf_dnn_md md;
+	int err;
+
+	kernel->addend = FINF_NONE;
+	if (!b->sums)
+		return 0;
+	err = finf_site_out_md(site, &md);
+	if (!err)
+		err = finf_dnn_md_bytes(&md, &kernel->addend_bytes);
+	if (!err)
+		kernel->addend = site->node->n_in - 1;
+	return err;
+}
+
 static int new_dnn(const struct finf_site *site, const struct finf_build *b, uint32_t threads,
 		   struct finf_kernel **ret_kernel)
 {
@@ -87,7 +114,9 @@ static int new_dnn(const struct finf_site *site, const struct finf_build *b, uin
 	for (uint32_t k = 0; k < b->n_args; k++)
 		kernel->from[k] = (struct dnn_operand){b->from[k].index, b->from[k].out,
 						       b->from[k].offset_bytes};
-	err = finf_dnn_prim_new(site->dnn, b->pd, b->args, n_main, &kernel->prim);
+	err = find_addend(site, b, kernel);
+	if (!err)
+		err = finf_dnn_prim_new(site->dnn, b->pd, b->args, n_main, &kernel->prim);
 	if (!err && b->tail)
 		err = finf_dnn_prim_new(site->dnn, b->tail, b->args + n_main, b->n_tail,
 					&kernel->tail);
@@ -134,16 +163,16 @@ static int check_plain_weights(const struct finf_site *site)
 		if (!given || given->desc_bytes ||
 		    finf_tensor_bytes(value->dtype, &value->shape, &bytes) || given->bytes != bytes)
 			return finf_diag_set(site->diag, -EBADMSG,
-					     "weight %" PRIu32 " must be plain", i);
+					     "the algorithm needs weight %" PRIu32 " plain", i);
 	}
 	return 0;
 }
 
-static int check_ref_form(const struct finf_site *site, const struct finf_form *form)
+static int check_plain_form(const struct finf_site *site, const struct finf_form *form)
 {
 	if (form->in_layout != FINF_LAYOUT_PLAIN || form->out_layout != FINF_LAYOUT_PLAIN)
 		return finf_diag_set(site->diag, -EBADMSG,
-				     "the reference knows plain layouts only");
+				     "the algorithm knows plain layouts only");
 	return check_plain_weights(site);
 }
 
@@ -165,8 +194,14 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 	if (!threads || threads > FINF_HOST_THREADS_MAX)
 		return finf_diag_set(site->diag, -EINVAL, "%" PRIu32 " threads", threads);
 	if (form->algo == FINF_HOST_REF) {
-		err = check_ref_form(site, form);
+		err = check_plain_form(site, form);
 		return err ? err : finf_ref_kernel_new(site->graph, site->node, ret_kernel);
+	}
+	if (form->algo == FINF_HOST_ATTENTION && site->dnn) {
+		err = check_plain_form(site, form);
+		return err ? err
+			   : finf_host_attention_new(site, form->workspace_bytes, threads,
+						     ret_kernel);
 	}
 	if (form->algo == FINF_HOST_TILES && site->dnn)
 		return tiles_kernel_new(site, form, threads, ret_kernel);

@@ -133,6 +133,18 @@ int finf_dnn_spread(uint32_t n, void (*fn)(void *ctx, uint32_t k), void *ctx)
 	return err;
 }
 
+int finf_dnn_gemm(char op_a, char op_b, int64_t m, int64_t n, int64_t k, float alpha,
+		  const float *a, int64_t step_a, const float *b, int64_t step_b, float beta,
+		  float *c, int64_t step_c)
+{
+	dnnl_status_t status =
+		dnnl_sgemm(op_a, op_b, m, n, k, alpha, a, step_a, b, step_b, beta, c, step_c);
+
+	if (status == dnnl_success)
+		return 0;
+	return status == dnnl_out_of_memory ? -ENOMEM : -EREMOTEIO;
+}
+
 /* ---- memory descriptions -------------------------------------------------- */
 
 static const uint32_t plain_tags[FINF_DNN_RANK + 1] = {

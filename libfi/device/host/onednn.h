@@ -44,6 +44,7 @@ struct finf_dnn_post {
 	uint32_t n;
 	struct finf_dnn_post_op {
 		bool binary; /* alg(x, operand of args: DNNL_ARG_ATTR_MULTIPLE_POST_OP(i)) */
+		bool sum;    /* x + what lies in the destination already */
 		dnnl_alg_kind_t alg;
 		float a, b;
 		struct finf_dnn_md md; /* of the operand */
@@ -69,6 +70,15 @@ uint32_t finf_dnn_block(void);
 uint32_t finf_dnn_threads(uint32_t threads);
 /** finf_dnn_spread - @fn on @n threads of the team that runs primitives. 0; -EAGAIN. */
 int finf_dnn_spread(uint32_t n, void (*fn)(void *ctx, uint32_t k), void *ctx);
+
+/**
+ * finf_dnn_gemm - c = alpha op(a) op(b) + beta c: m x k times k x n, row-major with steps; 'T':
+ * op is the transpose. With beta 0 c is not read. On the caller's number of threads, one within
+ * finf_dnn_spread(). Return: 0; -ENOMEM; -EREMOTEIO.
+ */
+int finf_dnn_gemm(char op_a, char op_b, int64_t m, int64_t n, int64_t k, float alpha,
+		  const float *a, int64_t step_a, const float *b, int64_t step_b, float beta,
+		  float *c, int64_t step_c);
 
 /** finf_dnn_plain - row-major; rank 0 becomes one element. -EOPNOTSUPP above FINF_DNN_RANK. */
 int finf_dnn_plain(const struct finf_shape *shape, struct finf_dnn_md *ret);

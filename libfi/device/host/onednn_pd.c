@@ -14,6 +14,12 @@ static dnnl_status_t append_post_op(dnnl_post_ops_t ops, const struct finf_dnn_p
 	dnnl_memory_desc_t md;
 	dnnl_status_t status;
 
+	if (op->sum)
+#if FINF_DNN_V3
+		return dnnl_post_ops_append_sum(ops, 1.0f, 0, dnnl_data_type_undef);
+#else
+		return dnnl_post_ops_append_sum(ops, 1.0f);
+#endif
 	if (!op->binary) {
 #if FINF_DNN_V3
 		return dnnl_post_ops_append_eltwise(ops, op->alg, op->a, op->b);

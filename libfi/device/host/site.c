@@ -120,6 +120,15 @@ void finf_build_post_act(const struct finf_site *site, struct finf_build *b,
 	b->act_done = true;
 }
 
+void finf_build_post_sum(const struct finf_site *site, uint32_t i, struct finf_build *b,
+			 struct finf_dnn_post *post)
+{
+	if (!finf_site_in(site, i))
+		return;
+	post->op[post->n++] = (struct finf_dnn_post_op){.sum = true};
+	b->sums = true;
+}
+
 /* A second primitive for what the first cannot take in. */
 static int add_act(const struct finf_site *site, struct finf_build *b)
 {
@@ -179,6 +188,7 @@ static const struct {
 	{"Div", finf_build_binary},
 	{"Elu", finf_build_eltwise},
 	{"Exp", finf_build_eltwise},
+	{"FusedConv", finf_build_conv},
 	{"FusedMatMul", finf_build_matmul},
 	{"Gelu", finf_build_eltwise},
 	{"Gemm", finf_build_gemm},
@@ -228,7 +238,8 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 	int err = -EOPNOTSUPP;
 
 	memset(b, 0, sizeof(*b));
-	if (site->winograd && !strcmp(node->op->name, "Conv"))
+	if (site->winograd &&
+	    (!strcmp(node->op->name, "Conv") || !strcmp(node->op->name, "FusedConv")))
 		err = finf_build_winograd(site, b);
 	for (size_t i = 0; i < FINF_ARRAY_LEN(builders) && !site->winograd; i++)
 		if (!strcmp(builders[i].op, node->op->name))

@@ -7,11 +7,11 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "graph/op/compute.h"
+#include "graph/op/conv.h"
 
 enum { X, W, B };
 
-static const struct finf_attr_spec attrs[] = {
+const struct finf_attr_spec finf_conv_attrs[] = {
 	{.name = "auto_pad", .type = FINF_ATTR_STRING},
 	{.name = "dilations", .type = FINF_ATTR_INTS},
 	{.name = "group", .type = FINF_ATTR_INT},
@@ -45,7 +45,7 @@ static int channels_of(const struct finf_infer *ctx, const struct finf_shape *x,
 	return 0;
 }
 
-static int infer(struct finf_infer *ctx)
+int finf_conv_infer(struct finf_infer *ctx)
 {
 	return finf_infer_conv(ctx, finf_window_init, channels_of);
 }
@@ -125,8 +125,8 @@ static void conv_channel(const struct finf_window *w, const float *x, const floa
 	}
 }
 
-static int eval(const struct finf_node *node, const struct finf_tensor *const *in,
-		struct finf_tensor *const *out)
+int finf_conv_eval(const struct finf_node *node, const struct finf_tensor *const *in,
+		   struct finf_tensor *const *out)
 {
 	const struct finf_shape *xs = &in[X]->shape, *ws = &in[W]->shape;
 	const float *x = in[X]->data, *weight = in[W]->data;
@@ -162,7 +162,7 @@ const struct finf_op finf_op_conv = {
 	.max_in = 3,
 	.min_out = 1,
 	.max_out = 1,
-	.attrs = attrs,
-	.infer = infer,
-	.eval = eval,
+	.attrs = finf_conv_attrs,
+	.infer = finf_conv_infer,
+	.eval = finf_conv_eval,
 };

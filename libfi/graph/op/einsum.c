@@ -11,9 +11,9 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "graph/op/move.h"
+#include "graph/op/einsum.h"
 
-#define OPERANDS_MAX 8
+#define OPERANDS_MAX FINF_EINSUM_OPERANDS
 
 /* One operand or the result. The dimensions of an ellipsis are '0', '1', ... from the right. */
 struct term {
@@ -221,17 +221,27 @@ static int infer(struct finf_infer *ctx)
 	return 0;
 }
 
-static void set_walk(const struct equation *eq, const struct term *term,
-		     const struct finf_shape *shape, struct finf_walk *walk)
+int finf_einsum_init(const struct finf_node *node, const struct finf_tensor *const *in,
+		     struct finf_einsum *ret, struct finf_diag *diag)
 {
-	int64_t stride[FINF_RANK_MAX];
+	struct equation eq;
+	int err = read_equation(node, in, &eq, diag);
 
-	*walk = (struct finf_walk){.rank = eq->n};
-	memcpy(walk->dim, eq->extent, sizeof(eq->extent));
-	finf_strides(shape, stride);
-	/* Added up: a label that comes twice walks along the diagonal. */
-	for (uint32_t d = 0; d < term->n; d++)
-		walk->stride[find(eq, term->name[d])] += shape->dim[d] == 1 ? 0 : stride[d];
+	if (err)
+		return err;
+	*ret = (struct finf_einsum){.n = eq.n, .n_out = eq.n_out};
+	memcpy(ret->extent, eq.extent, sizeof(eq.extent));
+	for (uint32_t k = 0; k < node->n_in; k++) {
+		const struct finf_shape *shape = &in[k]->shape;
+		int64_t stride[FINF_RANK_MAX];
+
+		finf_strides(shape, stride);
+		/* Added up: a label that comes twice walks along the diagonal. */
+		for (uint32_t d = 0; d < eq.in[k].n; d++)
+			ret->stride[k][find(&eq, eq.in[k].name[d])] +=
+				shape->dim[d] == 1 ? 0 : stride[d];
+	}
+	return 0;
 }
 
 static double product(const struct finf_tensor *const *in, struct finf_walk *walk, uint32_t n)
@@ -250,16 +260,19 @@ static int eval(const struct finf_node *node, const struct finf_tensor *const *i
 		struct finf_tensor *const *out)
 {
 	struct finf_walk walk[OPERANDS_MAX];
-	struct equation eq;
+	struct finf_einsum eq;
 	int64_t n_sum;
 	size_t n;
 
-	if (node->n_in > OPERANDS_MAX || read_equation(node, in, &eq, NULL) ||
+	if (node->n_in > OPERANDS_MAX || finf_einsum_init(node, in, &eq, NULL) ||
 	    finf_shape_count(&out[0]->shape, &n) ||
 	    finf_dims_count(eq.extent + eq.n_out, eq.n - eq.n_out, &n_sum))
 		return -EINVAL;
-	for (uint32_t k = 0; k < node->n_in; k++)
-		set_walk(&eq, &eq.in[k], &in[k]->shape, &walk[k]);
+	for (uint32_t k = 0; k < node->n_in; k++) {
+		walk[k] = (struct finf_walk){.rank = eq.n};
+		memcpy(walk[k].dim, eq.extent, sizeof(eq.extent));
+		memcpy(walk[k].stride, eq.stride[k], sizeof(eq.stride[k]));
+	}
 	for (size_t i = 0; i < n; i++) {
 		double sum = 0;
 

@@ -10,4 +10,11 @@ int finf_matmul_infer(struct finf_infer *ctx);
 int finf_matmul_eval(const struct finf_node *node, const struct finf_tensor *const *in,
 		     struct finf_tensor *const *out);
 
+/**
+ * finf_fusedmatmul_repeats - does C make the result @y of a FusedMatMul larger than the
+ * product of @a and @b? Shapes are static and were inferred.
+ */
+bool finf_fusedmatmul_repeats(const struct finf_shape *a, const struct finf_shape *b,
+			      const struct finf_shape *y);
+
 #endif

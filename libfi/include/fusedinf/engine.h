@@ -98,9 +98,11 @@ FINF_API int finf_engine_ports(struct finf_engine *engine, const char *name,
  * @param outputs  by name or position, not necessarily all; @data and @bytes (capacity)
  *                 are yours; dtype, shape, bytes and a NULL name (borrowed until the model
  *                 is removed) are filled. When @data is NULL it is malloc'd and yours to
- *                 free(). On error the tensors are as they were.
+ *                 free(). On error the tensors are as they were, though what @data points
+ *                 to may have been written. No output may lie over an input: where it would
+ *                 be written before that is read it is refused.
  * Context: thread-safe, blocks; runs of one engine happen one after the other.
- * Return: 0; -ENOENT; -EINVAL wrong name, dtype or shape (diag says which and
+ * Return: 0; -ENOENT; -EINVAL wrong name, dtype, shape or place (diag says which and
  * what was expected); -ENOSPC an output buffer is too small; -ENOBUFS; -EIO;
  * -EBADMSG; -EREMOTEIO. Since: 0.1.
  */

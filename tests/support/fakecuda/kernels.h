@@ -38,6 +38,13 @@ float fake_swap(float v, unsigned mask);
 #define FINF_K_SHARED	    static _Thread_local
 #define finf_k_fma(a, b, c) ((a) * (b) + (c))
 #define finf_k_sqrt(x)	    sqrtf(x)
+#define finf_k_times(a, b)  ((a) * (b))
+
+/* Threads come one after the other. */
+static inline void finf_k_raise(unsigned *at, unsigned v)
+{
+	*at = *at < v ? v : *at;
+}
 
 /* The kernel's body, its registration, and between them what runs it for one thread. */
 #define FINF_K_DEFINE(name, run)                                                                   \

@@ -78,6 +78,26 @@ static inline void draw_conv(struct drawn *d)
 	d->row.op = "Conv";
 }
 
+/* A convolution and what is added to each of its outputs. */
+static inline void draw_residual(struct drawn *d)
+{
+	struct case_in *x = &d->row.in[0], *w = &d->row.in[1];
+	int64_t dim[4];
+
+	draw_conv(d);
+	dim[0] = x->dim[0];
+	dim[1] = w->dim[0];
+	for (int i = 0; i < 2; i++)
+		dim[i + 2] = (x->dim[i + 2] + d->pads[i] + d->pads[i + 2] - d->kernel[i]) /
+				     d->strides[i] +
+			     1;
+	if (d->row.n_in == 2)
+		d->row.in[d->row.n_in++] = (struct case_in)LEFT_OUT;
+	draw_in(d, false, 4, dim);
+	d->row.op = "FusedConv";
+	d->row.opset = FINF_OPSET_OWN;
+}
+
 static inline void draw_pool(struct drawn *d)
 {
 	draw_window(d);
@@ -124,8 +144,8 @@ static inline void draw_gemm(struct drawn *d)
 	d->row.op = "Gemm";
 }
 
-static void (*const draws[])(struct drawn *d) = {draw_conv, draw_conv, draw_pool, draw_arithmetic,
-						 draw_gemm};
+static void (*const draws[])(struct drawn *d) = {draw_conv,	  draw_conv, draw_pool,
+						 draw_arithmetic, draw_gemm, draw_residual};
 
 /* Number @i decides the operator, it and @round what it is given. */
 static inline void draw_case(struct drawn *d, uint64_t i, uint64_t round)

@@ -27,7 +27,7 @@ struct case_in {
 	bool is_const, skip, ints;
 	enum finf_dtype dtype; /* 0: float32, or int64 when .ints; else .ivalues over and over */
 	enum fill fill;
-	float values[4];    /* of a constant with n_values > 0 */
+	float values[8];    /* of a constant with n_values > 0 */
 	int64_t ivalues[6]; /* of integers */
 	uint32_t n_values;
 };
@@ -116,6 +116,7 @@ struct node_case {
 struct site {
 	struct finf_graph *graph;
 	struct finf_tensor in[CASE_IN], out; /* data owned; out by finf_op_eval() */
+	struct finf_tensor second;	     /* of an operator that must have two outputs */
 	bool left_out[CASE_IN];
 	uint32_t n_in;
 };
@@ -235,19 +236,23 @@ static inline void evaluate(struct site *site)
 	const struct finf_node *node = &site->graph->nodes[0];
 	const struct finf_value *y = &site->graph->values[node->out[0]];
 	const struct finf_tensor *in[CASE_IN];
-	struct finf_tensor *out = &site->out;
+	struct finf_tensor *out[2] = {&site->out, &site->second};
 
 	ck_assert(y->has_shape);
-	make_tensor(out, y->dtype, &y->shape);
+	make_tensor(out[0], y->dtype, &y->shape);
+	if (node->n_out == 2) {
+		y = &site->graph->values[node->out[1]];
+		make_tensor(out[1], y->dtype, &y->shape);
+	}
 	for (uint32_t i = 0; i < site->n_in; i++)
 		in[i] = site->left_out[i] ? NULL : &site->in[i];
-	ck_assert_int_eq(finf_op_eval(node, in, &out), 0);
+	ck_assert_int_eq(finf_op_eval(node, in, out), 0);
 }
 
 /* @batch replaces dimension 0 of every activation; 0 = as in the row. */
 static inline void site_init(struct site *site, const struct node_case *row, int64_t batch)
 {
-	uint32_t in[CASE_IN], out, node, n_attrs = 0;
+	uint32_t in[CASE_IN], out[2], node, n_attrs = 0;
 	struct finf_diag diag = {""};
 	const struct finf_op *op = finf_op_find(row->op);
 
@@ -261,11 +266,16 @@ static inline void site_init(struct site *site, const struct node_case *row, int
 	}
 	while (n_attrs < FINF_ARRAY_LEN(row->attrs) && row->attrs[n_attrs].name)
 		n_attrs++;
-	ck_assert_int_eq(finf_graph_value(site->graph, "y", FINF_DTYPE_NONE, NULL, &out), 0);
-	ck_assert_int_eq(finf_graph_node(site->graph, op, row->opset, row->what, in, row->n_in,
-					 &out, 1, row->attrs, n_attrs, &node),
+	ck_assert_uint_le(op->min_out, FINF_ARRAY_LEN(out));
+	for (uint32_t i = 0; i < op->min_out; i++)
+		ck_assert_int_eq(finf_graph_value(site->graph, i ? "z" : "y", FINF_DTYPE_NONE, NULL,
+						  &out[i]),
+				 0);
+	ck_assert_int_eq(finf_graph_node(site->graph, op, row->opset, row->what, in, row->n_in, out,
+					 op->min_out, row->attrs, n_attrs, &node),
 			 0);
-	ck_assert_int_eq(finf_graph_output(site->graph, out), 0);
+	for (uint32_t i = 0; i < op->min_out; i++)
+		ck_assert_int_eq(finf_graph_output(site->graph, out[i]), 0);
 	site->graph->nodes[node].act = row->act;
 	site->graph->nodes[node].act_a = row->act_a;
 	site->graph->nodes[node].act_b = row->act_b;
@@ -278,6 +288,7 @@ static inline void site_fini(struct site *site)
 	for (uint32_t i = 0; i < site->n_in; i++)
 		free(site->in[i].data);
 	free(site->out.data);
+	free(site->second.data);
 	finf_graph_free(site->graph);
 }
 
@@ -423,19 +434,20 @@ static inline void site_join(struct site *site, struct finf_device *dev,
 
 /*
  * Pack the weights, bring activations into the form's layouts, run, compare
- * with the reference within 1e-5 (relative L2). @inplace: output 0 on input 0.
+ * with the reference within 1e-5 (relative L2). @inplace: output 0 where it may lie.
  */
 static inline void site_run(struct site *site, struct finf_device *dev,
 			    const struct finf_form *form, uint32_t threads, bool inplace,
 			    const char *what)
 {
 	struct finf_tensor shape_only = site->out;
-	struct guarded in[CASE_IN] = {{0}}, out, workspace;
+	struct guarded in[CASE_IN] = {{0}}, out, second, workspace;
 	const void *addresses[CASE_IN] = {NULL};
-	void *results[1];
+	void *results[2];
 	struct finf_launch launch = {.in = addresses, .out = results};
 	struct finf_kernel *kernel;
 	struct finf_diag diag = {""};
+	uint32_t over;
 	int err = finf_device_kernel_new(dev, site->graph, 0, form, threads, &kernel, &diag);
 
 	ck_assert_msg(!err, "%s: %s", what, diag.text);
@@ -446,9 +458,16 @@ static inline void site_run(struct site *site, struct finf_device *dev,
 	activation_init(&out, dev, form->out_layout, &shape_only);
 	guarded_init(&workspace, form->workspace_bytes);
 	launch.workspace = form->workspace_bytes ? workspace.at : NULL;
-	results[0] = inplace ? in[0].at : out.at;
+	guarded_init(&second, site->second.bytes);
+	over = finf_form_over(form, site->n_in);
+	ck_assert(!inplace || over < site->n_in);
+	results[0] = inplace ? in[over].at : out.at;
+	results[1] = second.at;
 	ck_assert_int_eq(finf_device_kernel_run(dev, kernel, &launch), 0);
-	check_answer(site, dev, form->out_layout, inplace ? &in[0] : &out, what);
+	check_answer(site, dev, form->out_layout, inplace ? &in[over] : &out, what);
+	if (site->second.bytes)
+		ck_assert_mem_eq(second.at, site->second.data, site->second.bytes);
+	guarded_check(&second, what);
 	for (uint32_t i = 0; i < site->n_in; i++) {
 		if (in[i].raw)
 			guarded_check(&in[i], what);
@@ -457,6 +476,7 @@ static inline void site_run(struct site *site, struct finf_device *dev,
 	guarded_check(&out, what);
 	guarded_check(&workspace, what);
 	guarded_fini(&out);
+	guarded_fini(&second);
 	guarded_fini(&workspace);
 	finf_device_kernel_free(dev, kernel);
 }

@@ -101,6 +101,8 @@ static uint32_t kind_of(const struct finf_form *form)
 		return WANT_ALIAS;
 	if (form->flags & FINF_FORM_JOIN)
 		return form->in_layout ? WANT_JOIN_BLOCKED : WANT_JOIN;
+	if (form->algo == FINF_HOST_ATTENTION)
+		return WANT_PLAIN;
 	if (form->algo != FINF_HOST_ONEDNN && form->algo != FINF_HOST_TILES)
 		return 0;
 	if (form->in_layout != form->out_layout)
@@ -127,7 +129,7 @@ static void run_form(struct site *site, struct finf_device *dev, const struct fi
 		return;
 	}
 	site_run(site, dev, form, threads, false, text);
-	if (form->flags & FINF_FORM_INPLACE)
+	if (finf_form_over(form, site->n_in) != FINF_NONE)
 		site_run(site, dev, form, threads, true, text);
 }
 

@@ -111,7 +111,7 @@ static int open_grown(const atomic_bool *stop, struct finf_model **ret_model)
 {
 	struct finf_pack *pack = open_pack("t.fim");
 	struct finf_diag diag = {""};
-	int err = finf_model_open_grown(dev, pack, 1, stop, ret_model, &diag);
+	int err = finf_model_open_grown(dev, pack, 1, 0, stop, ret_model, &diag);
 
 	if (err)
 		finf_pack_close(pack);
@@ -295,13 +295,163 @@ START_TEST(damaged_master)
 }
 END_TEST
 
+/* ---- members side by side ------------------------------------------------------------ */
+
+#define THREADS 2
+
+/* Two of the networks as a group, in packs for two threads. */
+static void write_group(int dir)
+{
+	struct finf_merge_opts opts = {.size = sizeof(opts), .schedule = FINF_SIDE_BY_SIDE};
+	struct finf_graph *net = NULL, *group = NULL;
+	struct finf_fuse_report report;
+	struct finf_diag diag = {""};
+	struct finf_pack *pack;
+
+	ck_assert_int_eq(finf_import_file(model_write_convs(1), &net, &diag), 0);
+	ck_assert_int_eq(finf_fuse_run(net, &report, &diag), 0);
+	ck_assert_int_eq(finf_fuse_merge("g", (struct finf_fuse_member[]){{"a", net}, {"b", net}}, 2,
+					 &opts, &group, NULL, &diag),
+			 0);
+	ck_assert_msg(!finf_pack_write_portable(dir, "gm.fim", group, &diag), "%s", diag.text);
+	finf_graph_free(group);
+	finf_graph_free(net);
+	pack = open_pack("gm.fim");
+	dev->ops = real; /* as fast as they are */
+	ck_assert_msg(!finf_engine_tune(dev, pack, THREADS, 0, dir, "gt.fim", &diag), "%s",
+		      diag.text);
+	dev->ops = &told;
+	finf_pack_close(pack);
+}
+
+/* The tuned group, whose convolutions are said to gain nothing by a second thread: two lanes. */
+static struct finf_pack *open_group(void)
+{
+	struct finf_pack *pack = open_pack("gt.fim");
+	struct finf_side_times times;
+
+	ck_assert_uint_eq(pack->plan->n_branches, 2);
+	ck_assert_ptr_nonnull(pack->plan->side.costs);
+	for (uint32_t s = 0; s < pack->plan->n_steps; s++)
+		pack->plan->side.costs[s] = pack->plan->steps[s].node == FINF_NONE
+						    ? (struct finf_step_cost){1000, 1000}
+						    : (struct finf_step_cost){50000000, 50000000};
+	pack->plan->side.off = false;
+	ck_assert_int_eq(finf_plan_side(pack->plan, &times), 0);
+	ck_assert_uint_eq(pack->plan->side.n_lanes, 2);
+	return pack;
+}
+
+static struct finf_model *open_grown_group(uint64_t bytes)
+{
+	struct finf_model *grown = NULL;
+	struct finf_pack *pack = open_group();
+	struct finf_diag diag = {""};
+	int err = finf_model_open_grown(dev, pack, THREADS, bytes, NULL, &grown, &diag);
+
+	if (err)
+		finf_pack_close(pack);
+	if (err == -ENODATA)
+		skip_test("winograd", "this oneDNN or CPU has none for one thread and for two");
+	else
+		ck_assert_msg(!err, "%s", diag.text);
+	return grown;
+}
+
+static void run_group(struct finf_model *model, const char *weights, const char *grown, bool alone,
+		      float *y)
+{
+	struct finf_tensor in[2], out[2];
+	struct finf_run args = {.size = sizeof(args), .weights = weights, .grown = grown,
+				.inputs = in, .outputs = out, .n_inputs = 2, .n_outputs = 2,
+				.alone = alone};
+	static float x[2][CONVS_X];
+	struct finf_diag diag = {""};
+
+	for (uint32_t m = 0; m < 2; m++) {
+		test_fill_f32(x[m], CONVS_X, 7 + m);
+		in[m] = (struct finf_tensor){NULL, FINF_F32,
+					     {4, {1, CONVS_CHANNELS, CONVS_SIZE, CONVS_SIZE}},
+					     x[m], sizeof(x[m])};
+		out[m] = (struct finf_tensor){.data = y + m * CONVS_X, .bytes = sizeof(x[m])};
+	}
+	args.arena = aligned_alloc(4096, finf_align_up(finf_model_arena_bytes(model), 4096));
+	ck_assert_ptr_nonnull(args.arena);
+	ck_assert_msg(!finf_binding_run(model->bindings[0], &args, &diag), "%s", diag.text);
+	free(args.arena);
+}
+
+START_TEST(members_side_by_side)
+{
+	int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	static float want[2 * CONVS_X], got[2 * CONVS_X];
+	struct finf_model *grown, *lean = NULL;
+	struct finf_pack *portable, *tuned;
+	struct extent extra = {.left = UINT32_MAX};
+	struct finf_diag diag = {""};
+	char *weights;
+
+	write_group(dir);
+	close(dir);
+	grown = open_grown_group(0);
+	if (!grown)
+		return;
+	/* The lean one runs in lanes already: only faster lanes are faster than that. */
+	ck_assert_uint_eq(finf_model_plan(grown)->side.n_lanes, 2);
+	ck_assert_ptr_nonnull(grown->bindings[0]->watch);
+	ck_assert_double_gt(finf_model_grown_speed(grown), 1.05);
+	extra.bytes = finf_model_grown_bytes(grown);
+	extra.at = aligned_alloc(4096, finf_align_up(extra.bytes, 4096));
+	portable = open_pack("gm.fim");
+	ck_assert_msg(!finf_model_grow(grown, portable, put, &extra, &diag), "%s", diag.text);
+	finf_pack_close(portable);
+	tuned = open_group();
+	weights = aligned_alloc(4096, finf_align_up(tuned->weight_bytes, 4096));
+	read_weights(tuned, weights);
+	ck_assert_msg(!finf_model_open(dev, tuned, THREADS, 0, &lean, &diag), "%s", diag.text);
+	run_group(lean, weights, NULL, true, want);
+	for (int alone = 0; alone < 2; alone++) {
+		run_group(grown, weights, extra.at, alone, got);
+		ck_assert_double_lt(relative_l2(got, want, 2 * CONVS_X), 1e-5);
+		ck_assert_int_ne(memcmp(got, want, sizeof(got)), 0); /* other arithmetic */
+	}
+	finf_model_close(grown);
+	finf_model_close(lean);
+	free(extra.at);
+	free(weights);
+}
+END_TEST
+
+/* Without bytes for both arenas members take turns, and that has to be faster than lanes were. */
+START_TEST(no_bytes_for_lanes)
+{
+	int dir = open(scratch_dir(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	struct finf_model *grown;
+	uint64_t bytes;
+
+	write_group(dir);
+	close(dir);
+	grown = open_grown_group(0);
+	if (!grown)
+		return;
+	bytes = finf_model_weight_bytes(grown) + finf_model_arena_bytes(grown);
+	finf_model_close(grown);
+	grown = open_grown_group(bytes - 1);
+	ck_assert_uint_eq(finf_model_plan(grown)->n_branches, 1);
+	ck_assert_uint_eq(finf_model_plan(grown)->side.n_lanes, 0);
+	ck_assert_uint_lt(finf_model_arena_bytes(grown) + finf_model_weight_bytes(grown), bytes);
+	ck_assert_double_gt(finf_model_grown_speed(grown), 1);
+	finf_model_close(grown);
+}
+END_TEST
+
 START_TEST(foreign_target)
 {
 	struct finf_pack *pack = open_pack("t.fim");
 	struct finf_model *grown = NULL;
 	struct finf_diag diag = {""};
 
-	ck_assert_int_eq(finf_model_open_grown(dev, pack, 2, NULL, &grown, &diag), -EKEYREJECTED);
+	ck_assert_int_eq(finf_model_open_grown(dev, pack, 2, 0, NULL, &grown, &diag), -EKEYREJECTED);
 	ck_assert_ptr_null(grown);
 	finf_pack_close(pack);
 }
@@ -318,6 +468,8 @@ Suite *test_suite(void)
 	tcase_add_test(tc, given_up);
 	tcase_add_test(tc, nothing_to_gain);
 	tcase_add_test(tc, damaged_master);
+	tcase_add_test(tc, members_side_by_side);
+	tcase_add_test(tc, no_bytes_for_lanes);
 	tcase_add_test(tc, foreign_target);
 	suite_add_tcase(suite, tc);
 	return suite;

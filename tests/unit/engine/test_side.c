@@ -47,9 +47,10 @@ static uint32_t conv(struct finf_graph *graph, uint32_t layer, uint32_t x, uint6
 	return out;
 }
 
-static struct finf_graph *network(uint64_t seed)
+/* @batch -1: it may vary. */
+static struct finf_graph *network(uint64_t seed, int64_t batch)
 {
-	struct finf_shape shape = {4, {1, CHANNELS, SIZE, SIZE}};
+	struct finf_shape shape = {4, {batch, CHANNELS, SIZE, SIZE}};
 	struct finf_graph *graph;
 	uint32_t x;
 
@@ -288,11 +289,116 @@ START_TEST(a_pool_of_another_size_plans_again)
 }
 END_TEST
 
+/* ---- other input shapes ----------------------------------------------------------------- */
+
+#define BATCH 3
+
+/* What steps of the default shapes are said to cost; and whether there are bytes for the arena of
+ * members side by side at the other shapes. */
+static const struct {
+	uint64_t all_ns, one_ns;
+	bool room;
+	uint32_t branches, lanes;
+} shapes[] = {
+	{100000, 100000, true, MEMBERS, 2},
+	{100000, 200000, true, MEMBERS, 0},
+	{100000, 100000, false, 1, 0},
+};
+
+static void say(struct finf_model *model, uint64_t all_ns, uint64_t one_ns)
+{
+	struct finf_plan *plan = (struct finf_plan *)model->bindings[0]->plan;
+
+	ck_assert_ptr_nonnull(plan->side.costs);
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		plan->side.costs[s] = (struct finf_step_cost){all_ns, one_ns};
+}
+
+static void run_binding(const struct finf_binding *binding, const struct finf_tensor *in,
+			const void *extent, bool alone, float *y)
+{
+	uint64_t bytes = finf_binding_arena_bytes(binding);
+	struct finf_tensor out[MEMBERS];
+	struct finf_run args = {.size = sizeof(args), .weights = extent, .alone = alone,
+				.inputs = in, .outputs = out, .n_inputs = MEMBERS,
+				.n_outputs = MEMBERS};
+	struct finf_diag diag = {""};
+
+	args.arena = aligned_alloc(4096, finf_align_up(bytes, 4096));
+	ck_assert_ptr_nonnull(args.arena);
+	for (int i = 0; i < 3; i++) {
+		memset(args.arena, 0xff, bytes);
+		for (uint32_t m = 0; m < MEMBERS; m++)
+			out[m] = (struct finf_tensor){.data = y + m * BATCH * VALUES,
+						      .bytes = BATCH * VALUES * sizeof(*y)};
+		ck_assert_msg(!finf_binding_run(binding, &args, &diag), "%s", diag.text);
+	}
+	free(args.arena);
+}
+
+/* Of the group's weights and this much more: not enough for members side by side. */
+static struct finf_model *open_group(uint64_t bytes)
+{
+	struct finf_model *model = NULL;
+	struct finf_diag diag = {""};
+
+	ck_assert_msg(!finf_model_open_graph(dev, merged(FINF_SIDE_BY_SIDE), 2, bytes, 0, &model,
+					     &diag),
+		      "%s", diag.text);
+	return model;
+}
+
+START_TEST(other_shapes_too)
+{
+	static float x[MEMBERS][BATCH * VALUES], list[MEMBERS * BATCH * VALUES],
+		side[MEMBERS * BATCH * VALUES];
+	struct finf_tensor in[MEMBERS];
+	struct finf_model *model = open_group(0);
+	struct finf_diag diag = {""};
+	const struct finf_binding *binding = NULL;
+	void *extent;
+
+	if (!shapes[_i].room) {
+		uint64_t bytes = finf_model_weight_bytes(model) + finf_model_arena_bytes(model);
+
+		finf_model_close(model);
+		model = open_group(bytes);
+	}
+	say(model, shapes[_i].all_ns, shapes[_i].one_ns);
+	for (uint32_t m = 0; m < MEMBERS; m++) {
+		test_fill_f32(x[m], BATCH * VALUES, 50 + m);
+		in[m] = (struct finf_tensor){
+			NULL, FINF_F32, {4, {BATCH, CHANNELS, SIZE, SIZE}}, x[m], sizeof(x[m])};
+	}
+	ck_assert_msg(!finf_model_bind(model, in, MEMBERS, &binding, &diag), "%s", diag.text);
+	ck_assert_uint_eq(binding->plan->n_branches, shapes[_i].branches);
+	ck_assert_uint_eq(binding->plan->side.n_lanes, shapes[_i].lanes);
+	ck_assert_msg(!finf_plan_check(binding->bound, binding->plan, &diag), "%s", diag.text);
+	ck_assert(!binding->watch == !shapes[_i].lanes);
+	/* They are a guess: first one step at a time, but not for long. */
+	if (binding->watch) {
+		ck_assert(finf_watch_next(binding->watch));
+		ck_assert_uint_le(binding->watch->runs, FINF_WATCH_RUNS_NEW);
+	}
+	extent = aligned_alloc(4096, finf_model_weight_bytes(model));
+	ck_assert_int_eq(finf_weights_place(
+				 dev, &(struct finf_weight_source){.graph = model->bindings[0]->bound},
+				 finf_model_plan(model), extent, &diag),
+			 0);
+	run_binding(binding, in, extent, true, list);
+	for (int i = 0; i < 2; i++) /* with a trial in between */
+		run_binding(binding, in, extent, false, side);
+	ck_assert_double_lt(relative_l2(side, list, MEMBERS * BATCH * VALUES), 1e-6);
+	free(extent);
+	finf_model_close(model);
+}
+END_TEST
+
 static void setup(void)
 {
 	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
 	for (uint32_t m = 0; m < MEMBERS; m++)
-		nets[m] = network(m);
+		nets[m] = network(m, -1);
 }
 
 static void teardown(void)
@@ -312,6 +418,7 @@ Suite *test_suite(void)
 	tcase_add_loop_test(tc, every_schedule_gives_what_the_list_gives, 0, FINF_ARRAY_LEN(rows));
 	tcase_add_test(tc, memory_of_the_largest_member);
 	tcase_add_test(tc, a_pool_of_another_size_plans_again);
+	tcase_add_loop_test(tc, other_shapes_too, 0, FINF_ARRAY_LEN(shapes));
 	tcase_add_loop_test(tc, measured_only_where_it_matters, 0, FINF_ARRAY_LEN(idle));
 	suite_add_tcase(suite, tc);
 	return suite;

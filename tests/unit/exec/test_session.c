@@ -285,14 +285,14 @@ static struct finf_graph *graph;
 static struct finf_plan plan;
 static struct finf_step steps[N_STEPS];
 static struct finf_operand in[N_STEPS][2], out[N_STEPS];
-static struct finf_plan_buffer buffers[N_STEPS + 1];
+static struct finf_plan_buffer buffers[N_STEPS + 2];
 static struct finf_plan_weight weights[N_ADDS];
 static struct finf_plan_segment segments[N_ADDS];
-static uint32_t plan_inputs[1], plan_outputs[1];
+static uint32_t plan_inputs[2], plan_outputs[2];
 
 static float x[COUNT], y[COUNT], want[COUNT];
 static float extent[N_ADDS][COUNT] __attribute__((aligned(4096)));
-static char activations[2 * BYTES + WORKSPACE] __attribute__((aligned(64)));
+static char activations[3 * BYTES + WORKSPACE] __attribute__((aligned(64)));
 
 static const struct finf_shape shape = {2, {1, COUNT}};
 
@@ -375,8 +375,6 @@ static void make_graph(void)
 		buffers[i].offset = (i + 1) % 2 * BYTES;
 }
 
-static struct finf_plan_branch branch = {.workspace_offset = 2 * BYTES,
-					 .workspace_bytes = WORKSPACE};
 
 static void make_plan(void)
 {
@@ -387,12 +385,14 @@ static void make_plan(void)
 	for (uint32_t i = 1; i < N_ADDS; i++)
 		add_step(i + 2, i + 1, i);
 	steps[N_STEPS - 1].form.workspace_bytes = WORKSPACE;
+	steps[N_STEPS - 1].workspace_offset = 2 * BYTES;
 	for (uint32_t i = 0; i < N_ADDS; i++) {
 		weights[i].offset = i * BYTES;
 		segments[i] = (struct finf_plan_segment){i * BYTES, BYTES};
 	}
 	plan_inputs[0] = 0;
 	plan_outputs[0] = N_STEPS;
+	buffers[N_STEPS].last_step = N_STEPS;
 	plan = (struct finf_plan){
 		.steps = steps,
 		.n_steps = N_STEPS,
@@ -408,7 +408,6 @@ static void make_plan(void)
 		.n_outputs = 1,
 		.weight_bytes = sizeof(extent),
 		.arena_bytes = sizeof(activations),
-		.branches = &branch,
 		.n_branches = 1,
 		.threads = 1,
 	};
@@ -480,7 +479,7 @@ START_TEST(runs_and_fills_the_output)
 	ck_assert_uint_eq(wanted.bytes, BYTES);
 	ck_assert_uint_eq(wanted.shape.rank, 2);
 	ck_assert_int_eq(wanted.shape.dim[1], COUNT);
-	ck_assert_ptr_eq(fake.workspace, activations + branch.workspace_offset);
+	ck_assert_ptr_eq(fake.workspace, activations + 2 * BYTES);
 	finf_session_free(session);
 }
 END_TEST
@@ -531,6 +530,145 @@ START_TEST(warm_runs_take_no_heap)
 		ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
 	}
 	ck_assert_uint_eq(mallinfo2().uordblks, before);
+	finf_session_free(session);
+}
+END_TEST
+
+/* ---- copies between steps ------------------------------------------------------ */
+
+#define TAKEN 2u /* behind this step an output goes whose bytes a later one writes over */
+#define COMES 4u /* before this one an input comes */
+
+static float late_x[COUNT], early_y[COUNT];
+static struct finf_tensor two_given[2], two_wanted[2];
+
+static void make_two(void)
+{
+	uint32_t input = add_value("late", 0), output;
+
+	ck_assert_int_eq(finf_graph_input(graph, input), 0);
+	ck_assert(finf_graph_find(graph, "v2", &output));
+	ck_assert_int_eq(finf_graph_output(graph, output), 0);
+	buffers[N_STEPS + 1] = (struct finf_plan_buffer){
+		.value = input,
+		.alias_of = FINF_NONE,
+		.first_step = COMES,
+		.last_step = COMES,
+		.offset = 2 * BYTES + WORKSPACE,
+		.bytes = BYTES,
+	};
+	buffers[2].last_step = TAKEN;
+	plan_inputs[1] = N_STEPS + 1;
+	plan_outputs[1] = 2;
+	plan.n_buffers = N_STEPS + 2;
+	plan.n_inputs = plan.n_outputs = 2;
+	test_fill_f32(late_x, COUNT, 3);
+	memset(early_y, 0, sizeof(early_y));
+	memset(activations, 0, sizeof(activations));
+}
+
+static struct finf_run two_run(void)
+{
+	struct finf_run run = a_run();
+
+	two_given[0] = given;
+	two_given[1] = (struct finf_tensor){"late0", FINF_F32, shape, late_x, BYTES};
+	two_wanted[0] = wanted;
+	two_wanted[1] = (struct finf_tensor){.data = early_y, .bytes = BYTES};
+	run.inputs = two_given;
+	run.outputs = two_wanted;
+	run.n_inputs = run.n_outputs = 2;
+	return run;
+}
+
+static bool early_is_right(void)
+{
+	for (uint32_t i = 0; i < COUNT; i++)
+		if (early_y[i] != x[i] + extent[0][i])
+			return false;
+	return true;
+}
+
+/* Called before what goes behind the step. */
+static void look(void *ctx, uint32_t step, uint64_t start_ns, uint64_t end_ns)
+{
+	bool here = !memcmp(activations + buffers[N_STEPS + 1].offset, late_x, BYTES);
+
+	(void)start_ns;
+	(void)end_ns;
+	ck_assert_uint_eq(early_is_right(), step > TAKEN);
+	ck_assert_uint_eq(here, step >= COMES);
+	++*(uint32_t *)ctx;
+}
+
+START_TEST(copies_between_steps)
+{
+	struct finf_session *session;
+	struct finf_run run = two_run();
+	uint32_t seen = 0;
+
+	make_two();
+	session = new_session();
+	run.on_step = look;
+	run.on_step_ctx = &seen;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_uint_eq(seen, N_STEPS);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert_uint_eq(two_wanted[1].bytes, BYTES);
+	ck_assert_uint_eq(two_wanted[1].shape.rank, 2);
+	finf_session_free(session);
+}
+END_TEST
+
+/* Its bytes are there already; that it is an output is not said. */
+START_TEST(run_that_fails_behind_an_output_tells_of_none)
+{
+	struct finf_session *session;
+	struct finf_run run = two_run();
+
+	make_two();
+	session = new_session();
+	fake.run_left = 3;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), -EREMOTEIO);
+	ck_assert(early_is_right());
+	ck_assert_uint_eq(two_wanted[1].shape.rank, 0);
+	ck_assert_int_eq(two_wanted[1].dtype, 0);
+	fake.run_left = INT32_MAX;
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	finf_session_free(session);
+}
+END_TEST
+
+/* Only where it would harm: an output over an input that comes later. */
+static const struct {
+	void *late, *last, *early; /* the input, and where the outputs go */
+	int err;
+} overlaps[] = {
+	{early_y, y, early_y, -EINVAL},
+	{early_y + COUNT / 2, y, early_y, -EINVAL},
+	{late_x, late_x, early_y, 0},
+	{late_x, y, x, 0},
+	{late_x, y, NULL, 0},
+};
+
+START_TEST(output_over_a_later_input_is_refused)
+{
+	struct finf_session *session;
+	struct finf_run run = two_run();
+	struct finf_diag diag = {""};
+
+	make_two();
+	session = new_session();
+	two_given[1].data = overlaps[_i].late;
+	two_wanted[0].data = overlaps[_i].last;
+	two_wanted[1].data = overlaps[_i].early;
+	ck_assert_int_eq(finf_session_run(session, &run, &diag), overlaps[_i].err);
+	if (overlaps[_i].err)
+		ck_assert_str_eq(diag.text, "output 'v2' would be written over input 'late0'");
+	else
+		ck_assert_mem_eq(overlaps[_i].last, want, sizeof(want));
+	ck_assert_uint_eq(fake.run_left == INT32_MAX, !!overlaps[_i].err);
 	finf_session_free(session);
 }
 END_TEST
@@ -999,6 +1137,21 @@ START_TEST(resident_runs_are_captured_once)
 }
 END_TEST
 
+START_TEST(run_with_copies_between_steps_is_not_captured)
+{
+	struct finf_session *session;
+	struct finf_run run = two_run();
+
+	make_two();
+	session = new_session();
+	ck_assert_int_eq(finf_session_run(session, &run, NULL), 0);
+	ck_assert_mem_eq(y, want, sizeof(y));
+	ck_assert(early_is_right());
+	ck_assert_int_eq(fake.begins, 0);
+	finf_session_free(session);
+}
+END_TEST
+
 START_TEST(moved_weights_or_arena_are_captured_again)
 {
 	static float moved[N_ADDS][COUNT];
@@ -1180,6 +1333,7 @@ static TCase *captured_case(void)
 	tcase_set_timeout(tc, 120);
 	tcase_add_checked_fixture(tc, late_setup, late_teardown);
 	tcase_add_test(tc, resident_runs_are_captured_once);
+	tcase_add_test(tc, run_with_copies_between_steps_is_not_captured);
 	tcase_add_test(tc, moved_weights_or_arena_are_captured_again);
 	tcase_add_test(tc, reset_device_is_captured_again);
 	tcase_add_loop_test(tc, what_cannot_be_captured_is_launched_step_by_step, 0,
@@ -1202,6 +1356,10 @@ Suite *test_suite(void)
 	tcase_add_test(tc, weights_and_arena_may_move_between_runs);
 	tcase_add_test(tc, output_that_is_not_wanted_is_left_out);
 	tcase_add_test(tc, warm_runs_take_no_heap);
+	tcase_add_test(tc, copies_between_steps);
+	tcase_add_test(tc, run_that_fails_behind_an_output_tells_of_none);
+	tcase_add_loop_test(tc, output_over_a_later_input_is_refused, 0,
+			    FINF_ARRAY_LEN(overlaps));
 	tcase_add_loop_test(tc, wrong_tensors_are_named, 0, FINF_ARRAY_LEN(refused));
 	tcase_add_loop_test(tc, kernel_that_cannot_be_made_undoes_the_session, 0, N_ADDS + 1);
 	tcase_add_loop_test(tc, plan_that_lies_about_the_device, 0, FINF_ARRAY_LEN(hostile));

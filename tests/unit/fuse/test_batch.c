@@ -88,7 +88,7 @@ struct op_row {
 	struct finf_shape floats; /* rank 0 = none, unless @scalar */
 	int64_t numbers[8];
 	uint32_t n_numbers;
-	bool scalar, twice, flat; /* flat: the node sees 2x144 */
+	bool scalar, filters, linear, twice, thrice, flat; /* flat: the node sees 2x144 */
 	uint32_t outputs;	  /* 0 = one */
 	bool joined;
 };
@@ -169,10 +169,21 @@ static const struct op_row ops[] = {
 	{"MatMul", 13, .floats = {1, {6}}, .joined = true},
 	{"MatMul", 13, .twice = true, .joined = true},
 	{"MatMul", 13, .floats = {4, {2, 4, 6, 3}}},
+	{"FusedConv", FINF_OPSET_OWN, .filters = true, .twice = true, .joined = true},
+	{"FusedConv", FINF_OPSET_OWN, .filters = true, .floats = {4, {2, 4, 6, 6}}},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {1, {6}}, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {1, 1, 6, 6}}, .joined = true},
 	{"FusedMatMul", FINF_OPSET_OWN, .twice = true, .floats = {4, {2, 1, 1, 6}}},
+	{"FusedMatMul", FINF_OPSET_OWN, .linear = true, .twice = true, .joined = true},
+	{"FusedMatMul", FINF_OPSET_OWN, .linear = true, .floats = {4, {2, 4, 6, 6}}},
+	{"FusedAttention", FINF_OPSET_OWN, .thrice = true, .joined = true},
+	{"FusedAttention", FINF_OPSET_OWN, .thrice = true, .floats = {4, {1, 1, 6, 6}},
+	 .joined = true},
+	{"FusedAttention", FINF_OPSET_OWN, .thrice = true, .floats = {4, {2, 1, 1, 6}}},
+	{"FusedAttention", FINF_OPSET_OWN, {INTS("perm_k", 0, 1, 3, 2)}, .thrice = true,
+	 .joined = true},
+	{"FusedAttention", FINF_OPSET_OWN, {INTS("perm_y", 1, 0, 2, 3)}, .thrice = true},
 	{"Tile", 13, NUMBERS(1, 1, 1, 2)}, /* not on the list */
 	{"Shape", 13, .joined = false},
 };
@@ -181,12 +192,20 @@ static const struct op_row ops[] = {
 static struct finf_graph *op_member(const struct op_row *row)
 {
 	struct finf_graph *g = net_new();
-	uint32_t in[3], out[2], n_in = 1, n_attrs = 0;
+	uint32_t in[4], out[2], n_in = 1, n_attrs = 0;
 
 	in[0] = net_conv(g, "c", net_input(g, "x", IMAGE), 4, true);
 	if (row->flat)
 		in[0] = net_node(g, "Flatten", "f", in, 1);
-	if (row->twice)
+	if (row->filters) {
+		in[n_in++] = net_random(g, "w", SHAPE(4, 4, 1, 1), -1);
+		in[n_in++] = net_random(g, "b", SHAPE(4), -1);
+	}
+	if (row->linear) {
+		in[n_in++] = net_random(g, "w", SHAPE(6, 6), -1);
+		in[n_in++] = net_random(g, "b", SHAPE(6), -1);
+	}
+	for (int k = row->thrice ? 2 : row->twice; k > 0; k--)
 		in[n_in++] = in[0];
 	if (row->floats.rank || row->scalar)
 		in[n_in++] = net_random(g, "k", row->floats, -1);

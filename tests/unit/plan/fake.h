@@ -232,6 +232,7 @@ static inline void fake_random_table(struct finf_form_table *table, const struct
 				     uint64_t *seed)
 {
 	static const char *const descs[] = {"", "blocked-a", "blocked-b"};
+	static const uint32_t over[] = {0, FINF_FORM_INPLACE, FINF_FORM_INPLACE_LAST};
 
 	fake_table_init(table, graph);
 	for (uint32_t i = 0; i < graph->n_nodes; i++) {
@@ -245,7 +246,7 @@ static inline void fake_random_table(struct finf_form_table *table, const struct
 		for (uint32_t f = 0; f < table->nodes[i].n; f++) {
 			struct finf_form *form = &table->nodes[i].forms[f];
 
-			form->flags = fake_below(seed, 3) ? FINF_FORM_INPLACE : 0;
+			form->flags = over[fake_below(seed, 3)];
 			form->workspace_bytes = fake_below(seed, 4) ? 0 : fake_below(seed, 3000);
 		}
 		if (!fake_below(seed, 4))

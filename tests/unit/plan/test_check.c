@@ -94,9 +94,7 @@ static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 	}
 	free(last);
 	for (uint32_t s = 0; s < plan->n_steps; s++)
-		if (plan->steps[s].form.workspace_bytes) /* one for all, so its largest size */
-			live[s] +=
-				finf_align_up(plan->branches->workspace_bytes, FINF_BUFFER_ALIGN);
+		live[s] += finf_align_up(plan->steps[s].form.workspace_bytes, FINF_BUFFER_ALIGN);
 	for (uint32_t s = 0; s <= plan->n_steps; s++)
 		most = FINF_MAX(most, live[s]);
 	return most;
@@ -109,12 +107,14 @@ START_TEST(test_arena_near_bound)
 
 	for (uint64_t seed = 0; seed < SEEDS; seed++) {
 		struct sample sample;
-		uint64_t most;
+		uint64_t most, told;
 
 		sample_init(&sample, seed);
 		ck_assert_uint_lt(sample.plan->n_steps, 4095);
 		most = most_live_bytes(sample.plan, live);
 		ck_assert_uint_ge(sample.plan->arena_bytes, most);
+		ck_assert_int_eq(finf_plan_live_bytes(sample.plan, &told), 0);
+		ck_assert_uint_eq(told, most);
 		arena += sample.plan->arena_bytes;
 		bound += most;
 		sample_fini(&sample);
@@ -235,8 +235,8 @@ static bool die_early(struct finf_plan *plan, uint64_t *seed)
 	for (uint32_t tries = 0; plan->n_buffers && tries < 1000; tries++) {
 		struct finf_plan_buffer *buffer = random_buffer(plan, seed);
 
-		if (buffer->last_step == buffer->first_step)
-			continue;
+		if (buffer->last_step == buffer->first_step || buffer->last_step == plan->n_steps)
+			continue; /* an output may go earlier than at the end */
 		buffer->last_step = buffer->first_step;
 		return true;
 	}
@@ -315,36 +315,51 @@ static bool forget_alias(struct finf_plan *plan, uint64_t *seed)
 	return false;
 }
 
-static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
+/* A step that writes in place, over one of at least @n_in inputs. */
+static struct finf_step *in_place_step(struct finf_plan *plan, uint32_t n_in)
 {
-	(void)seed;
 	for (uint32_t s = 0; s < plan->n_steps; s++) {
 		struct finf_step *step = &plan->steps[s];
+		uint32_t over = finf_form_over(&step->form, step->n_in);
 
-		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
+		if (over != FINF_NONE && step->n_in >= n_in && step->n_out &&
+		    step->in[over].kind == FINF_OPERAND_BUFFER &&
 		    step->out[0].kind == FINF_OPERAND_BUFFER &&
-		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
-			step->form.flags = 0;
-			return true;
-		}
+		    plan->buffers[step->out[0].index].alias_of == step->in[over].index)
+			return step;
 	}
-	return false;
+	return NULL;
+}
+
+static bool forbid_in_place(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = in_place_step(plan, 1);
+
+	(void)seed;
+	if (step)
+		step->form.flags = 0;
+	return step;
+}
+
+/* First for last, or the other way round. */
+static bool over_another_input(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = in_place_step(plan, 2);
+
+	(void)seed;
+	if (step)
+		step->form.flags ^= FINF_FORM_INPLACE | FINF_FORM_INPLACE_LAST;
+	return step;
 }
 
 static bool outlive_in_place(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		const struct finf_step *step = &plan->steps[s];
+	struct finf_step *step = in_place_step(plan, 1);
 
-		if (step->n_in && step->n_out && step->in[0].kind == FINF_OPERAND_BUFFER &&
-		    step->out[0].kind == FINF_OPERAND_BUFFER &&
-		    plan->buffers[step->out[0].index].alias_of == step->in[0].index) {
-			plan->buffers[step->in[0].index].last_step++;
-			return true;
-		}
-	}
-	return false;
+	(void)seed;
+	if (step)
+		plan->buffers[step->in[finf_form_over(&step->form, step->n_in)].index].last_step++;
+	return step;
 }
 
 static bool operand_out_of_range(struct finf_plan *plan, uint64_t *seed)
@@ -403,33 +418,80 @@ static bool other_out_layout(struct finf_plan *plan, uint64_t *seed)
 	return true;
 }
 
-static bool small_workspace(struct finf_plan *plan, uint64_t *seed)
+/* Any of those that need a workspace. */
+static struct finf_step *worker(const struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	plan->branches->workspace_bytes--;
-	return plan->branches->workspace_bytes != UINT64_MAX;
+	for (uint32_t n = 0; n < plan->n_steps; n++) {
+		struct finf_step *step = &plan->steps[fake_below(seed, plan->n_steps)];
+
+		if (step->form.workspace_bytes)
+			return step;
+	}
+	return NULL;
+}
+
+static bool large_workspace(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->form.workspace_bytes = plan->arena_bytes - step->workspace_offset + 1;
+	return step;
 }
 
 static bool workspace_outside(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	plan->branches->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
-	return true;
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->workspace_offset = plan->arena_bytes + FINF_BUFFER_ALIGN;
+	return step;
 }
 
-static bool workspace_on_a_buffer(struct finf_plan *plan, uint64_t *seed)
+static bool workspace_without_end(struct finf_plan *plan, uint64_t *seed)
 {
-	(void)seed;
-	for (uint32_t s = 0; s < plan->n_steps; s++) {
-		struct finf_operand out;
+	struct finf_step *step = worker(plan, seed);
 
-		if (!plan->steps[s].form.workspace_bytes || !plan->steps[s].n_out)
+	if (step)
+		step->workspace_offset = -(uint64_t)FINF_BUFFER_ALIGN;
+	return step;
+}
+
+static bool crooked_workspace(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	if (step)
+		step->workspace_offset ^= 1;
+	return step;
+}
+
+static bool workspace_on_an_operand(struct finf_plan *plan, const struct finf_operand *operands,
+				    uint32_t n, struct finf_step *step)
+{
+	for (uint32_t k = 0; k < n; k++) {
+		const struct finf_plan_buffer *buffer = &plan->buffers[operands[k].index];
+
+		if (operands[k].kind != FINF_OPERAND_BUFFER || !buffer->bytes)
 			continue;
-		out = plan->steps[s].out[0];
-		plan->branches->workspace_offset = plan->buffers[out.index].offset;
-		return out.kind == FINF_OPERAND_BUFFER;
+		step->workspace_offset = buffer->offset;
+		return true;
 	}
 	return false;
+}
+
+static bool workspace_on_what_is_written(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	return step && workspace_on_an_operand(plan, step->out, step->n_out, step);
+}
+
+static bool workspace_on_what_is_read(struct finf_plan *plan, uint64_t *seed)
+{
+	struct finf_step *step = worker(plan, seed);
+
+	return step && workspace_on_an_operand(plan, step->in, step->n_in, step);
 }
 
 static bool weight_onto_last(struct finf_plan *plan, uint64_t *seed)
@@ -660,11 +722,13 @@ static const struct spoil {
 	SPOIL(shorten_arena_by_a_line), SPOIL(swap_steps), SPOIL(drop_step), SPOIL(drop_need),
 	SPOIL(need_too_many), SPOIL(die_early), SPOIL(live_backwards), SPOIL(live_too_long),
 	SPOIL(shrink_buffer), SPOIL(rename_value), SPOIL(value_out_of_range), SPOIL(alias_of_later),
-	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(outlive_in_place),
-	SPOIL(operand_out_of_range),
+	SPOIL(forget_alias), SPOIL(forbid_in_place), SPOIL(over_another_input),
+	SPOIL(outlive_in_place), SPOIL(operand_out_of_range),
 	SPOIL(operand_of_other_kind), SPOIL(other_node), SPOIL(other_in_layout),
-	SPOIL(other_out_layout), SPOIL(small_workspace), SPOIL(workspace_outside),
-	SPOIL(workspace_on_a_buffer), SPOIL(weight_onto_last), SPOIL(misalign_weight),
+	SPOIL(other_out_layout), SPOIL(large_workspace), SPOIL(workspace_outside),
+	SPOIL(workspace_without_end), SPOIL(crooked_workspace),
+	SPOIL(workspace_on_what_is_written), SPOIL(workspace_on_what_is_read),
+	SPOIL(weight_onto_last), SPOIL(misalign_weight),
 	SPOIL(weight_outside), SPOIL(other_weight_name), SPOIL(grow_extent),
 	SPOIL(hole_between_segments), SPOIL(swap_outputs), SPOIL(drop_output), SPOIL(input_is_output),
 	SPOIL(change_shared_bytes), SPOIL(forget_join), SPOIL(join_what_is_apart), SPOIL(move_part),
@@ -765,6 +829,32 @@ START_TEST(test_stale_part)
 }
 END_TEST
 
+/* b written over a, which dies there and is the last input; but it is the first one too. */
+START_TEST(test_over_another_input)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+	struct finf_plan_buffer *b;
+	uint32_t a = fake_node(graph, 64, fake_input(graph, 64), FINF_NONE, FINF_NONE);
+
+	finf_graph_output(graph, fake_node(graph, 64, a, a, FINF_NONE));
+	fake_plain_table(&table, graph);
+	table.nodes[1].forms[0].flags = FINF_FORM_INPLACE_LAST;
+	plan = fake_plan(graph, &table, NULL);
+	b = &plan->buffers[plan->steps[1].out[0].index];
+	ck_assert_uint_eq(b->alias_of, FINF_NONE); /* the planner knows */
+	b->alias_of = plan->steps[1].in[1].index;
+	b->offset = plan->buffers[b->alias_of].offset;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	ck_assert_msg(strstr(diag.text, "another of its inputs"), "%s", diag.text);
+	finf_plan_free(plan);
+	fake_table_fini(&table);
+	finf_graph_free(graph);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("plan/check");
@@ -775,6 +865,7 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_arena_near_bound);
 	tcase_add_test(tc, test_stale_bytes);
 	tcase_add_test(tc, test_stale_part);
+	tcase_add_test(tc, test_over_another_input);
 	tcase_add_loop_test(tc, test_spoilt_plans_are_refused, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -139,13 +139,12 @@ static void run_step(struct machine *m, uint32_t s)
 {
 	const struct finf_plan *plan = m->plan;
 	const struct finf_step *step = &plan->steps[s];
-	const struct finf_plan_branch *branch = &plan->branches[step->branch];
 
 	for (uint32_t k = 0; k < step->n_in; k++)
 		if (step->in[k].kind == FINF_OPERAND_BUFFER)
 			expect(m, step->in[k].index);
 	if (step->form.workspace_bytes)
-		stamp(m, branch->workspace_offset, branch->workspace_bytes, SCRATCH);
+		stamp(m, step->workspace_offset, step->form.workspace_bytes, SCRATCH);
 	for (uint32_t k = 0; k < step->n_out && !joins(step); k++)
 		if (step->out[k].kind == FINF_OPERAND_BUFFER)
 			stamp(m, plan->buffers[step->out[k].index].offset,
@@ -308,37 +307,39 @@ START_TEST(test_round_trip)
 END_TEST
 
 /*
- * Members of which each is given much and makes little: one after the other the group takes
- * the arena of one and what the others made, when inputs may come late. That is proven, and not
- * believed of an input that comes after its reader, or beside branches.
+ * Members of which each is given much and makes some: one after the other the group takes
+ * the arena of one, when inputs may come late and outputs go early. That is proven, and not
+ * believed of an input that comes after its reader, of an output that goes before it is there, or
+ * beside branches.
  */
 static const struct {
-	bool late;
+	bool copies;
 	enum finf_schedule schedule;
 	uint32_t lines; /* of the arena */
-} late_rows[] = {
-	{true, FINF_ONE_BY_ONE, 16 + 1 + 2},
-	{false, FINF_ONE_BY_ONE, 3 * 16 + 1},
-	{true, FINF_SIDE_BY_SIDE, 3 * 16 + 3},
+} copy_rows[] = {
+	{true, FINF_ONE_BY_ONE, 16 + 4},
+	{false, FINF_ONE_BY_ONE, 3 * 16 + 4},
+	{true, FINF_SIDE_BY_SIDE, 3 * 16 + 3 * 4},
 };
 
-START_TEST(test_late_inputs)
+START_TEST(test_copies_between)
 {
 	struct finf_graph *graph = fake_graph();
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = 2,
-				      .schedule = late_rows[_i].schedule,
-				      .late_inputs = late_rows[_i].late};
-	struct finf_plan_buffer *input;
+				      .schedule = copy_rows[_i].schedule,
+				      .copy_between = copy_rows[_i].copies};
+	struct finf_plan_buffer *input, *output;
 	struct finf_form_table table;
 	struct finf_diag diag = {""};
 	struct finf_plan *plan;
 	char name[16];
+	bool between;
 
 	for (uint32_t c = 0; c < 3; c++) {
 		uint32_t v = fake_input(graph, 256);
 
-		v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+		v = fake_node(graph, 64, v, FINF_NONE, FINF_NONE);
 		ck_assert_int_eq(finf_graph_output(graph, v), 0);
 	}
 	for (uint32_t c = 0; c < 3; c++) {
@@ -347,15 +348,114 @@ START_TEST(test_late_inputs)
 	}
 	fake_plain_table(&table, graph);
 	plan = fake_plan(graph, &table, &opts);
-	ck_assert_uint_eq(plan->arena_bytes, late_rows[_i].lines * LINE);
+	between = plan->n_branches == 1 && copy_rows[_i].copies;
+	ck_assert_uint_eq(plan->arena_bytes, copy_rows[_i].lines * LINE);
 	input = &plan->buffers[plan->inputs[1]];
-	ck_assert_uint_eq(input->first_step, plan->n_branches == 1 && late_rows[_i].late);
+	output = &plan->buffers[plan->outputs[1]];
+	ck_assert_uint_eq(input->first_step, between ? 1 : 0);
+	ck_assert_uint_eq(output->last_step, between ? 1 : 3);
+	output->last_step = 1;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), plan->n_branches == 1 ? 0 : -EINVAL);
 	input->first_step = 1;
 	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), plan->n_branches == 1 ? 0 : -EINVAL);
+	output->first_step = output->last_step = 0;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	output->first_step = output->last_step = 1;
 	input->first_step = input->last_step = 2;
 	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
 	fake_table_fini(&table);
 	finf_plan_free(plan);
+	finf_graph_free(graph);
+}
+END_TEST
+
+/* Who reads an output last must not write over it: it goes behind that step. */
+START_TEST(test_output_is_not_written_over)
+{
+	struct finf_graph *graph = fake_graph();
+	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = 1, .copy_between = true};
+	uint32_t first = fake_node(graph, 64, fake_input(graph, 64), FINF_NONE, FINF_NONE);
+	uint32_t second = fake_node(graph, 64, first, FINF_NONE, FINF_NONE);
+	struct finf_plan_buffer *taken, *over;
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	struct finf_plan *plan;
+
+	finf_graph_output(graph, first);
+	finf_graph_output(graph, second);
+	fake_plain_table(&table, graph);
+	table.nodes[1].forms[0].flags = FINF_FORM_INPLACE;
+	plan = fake_plan(graph, &table, &opts);
+	taken = &plan->buffers[plan->outputs[0]];
+	over = &plan->buffers[plan->outputs[1]];
+	ck_assert_uint_eq(taken->last_step, 1);
+	ck_assert_uint_eq(over->alias_of, FINF_NONE);
+	over->alias_of = plan->outputs[0];
+	over->offset = taken->offset;
+	ck_assert_int_eq(finf_plan_check(graph, plan, &diag), -EINVAL);
+	ck_assert_msg(strstr(diag.text, "after it was written over"), "%s", diag.text);
+	fake_table_fini(&table);
+	finf_plan_free(plan);
+	finf_graph_free(graph);
+}
+END_TEST
+
+static void take(const struct machine *m, uint32_t s)
+{
+	for (uint32_t i = 0; i < m->plan->n_outputs; i++)
+		if (m->plan->buffers[m->plan->outputs[i]].last_step == s)
+			expect(m, m->plan->outputs[i]);
+}
+
+static void run_with_copies(const struct finf_plan *plan)
+{
+	struct machine m = {.plan = plan};
+
+	m.lines = calloc(plan->arena_bytes / LINE + 1, sizeof(*m.lines));
+	m.done = calloc(plan->n_steps + 1, sizeof(*m.done));
+	for (uint32_t s = 0; s <= plan->n_steps; s++) {
+		for (uint32_t i = 0; i < plan->n_inputs; i++)
+			if (plan->buffers[plan->inputs[i]].first_step == s)
+				stamp(&m, plan->buffers[plan->inputs[i]].offset,
+				      plan->buffers[plan->inputs[i]].bytes, WROTE_INPUT);
+		if (s < plan->n_steps)
+			run_step(&m, s);
+		take(&m, s);
+	}
+	free(m.lines);
+	free(m.done);
+}
+
+/* Any group, its members one after the other: read as it was written, and never larger so. */
+START_TEST(test_copies_of_any_group)
+{
+	uint64_t seed = (uint64_t)_i;
+	struct finf_graph *graph = random_group(&seed);
+	struct finf_plan_opts opts = {.size = sizeof(opts), .threads = 1};
+	struct finf_plan *plan, *without, *back = NULL;
+	struct finf_form_table table;
+	struct finf_diag diag = {""};
+	uint64_t live, live_without;
+	struct finf_buf buf;
+
+	fake_random_table(&table, graph, &seed);
+	without = fake_plan(graph, &table, &opts);
+	opts.copy_between = true;
+	plan = fake_plan(graph, &table, &opts);
+	run_with_copies(without);
+	run_with_copies(plan);
+	ck_assert_int_eq(finf_plan_live_bytes(plan, &live), 0);
+	ck_assert_int_eq(finf_plan_live_bytes(without, &live_without), 0);
+	ck_assert_uint_le(live, live_without);
+	finf_buf_init(&buf);
+	finf_plan_write(plan, &buf);
+	ck_assert_int_eq(finf_plan_read(buf.data, buf.len, &back, &diag), 0);
+	ck_assert_msg(!finf_plan_check(graph, back, &diag), "%s", diag.text);
+	finf_buf_fini(&buf);
+	finf_plan_free(back);
+	finf_plan_free(plan);
+	finf_plan_free(without);
+	fake_table_fini(&table);
 	finf_graph_free(graph);
 }
 END_TEST
@@ -536,16 +636,21 @@ static bool share_bytes(struct finf_plan *plan, uint64_t *seed)
 
 static bool share_workspace(struct finf_plan *plan, uint64_t *seed)
 {
-	uint32_t users[2], n = 0;
+	const struct finf_step *first = NULL;
 
 	(void)seed;
-	for (uint32_t b = 0; b < plan->n_branches && n < 2; b++)
-		if (plan->branches[b].workspace_bytes)
-			users[n++] = b;
-	if (n < 2)
-		return false;
-	plan->branches[users[1]].workspace_offset = plan->branches[users[0]].workspace_offset;
-	return true;
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		struct finf_step *step = &plan->steps[s];
+
+		if (!step->form.workspace_bytes)
+			continue;
+		if (first && first->branch != step->branch) {
+			step->workspace_offset = first->workspace_offset;
+			return true;
+		}
+		first = first ? first : step;
+	}
+	return false;
 }
 
 static const struct {
@@ -607,7 +712,9 @@ Suite *test_suite(void)
 	tcase_add_test(tc, test_round_trip);
 	tcase_add_loop_test(tc, test_side_by_side, 0, SEEDS);
 	tcase_add_loop_test(tc, test_lanes_are_proven, 0, FINF_ARRAY_LEN(lanes_rows));
-	tcase_add_loop_test(tc, test_late_inputs, 0, FINF_ARRAY_LEN(late_rows));
+	tcase_add_loop_test(tc, test_copies_between, 0, FINF_ARRAY_LEN(copy_rows));
+	tcase_add_test(tc, test_output_is_not_written_over);
+	tcase_add_loop_test(tc, test_copies_of_any_group, 0, SEEDS);
 	tcase_add_loop_test(tc, test_spoilt, 0, FINF_ARRAY_LEN(spoils));
 	suite_add_tcase(suite, tc);
 	return suite;

@@ -72,23 +72,27 @@ START_TEST(test_chain_arena)
 }
 END_TEST
 
-/* One workspace of the largest size, kept apart only while someone needs it. */
-START_TEST(test_workspace_is_shared)
+/* A workspace is there for its step alone: before and behind it others have the bytes. */
+START_TEST(test_workspace_lives_for_a_step)
 {
 	struct finf_graph *graph = fake_graph();
 	struct finf_form_table table;
 	struct finf_plan *plan;
 	uint32_t v = fake_input(graph, 1024);
 
-	for (int i = 0; i < 4; i++)
-		v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 1024, v, FINF_NONE, FINF_NONE);
+	v = fake_node(graph, 16, v, FINF_NONE, FINF_NONE);
 	finf_graph_output(graph, v);
 	fake_plain_table(&table, graph);
-	table.nodes[1].forms[0].workspace_bytes = 1000;
-	table.nodes[2].forms[0].workspace_bytes = 3000;
+	table.nodes[1].forms[0].workspace_bytes = 4000;
+	table.nodes[3].forms[0].workspace_bytes = 3000;
 	plan = fake_plan(graph, &table, NULL);
-	ck_assert_uint_eq(plan->branches->workspace_bytes, 3000);
-	ck_assert_uint_eq(plan->arena_bytes, 4096 + 64); /* the input's place, and one result */
+	ck_assert_uint_eq(plan->n_steps, 4);
+	ck_assert_uint_eq(plan->steps[1].workspace_offset, 0); /* where the input was */
+	ck_assert_uint_eq(plan->steps[3].workspace_offset, 4096); /* beside what it reads */
+	ck_assert_uint_eq(plan->arena_bytes, 4096 + 3008 + 64); /* that step's, no more */
 	done(graph, &table, plan);
 }
 END_TEST
@@ -366,9 +370,13 @@ enum in_place_case { DIES, IS_INPUT, READ_LATER, READ_TWICE, IS_OUTPUT, ALIAS_LI
 static const struct in_place_row {
 	enum in_place_case what;
 	bool in_place;
+	bool last; /* it is the last of two inputs */
 } in_place_rows[] = {
-	{DIES, true},	    {IS_INPUT, false},	  {READ_LATER, false}, {READ_TWICE, false},
-	{IS_OUTPUT, false}, {ALIAS_LIVES, false}, {OTHER_SIZE, false},
+	{DIES, true, false},	    {IS_INPUT, false, false},	 {READ_LATER, false, false},
+	{READ_TWICE, false, false}, {IS_OUTPUT, false, false},	 {ALIAS_LIVES, false, false},
+	{OTHER_SIZE, false, false}, {DIES, true, true},		 {IS_INPUT, false, true},
+	{READ_LATER, false, true},  {READ_TWICE, false, true},	 {IS_OUTPUT, false, true},
+	{ALIAS_LIVES, false, true}, {OTHER_SIZE, false, true},
 };
 
 START_TEST(test_in_place_only_when_dead)
@@ -377,7 +385,7 @@ START_TEST(test_in_place_only_when_dead)
 	struct finf_graph *graph = fake_graph();
 	struct finf_form_table table;
 	struct finf_plan *plan;
-	uint32_t in = fake_input(graph, 64), a, b, alias = FINF_NONE, target;
+	uint32_t in = fake_input(graph, 64), a, b, alias = FINF_NONE, target, other;
 
 	a = row->what == IS_INPUT ? in : fake_node(graph, 64, in, FINF_NONE, FINF_NONE);
 	if (row->what == ALIAS_LIVES) {
@@ -385,14 +393,15 @@ START_TEST(test_in_place_only_when_dead)
 		target = graph->n_nodes;
 	}
 	target = graph->n_nodes;
-	b = fake_node(graph, row->what == OTHER_SIZE ? 32 : 64, a,
-		      row->what == READ_TWICE ? a : FINF_NONE, FINF_NONE);
+	other = row->what == READ_TWICE ? a : row->last ? fake_input(graph, 64) : FINF_NONE;
+	b = fake_node(graph, row->what == OTHER_SIZE ? 32 : 64, row->last ? other : a,
+		      row->last ? a : other, FINF_NONE);
 	finf_graph_output(graph, fake_node(graph, 64, b, row->what == READ_LATER ? a : alias,
 					   FINF_NONE));
 	if (row->what == IS_OUTPUT)
 		finf_graph_output(graph, a);
 	fake_plain_table(&table, graph);
-	table.nodes[target].forms[0].flags = FINF_FORM_INPLACE;
+	table.nodes[target].forms[0].flags = row->last ? FINF_FORM_INPLACE_LAST : FINF_FORM_INPLACE;
 	if (row->what == ALIAS_LIVES)
 		table.nodes[target - 1].forms[0].flags = FINF_FORM_ALIAS;
 	plan = fake_plan(graph, &table, NULL);
@@ -539,7 +548,7 @@ Suite *test_suite(void)
 
 	tcase_set_timeout(tc, 60);
 	tcase_add_loop_test(tc, test_chain_arena, 0, FINF_ARRAY_LEN(chains));
-	tcase_add_test(tc, test_workspace_is_shared);
+	tcase_add_test(tc, test_workspace_lives_for_a_step);
 	tcase_add_test(tc, test_sums_are_checked);
 	tcase_add_loop_test(tc, test_cheapest_forms, 0, FINF_ARRAY_LEN(choices));
 	tcase_add_test(tc, test_looks_one_node_ahead);

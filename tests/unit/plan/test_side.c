@@ -19,7 +19,6 @@ struct chain {
 
 static struct finf_step steps[MEMBERS * STEPS];
 static struct finf_step_cost costs[MEMBERS * STEPS];
-static struct finf_plan_branch branches[MEMBERS];
 
 /* Steps of the members in turn, as the planner merges them. */
 static void make_plan(struct finf_plan *plan, const struct chain *chains, uint32_t threads)
@@ -39,7 +38,6 @@ static void make_plan(struct finf_plan *plan, const struct chain *chains, uint32
 		}
 	*plan = (struct finf_plan){.steps = steps,
 				   .n_steps = n,
-				   .branches = branches,
 				   .n_branches = n_chains,
 				   .side.costs = costs,
 				   .threads = threads};

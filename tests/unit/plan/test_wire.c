@@ -52,9 +52,40 @@ END_TEST
 /* What stands behind the outputs of a plan that was not measured, in numbers of 32 bits. */
 #define SIDE_WORDS 11u
 
+#define MARK 0x6b72616d00000000u /* no other number is like it */
+
+/* A plan of one branch as versions before 5 had it: one workspace, and no offset in a step. */
+static void write_old(struct finf_plan *plan, uint8_t version, uint64_t workspace_offset,
+		      struct finf_buf *ret)
+{
+	struct finf_buf buf;
+	size_t at = 40; /* behind the number of branches */
+
+	for (uint32_t s = 0; s < plan->n_steps; s++)
+		plan->steps[s].workspace_offset = MARK + s;
+	finf_buf_init(&buf);
+	finf_plan_write(plan, &buf);
+	ck_assert_uint_eq(buf.data[4], 5);
+	buf.data[4] = version;
+	finf_buf_put(ret, buf.data, version == 1 ? at - 4 : at);
+	finf_buf_u64(ret, workspace_offset);
+	finf_buf_u64(ret, UINT64_MAX); /* the proof asks each step */
+	for (uint32_t s = 0; s < plan->n_steps; s++) {
+		uint64_t mark = MARK + s;
+		const uint8_t *end = memmem(buf.data + at, buf.len - at, &mark, sizeof(mark));
+
+		ck_assert_ptr_nonnull(end);
+		finf_buf_put(ret, buf.data + at, (size_t)(end - buf.data) - at);
+		at = (size_t)(end - buf.data) + sizeof(mark);
+	}
+	finf_buf_put(ret, buf.data + at, buf.len - at);
+	finf_buf_fini(&buf);
+}
+
 /*
  * Version 2 had no joins and nothing behind the outputs; version 3 a schedule without lanes, which
- * is left aside: least, heads, costs. A newer one may say anything.
+ * is left aside: least, heads, costs; version 4 one workspace for all steps of a branch. A newer
+ * one may say anything.
  */
 START_TEST(test_versions)
 {
@@ -75,7 +106,8 @@ START_TEST(test_versions)
 		{4, false, 0, SIDE_WORDS, {0}},
 		{4, true, 0, SIDE_WORDS, {0}},
 		{4, false, -EBADMSG, 3, {0}},
-		{5, false, -EBADMSG, SIDE_WORDS, {0}},
+		{5, false, -EBADMSG, SIDE_WORDS, {0}}, /* the old text is none of the new version */
+		{6, false, -EBADMSG, SIDE_WORDS, {0}},
 	};
 	struct finf_graph *graph = sample_graph();
 
@@ -87,9 +119,7 @@ START_TEST(test_versions)
 		if (rows[i].join)
 			plan->steps[0].form.flags |= FINF_FORM_JOIN;
 		finf_buf_init(&buf);
-		finf_plan_write(plan, &buf);
-		ck_assert_uint_eq(buf.data[4], 4);
-		buf.data[4] = rows[i].version;
+		write_old(plan, rows[i].version, 64, &buf);
 		buf.len -= SIDE_WORDS * sizeof(uint32_t);
 		for (uint32_t k = 0; k < 2; k++)
 			buf.data[buf.len + k * sizeof(uint32_t)] = rows[i].side[k];
@@ -97,6 +127,8 @@ START_TEST(test_versions)
 		ck_assert_int_eq(finf_plan_read(buf.data, buf.len, &back, &diag), rows[i].err);
 		ck_assert(!back == !!rows[i].err);
 		ck_assert(!back || !back->side.n_lanes);
+		for (uint32_t s = 0; back && s < back->n_steps; s++)
+			ck_assert_uint_eq(back->steps[s].workspace_offset, 64);
 		finf_plan_free(back);
 		finf_plan_free(plan);
 		finf_buf_fini(&buf);

@@ -215,6 +215,47 @@ static const struct scenario scenarios[] = {
 		AT(2, COMPACTED, FINF_MODEL_NONE, 0, "load 2"),
 		AT(2, NO_PLACE, 2, 0, "shrink 0>2 (fragmented: no hole large enough); load 2"),
 	}},
+	{"no faster: given back for good, until it is allowed anew", {
+		FAST,
+		{2, {FINF_EV_SLOWER, 0, 0, 100, 100}, "shrink 0 (its runs were no faster)"},
+		RUNS(2, 0, 99, ""),
+		RUNS(1000, 0, 99, ""),
+		{1001, {FINF_EV_UNLOAD, 0, 901, 0, 0}, "evict 0 (operator)"},
+		AT(1001, EVICTED, 0, 0, ""),
+		{1002, {FINF_EV_LOAD, 0, 902, 0, 0}, "load 0"},
+		AT(1002, LOADED, 0, 0, ""),
+		RUNS(1002, 0, 99, ""),
+		AT(1002, OPTIMIZE, 0, 1, ""), /* as it was */
+		RUNS(1002, 0, 99, ""),
+		AT(1003, OPTIMIZE, 0, 0, ""),
+		AT(1003, OPTIMIZE, 0, 1, ""),
+		RUNS(1003, 0, 7, ""),
+		RUNS(1003, 0, 1, "grow 0"),
+	}},
+	{"no faster, and a run uses it", {
+		FAST,
+		{2, {FINF_EV_REQUEST, 0, 7, 0, 10}, ""},
+		{2, {FINF_EV_SLOWER, 0, 0, 100, 100}, ""},
+		{2, {FINF_EV_RAN, 0, 7, 0, 0}, "shrink 0 (its runs were no faster)"},
+	}},
+	{"no faster, said too late", {
+		FAST,
+		ADD(2, 60, 10),
+		{2, {FINF_EV_LOAD, 2, 902, 0, 0}, "shrink 0>2 (room for weights); load 2"},
+		{2, {FINF_EV_SLOWER, 0, 0, 100, 100}, ""},
+		AT(2, LOADED, 2, 0, ""),
+		{3, {FINF_EV_UNLOAD, 2, 903, 0, 0}, "evict 2 (operator)"},
+		AT(3, EVICTED, 2, 0, ""),
+		RUNS(12, 0, 8, "grow 0"),
+	}},
+	{"no faster, and another takes its room first", {
+		FAST,
+		WARM(1, 20, 10),
+		RUNS(2, 1, 1, ""),
+		{3, {FINF_EV_SLOWER, 0, 0, 100, 100}, "shrink 0 (its runs were no faster)"},
+		RUNS(3, 1, 31, "price 1"),
+		PRICED(3, 1, 20, 10, 10, "grow 1"),
+	}},
 	{"nothing new while draining", {
 		WARM(0, 30, 10),
 		RUNS(1, 0, 31, ""),
@@ -306,6 +347,7 @@ START_TEST(refused)
 		{FINF_EV_OPTIMIZE, 0, 0, 2, 0},		 {FINF_EV_PRICED, 0, 1, 10, 0},
 		{FINF_EV_GROWN, 0, 0, 0, 0},		 {FINF_EV_OPTIMIZE, UINT32_MAX, 0, 1, 0},
 		{FINF_EV_PRICED, UINT32_MAX, 1, 10, 0}, {FINF_EV_GROWN, UINT32_MAX, 0, 0, 0},
+		{FINF_EV_SLOWER, UINT32_MAX, 0, 1, 1},
 	};
 	struct finf_action actions[FINF_POLICY_ACTIONS_MAX];
 	struct world w = make();

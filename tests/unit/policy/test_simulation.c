@@ -258,6 +258,9 @@ static void before_event(struct sim *s, const struct finf_event *e)
 		if (e->a)
 			s->fast[e->model] = 0;
 		s->made[e->model] = !e->a;
+		if (!e->a && dice(s, 2))
+			later(s, dice(s, 500),
+			      (struct finf_event){.kind = FINF_EV_SLOWER, .model = e->model});
 	} else if (e->kind == FINF_EV_COMPACTED) {
 		s->quiet = false;
 	} else if (e->kind == FINF_EV_DEVICE_LOST) {

@@ -28,6 +28,21 @@ struct finf_k_walk {
 	int stride[FINF_K_RANK];
 };
 
+/*
+ * y = act(softmax(alpha q k + mask) v), for each matrix of a stack. A block per row.
+ * Strides in elements, 0 where an operand is repeated; mask may be NULL.
+ */
+struct finf_attention_args {
+	const float *q, *k, *v, *mask;
+	float *y;
+	unsigned cols, depth, width;
+	float alpha;
+	int q_row, q_inner, k_inner, k_col, mask_row, mask_col, v_inner, v_col, y_row, y_col;
+	struct finf_k_div rows;
+	struct finf_k_walk at_q, at_k, at_v, at_mask, at_y; /* matrix number -> offset */
+	struct finf_k_act act;
+};
+
 struct finf_batchnorm_args {
 	const float *x, *scale, *bias, *mean, *var;
 	float *y;
@@ -50,10 +65,12 @@ enum finf_k_arith {
 	FINF_K_ADD,
 	FINF_K_SUB,
 	FINF_K_MUL,
-	FINF_K_DIV,
-	FINF_K_MAX, /* from here on float32 only */
+	FINF_K_DIV,  /* of integers by what is not 0, as the next two */
+	FINF_K_MOD,  /* with the sign of the divisor; integers only */
+	FINF_K_REST, /* with the sign of the dividend */
+	FINF_K_MAX,
 	FINF_K_MIN,
-	FINF_K_PRELU
+	FINF_K_PRELU /* float32 only */
 };
 
 /* y = a op b; the walks are over y, with stride 0 where an operand is repeated. */
@@ -139,7 +156,7 @@ struct finf_clip_args {
  * and taps. Tiles of FINF_K_TILE x FINF_K_TILE, one block each.
  */
 struct finf_conv_args {
-	const float *x, *w, *bias; /* bias may be NULL */
+	const float *x, *w, *bias, *z; /* bias and what is added may be NULL; y may lie on z */
 	float *y;
 	float *partial; /* splits > 1: sums of each split, [split][y], instead of y */
 	unsigned channels, rows, cols;	     /* of x */
@@ -154,7 +171,7 @@ struct finf_conv_args {
 
 /* One thread per output: for groups with few output channels, depthwise above all. */
 struct finf_conv_direct_args {
-	const float *x, *w, *bias;
+	const float *x, *w, *bias, *z;
 	float *y;
 	unsigned n, channels, rows, cols, group_in;
 	unsigned taps[2];
@@ -163,9 +180,9 @@ struct finf_conv_direct_args {
 	struct finf_k_act act;
 };
 
-/* y = act(bias + partial sums), in the order of the splits. */
+/* y = act(bias + z + partial sums), in the order of the splits. */
 struct finf_conv_sum_args {
-	const float *partial, *bias;
+	const float *partial, *bias, *z;
 	float *y;
 	unsigned n, splits;
 	struct finf_k_div plane, channels;
@@ -173,11 +190,41 @@ struct finf_conv_sum_args {
 };
 
 /*
- * y = act(alpha * a * b + beta * c), for each matrix of a stack. Strides in
- * elements; those of c may be 0, c may be NULL.
+ * Transposed convolution over up to three dimensions, gathered: an output sums
+ * the taps of the cells that reach it. The sum over channels was made before,
+ * [image][output channel][tap][cell]; or is made here, from x and w.
+ */
+struct finf_deconv_args {
+	const float *products; /* NULL: x and w */
+	const float *x, *w, *bias;
+	float *y;
+	unsigned n, group_in, cells, kernel; /* kernel: taps of all dimensions */
+	unsigned in[3], taps[3], dilation[3];
+	int pad[3];
+	struct finf_k_div out[3], stride[3];
+	struct finf_k_div out_channels, group_out;
+	struct finf_k_act act;
+};
+
+/*
+ * y[i] = the sum over s of products of one element of each term, which the walk
+ * out puts at i and sum further at s.
+ */
+#define FINF_K_TERMS 4
+struct finf_einsum_args {
+	const float *x[FINF_K_TERMS];
+	float *y;
+	unsigned n, terms, count; /* count: of the sum */
+	struct finf_k_walk out[FINF_K_TERMS], sum[FINF_K_TERMS];
+	struct finf_k_act act;
+};
+
+/*
+ * y = act(alpha * a * b + beta * c + z), for each matrix of a stack. Strides in
+ * elements; those of c may be 0, c may be NULL. z lies as y does, or where y does, or is NULL.
  */
 struct finf_gemm_args {
-	const float *a, *b, *c;
+	const float *a, *b, *c, *z;
 	float *y;
 	unsigned m, n, k;
 	int a_row, a_inner, b_inner, b_col, c_row, c_col;
@@ -208,13 +255,58 @@ struct finf_gather_args {
 	struct finf_k_act act;
 };
 
-/* y's index i takes from x at walk + index * step. */
-struct finf_gather_elements_args {
-	const void *x, *index;
-	void *y;
-	unsigned n, each, wide; /* as above */
-	unsigned extent, step;
+/*
+ * Where element i is: where the walk puts it, and further by each index of its
+ * tuple times a stride. slice elements share a tuple.
+ */
+struct finf_k_place {
+	const void *index;
+	unsigned wide, tuple; /* wide as above; indices of a tuple */
+	struct finf_k_div slice;
+	int extent[FINF_K_RANK], stride[FINF_K_RANK];
 	struct finf_k_walk at;
+};
+
+/* y[i] = x at the place of i. */
+struct finf_gather_at_args {
+	const void *x;
+	void *y;
+	unsigned n, each;
+	struct finf_k_place place;
+	struct finf_k_act act;
+};
+
+enum finf_k_scatter {
+	FINF_K_SCATTER_PUT, /* the last one stays; the numbers are those of enum finf_scatter */
+	FINF_K_SCATTER_ADD,
+	FINF_K_SCATTER_MUL,
+	FINF_K_SCATTER_MAX,
+	FINF_K_SCATTER_MIN
+};
+
+/*
+ * y at the place of i combines with update i, of which there are n. Where two
+ * may be for one place, owner has for each the number, plus 1, of the last; it
+ * does the work of all, which are among every step-th of its line of count.
+ */
+struct finf_scatter_args {
+	const void *updates;
+	void *y;
+	unsigned *owner; /* NULL: no two are for one place */
+	unsigned n, each, dtype, how;
+	struct finf_k_div step, count;
+	struct finf_k_place place;
+};
+#define finf_scatter_claim_args finf_scatter_args /* writes owner, which is 0 */
+
+/* x over a power of the squares in channels from before to after this one. */
+struct finf_lrn_args {
+	const float *x;
+	float *y;
+	unsigned n;
+	int before, after;
+	float factor, beta, bias;
+	struct finf_k_div plane, channels;
 	struct finf_k_act act;
 };
 
@@ -314,6 +406,24 @@ struct finf_power_args {
 	struct finf_k_act act;
 };
 
+/* From float32 or int32 to int8 or uint8, or back from those and int32 (enum finf_dtype). */
+struct finf_quantize_args {
+	const void *x, *zero; /* zero of the narrow dtype; NULL: 0 */
+	const float *scale;
+	void *y;
+	unsigned n, from, to;
+	struct finf_k_div step, count; /* scale and zero of element i: i / step % count */
+	struct finf_k_act act;
+};
+#define finf_dequantize_args finf_quantize_args
+
+/* y[i] = start + i * delta, in the dtype of all three. */
+struct finf_range_args {
+	const void *start, *delta;
+	void *y;
+	unsigned n, dtype;
+};
+
 enum finf_k_reduce {
 	FINF_K_REDUCE_L1,
 	FINF_K_REDUCE_L2,
@@ -336,6 +446,38 @@ struct finf_reduce_args {
 	struct finf_k_act act;
 };
 
+/* What an output cell is made of along an axis: offsets and weights; at[0] < 0: of nothing. */
+struct finf_k_taps {
+	int at[4];
+	float weight[4];
+} __attribute__((aligned(16)));
+
+/* An axis that is resampled; the enums are those of graph/op/resample.h. */
+struct finf_k_axis {
+	unsigned out; /* the axis's outputs, which are taps in a row */
+	int in, stride;
+	double scale, first, last;
+};
+struct finf_resize_taps_args {
+	struct finf_k_taps *taps; /* axis after axis */
+	unsigned n, mode, coord, round, exclude_outside;
+	unsigned constant_outside; /* outputs from beyond the input are of nothing */
+	double cubic;
+	struct finf_k_axis axis[FINF_K_RANK];
+};
+
+/* y from taps: of the axes that have some, bits (0, 1 or 2) is log2 of how many count. */
+struct finf_resize_args {
+	const void *x;
+	const struct finf_k_taps *taps;
+	void *y;
+	unsigned n, each, bits;
+	float outside;
+	struct finf_k_walk at;	     /* dims of y; strides of x, where an axis stays as it is */
+	unsigned first[FINF_K_RANK]; /* taps of the axis, plus 1; 0: it stays */
+	struct finf_k_act act;
+};
+
 /* Rows of elements to rows of another pitch; x and y are aligned to an element only. */
 struct finf_rows_args {
 	const void *x;
@@ -352,6 +494,15 @@ struct finf_softmax_args {
 	unsigned count, logarithm; /* logarithm: LogSoftmax */
 	struct finf_k_div step;
 	struct finf_k_act act;
+};
+
+/* The k elements of each line that come first, in order, and which they were. n elements in all. */
+struct finf_topk_args {
+	const void *x;
+	void *y;	  /* may be NULL */
+	long long *index; /* may be NULL */
+	unsigned n, k, dtype, smallest;
+	struct finf_k_div length, step;
 };
 
 struct finf_transpose_args {

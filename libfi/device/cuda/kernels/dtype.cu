@@ -71,6 +71,14 @@ FINF_K_FN double load_float(const void *x, unsigned dtype, unsigned i)
 	return dtype == F32 ? (double)((const float *)x)[i] : ((const double *)x)[i];
 }
 
+FINF_K_FN void store_float(void *y, unsigned dtype, unsigned i, double v)
+{
+	if (dtype == F32)
+		((float *)y)[i] = (float)v;
+	else
+		((double *)y)[i] = v;
+}
+
 FINF_K_FN long long load_int(const void *x, unsigned dtype, unsigned i)
 {
 	switch (dtype) {
@@ -146,6 +154,47 @@ FINF_K(cast)
 			store_int(p.y, p.to, i,
 				  from_float ? to_int(load_float(p.x, p.from, i), p.to)
 					     : load_int(p.x, p.from, i));
+	}
+}
+
+/* ---- quantisation -------------------------------------------------------------------- */
+
+/* To the nearest integer, halves to even; what is beyond saturates anyway. NaN is 0. */
+FINF_K_FN double rounded(float v)
+{
+	const float whole = 12582912.0f; /* 1.5 * 2^23: adding it rounds to an integer */
+
+	if (!(v == v))
+		return 0;
+	v = v < -65536 ? -65536 : v > 65536 ? 65536 : v;
+	return (double)((v + whole) - whole);
+}
+
+FINF_K(quantize)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned at = quotient(i, p.step);
+		float v = p.from == F32 ? ((const float *)p.x)[i] : (float)((const int *)p.x)[i];
+		double q;
+
+		at = split(&at, p.count);
+		v /= p.scale[at];
+		q = rounded(v) + (p.zero ? (double)load_int(p.zero, p.to, at) : 0);
+		store_int(p.y, p.to, i, v == v ? to_int(q, p.to) : 0);
+	}
+}
+
+FINF_K(dequantize)
+{
+	float *y = (float *)p.y;
+
+	FINF_K_EACH (i, p.n) {
+		unsigned at = quotient(i, p.step);
+		long long v;
+
+		at = split(&at, p.count);
+		v = load_int(p.x, p.from, i) - (p.zero ? load_int(p.zero, p.from, at) : 0);
+		y[i] = activate((float)v * p.scale[at], p.act);
 	}
 }
 

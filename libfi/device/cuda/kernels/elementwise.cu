@@ -59,6 +59,8 @@ FINF_K_FN float arith(float a, float b, unsigned op)
 		return a * b;
 	case FINF_K_DIV:
 		return a / b;
+	case FINF_K_REST:
+		return remainder_of(a, b);
 	case FINF_K_MAX:
 		return a > b || !(a == a) ? a : b;
 	case FINF_K_MIN:
@@ -105,24 +107,44 @@ FINF_K(binary)
 				p.act);
 }
 
-/* Integers wrap, as unsigned ones do. There is no division: it could not report a 0. */
-#define BINARY(type, name)                                                                         \
+/*
+ * Integers wrap, as unsigned ones do. No divisor is 0, the C side sees to it: a
+ * kernel could not report it. What -1 divides needs no division, which might overflow.
+ */
+#define BINARY(type, wraps, name)                                                                  \
+	FINF_K_FN type of_##name(type a, type b, unsigned op)                                      \
+	{                                                                                          \
+		type rest;                                                                         \
+                                                                                                   \
+		switch (op) {                                                                      \
+		case FINF_K_ADD:                                                                   \
+			return (type)((wraps)a + (wraps)b);                                        \
+		case FINF_K_SUB:                                                                   \
+			return (type)((wraps)a - (wraps)b);                                        \
+		case FINF_K_MUL:                                                                   \
+			return (type)((wraps)a * (wraps)b);                                        \
+		case FINF_K_DIV:                                                                   \
+			return b == -1 ? (type)(0 - (wraps)a) : a / b;                             \
+		case FINF_K_MAX:                                                                   \
+			return a > b ? a : b;                                                      \
+		case FINF_K_MIN:                                                                   \
+			return a < b ? a : b;                                                      \
+		default:                                                                           \
+			rest = b == -1 ? 0 : a % b;                                                \
+			return op == FINF_K_MOD && rest && (a < 0) != (b < 0) ? rest + b : rest;   \
+		}                                                                                  \
+	}                                                                                          \
 	FINF_K(name)                                                                               \
 	{                                                                                          \
 		const type *a = (const type *)p.a, *b = (const type *)p.b;                         \
 		type *y = (type *)p.y;                                                             \
                                                                                                    \
-		FINF_K_EACH (i, p.n) {                                                             \
-			type left = a[walk_at(&p.at_a, i)], right = b[walk_at(&p.at_b, i)];        \
-                                                                                                   \
-			y[i] = p.op == FINF_K_ADD   ? left + right                                 \
-			       : p.op == FINF_K_SUB ? left - right                                 \
-						    : left * right;                                \
-		}                                                                                  \
+		FINF_K_EACH (i, p.n)                                                               \
+			y[i] = of_##name(a[walk_at(&p.at_a, i)], b[walk_at(&p.at_b, i)], p.op);    \
 	}
 
-BINARY(unsigned, binary_i32)
-BINARY(unsigned long long, binary_i64)
+BINARY(int, unsigned, binary_i32)
+BINARY(long long, unsigned long long, binary_i64)
 
 /* ---- batch normalisation ------------------------------------------------------------------ */
 

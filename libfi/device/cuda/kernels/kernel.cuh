@@ -40,6 +40,25 @@
 #define FINF_K_SHARED	    __shared__
 #define finf_k_fma(a, b, c) __builtin_fmaf(a, b, c)
 #define finf_k_sqrt(x)	    __builtin_sqrtf(x)
+
+/* A product that no sum behind it is contracted with: it rounds as the reference's does. */
+FINF_K_FN double finf_k_times(double a, double b)
+{
+	double y;
+
+	asm("mul.rn.f64 %0, %1, %2;" : "=d"(y) : "d"(a), "d"(b));
+	return y;
+}
+
+/* *at becomes the larger of it and v: in whatever order threads come, the same in the end. */
+FINF_K_FN void finf_k_raise(unsigned *at, unsigned v)
+{
+#ifdef __NVCC__
+	atomicMax(at, v);
+#else
+	__nvvm_atom_max_gen_ui(at, v);
+#endif
+}
 #endif
 
 #include "device/cuda/kernels/number.cuh"

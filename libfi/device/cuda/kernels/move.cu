@@ -55,41 +55,6 @@ FINF_K(pad)
 	}
 }
 
-/* An index that is out of range cannot fail the run: its slice becomes ones bits, NaN in floats. */
-FINF_K(gather)
-{
-	const long long ones = -1;
-
-	FINF_K_EACH (i, p.n) {
-		unsigned outer = i, in = split(&outer, p.inner), which = split(&outer, p.indices);
-		long long at = p.wide ? ((const long long *)p.index)[which]
-				      : ((const int *)p.index)[which];
-
-		at += at < 0 ? p.extent : 0;
-		if (at < 0 || at >= p.extent)
-			move(p.y, i, &ones, 0, p.each, p.act);
-		else
-			move(p.y, i, p.x, (outer * p.extent + (unsigned)at) * p.inner.by + in,
-			     p.each, p.act);
-	}
-}
-
-FINF_K(gather_elements)
-{
-	const long long ones = -1;
-
-	FINF_K_EACH (i, p.n) {
-		long long at = p.wide ? ((const long long *)p.index)[i] : ((const int *)p.index)[i];
-
-		at += at < 0 ? p.extent : 0;
-		if (at < 0 || at >= p.extent)
-			move(p.y, i, &ones, 0, p.each, p.act);
-		else
-			move(p.y, i, p.x, (unsigned)walk_at(&p.at, i) + (unsigned)at * p.step,
-			     p.each, p.act);
-	}
-}
-
 FINF_K(trilu)
 {
 	const long long zero = 0, k = p.k ? *p.k : 0;
@@ -110,4 +75,19 @@ FINF_K(fill)
 		for (unsigned k = 0; k < FINF_K_WORDS; k++)
 			if (k == i)
 				((long long *)p.y)[i] = p.v[k];
+}
+
+FINF_K(range)
+{
+	FINF_K_EACH (i, p.n) {
+		if (p.dtype == F32 || p.dtype == F64)
+			store_float(p.y, p.dtype, i,
+				    load_float(p.start, p.dtype, 0) +
+					    finf_k_times(i, load_float(p.delta, p.dtype, 0)));
+		else
+			store_int(
+				p.y, p.dtype, i,
+				(long long)((unsigned long long)load_int(p.start, p.dtype, 0) +
+					    i * (unsigned long long)load_int(p.delta, p.dtype, 0)));
+	}
 }

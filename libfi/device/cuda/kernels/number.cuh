@@ -239,6 +239,40 @@ FINF_K_FN float power(float x, double y)
 	return odd && to_bits(x) >> 31 ? -size : size;
 }
 
+/* ---- division ---------------------------------------------------------------------- */
+
+/* |x| > 0 and finite as m * 2^*e with m in [2^23, 2^24). */
+FINF_K_FN unsigned whole_mantissa(float x, int *e)
+{
+	bool tiny = absolute(x) < 1.17549435e-38f;
+	unsigned bits = to_bits(tiny ? x * 16777216.0f : x);
+
+	*e = (int)(bits >> 23 & 0xff) - 150 - (tiny ? 24 : 0);
+	return (bits & 0x7fffff) | 0x800000;
+}
+
+/* C's fmodf(), exact: long division of the mantissas, 40 binary digits at a time. */
+FINF_K_FN float remainder_of(float x, float y)
+{
+	float size = absolute(x), by = absolute(y), rest;
+	unsigned long long m, divisor;
+	int e, ey;
+
+	if (!(size < INFINITE) || !(by > 0))
+		return NOT_A_NUMBER;
+	if (size < by)
+		return x;
+	m = whole_mantissa(size, &e);
+	divisor = whole_mantissa(by, &ey);
+	m %= divisor;
+	for (int left = e - ey; left > 0; left -= 40)
+		m = (m << (left < 40 ? left : 40)) % divisor;
+	rest = (float)(unsigned)m; /* below 2^24: exact; so are both steps of scaling */
+	rest *= from_bits((unsigned)(ey / 2 + 127) << 23);
+	rest *= from_bits((unsigned)(ey - ey / 2 + 127) << 23);
+	return x < 0 ? -rest : rest;
+}
+
 /* ---- curves ------------------------------------------------------------------------ */
 
 FINF_K_FN float sigmoid(float x)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * kernels: matrix products and convolutions. A block of 256 threads computes
+ * kernels: matrix products, attention and convolutions. A block of 256 threads computes
  * a tile of 64 x 64 outputs, each thread 4 x 4 of them in registers. Sixteen
  * steps of the sum at a time go through shared memory:
  *
@@ -82,15 +82,16 @@ FINF_K_FN const float *gemm_addend(const struct finf_gemm_args *p, unsigned matr
 	return p->c ? p->c + walk_at(&p->at_c, matrix) : p->c;
 }
 
-FINF_K_FN void gemm_store(const struct finf_gemm_args *p, const float *c, float *y, unsigned row,
-			  unsigned col, float sum)
+FINF_K_FN void gemm_store(const struct finf_gemm_args *p, const float *c, unsigned matrix,
+			  unsigned row, unsigned col, float sum)
 {
+	unsigned long long y = ((unsigned long long)matrix * p->m + row) * p->n + col;
 	float v = p->alpha * sum;
 
 	if (c)
 		v = finf_k_fma(p->beta, c[(long long)row * p->c_row + (long long)col * p->c_col],
 			       v);
-	y[(unsigned long long)row * p->n + col] = activate(v, p->act);
+	p->y[y] = activate(p->z ? v + p->z[y] : v, p->act);
 }
 
 FINF_K_BLOCK(gemm)
@@ -101,7 +102,6 @@ FINF_K_BLOCK(gemm)
 	unsigned row = split(&matrix, p.row_tiles) * FINF_K_TILE;
 	const float *a = p.a + walk_at(&p.at_a, matrix), *b = p.b + walk_at(&p.at_b, matrix);
 	const float *c = gemm_addend(&p, matrix);
-	float *y = p.y + (unsigned long long)matrix * p.m * p.n;
 	float acc[PART][PART];
 
 	clear(acc);
@@ -119,7 +119,7 @@ FINF_K_BLOCK(gemm)
 #pragma unroll
 		for (unsigned j = 0; j < PART; j++)
 			if (row + i < p.m && col + j < p.n)
-				gemm_store(&p, c, y, row + i, col + j, acc[i][j]);
+				gemm_store(&p, c, matrix, row + i, col + j, acc[i][j]);
 }
 
 /* A warp reads a row of a and a column of b in order of memory, at its speed. */
@@ -137,8 +137,69 @@ FINF_K_BLOCK(dot)
 				 b[(long long)col * p.b_col + k], sum);
 	sum = warp_sum(sum);
 	if (there && !lane)
-		gemm_store(&p, gemm_addend(&p, matrix),
-			   p.y + (unsigned long long)matrix * p.m * p.n, row, col, sum);
+		gemm_store(&p, gemm_addend(&p, matrix), matrix, row, col, sum);
+}
+
+/* ---- attention --------------------------------------------------------------------- */
+
+FINF_K_FN float attention_score(const struct finf_attention_args *p, const float *q, const float *k,
+				const float *mask, unsigned col)
+{
+	float sum = 0;
+
+	k += (long long)col * p->k_col;
+	for (unsigned i = 0; i < p->depth; i++)
+		sum = finf_k_fma(q[(long long)i * p->q_inner], k[(long long)i * p->k_inner], sum);
+	sum *= p->alpha;
+	return mask ? sum + mask[(long long)col * p->mask_col] : sum;
+}
+
+/*
+ * The largest score first, so that no exponential overflows. Then as many weights at a time as
+ * there are threads, each of which sums them up, and a column of v by them.
+ */
+FINF_K_BLOCK(attention)
+{
+	FINF_K_SHARED float weight[FINF_K_THREADS];
+	unsigned matrix = FINF_K_GROUP, row = split(&matrix, p.rows);
+	const float *q = p.q + walk_at(&p.at_q, matrix) + (long long)row * p.q_row;
+	const float *k = p.k + walk_at(&p.at_k, matrix), *v = p.v + walk_at(&p.at_v, matrix);
+	const float *mask = p.mask;
+	float *y = p.y + walk_at(&p.at_y, matrix) + (long long)row * p.y_row;
+	float largest = -INFINITE;
+
+	if (mask)
+		mask += walk_at(&p.at_mask, matrix) + (long long)row * p.mask_row;
+	for (unsigned i = FINF_K_THREAD; i < p.cols; i += FINF_K_BLOCK_N) {
+		float score = attention_score(&p, q, k, mask, i);
+
+		largest = largest > score ? largest : score;
+	}
+	largest = block_fold(largest, FOLD_LARGEST);
+	for (unsigned from = 0; from < p.width; from += FINF_K_BLOCK_N) {
+		unsigned col = from + FINF_K_THREAD;
+		float sum = 0, acc = 0;
+
+		for (unsigned first = 0; first < p.cols; first += FINF_K_BLOCK_N) {
+			unsigned own = first + FINF_K_THREAD, n = p.cols - first;
+
+			FINF_K_SYNC(); /* the weights may still be read from the last time */
+			if (own < p.cols)
+				weight[FINF_K_THREAD] =
+					exponential(attention_score(&p, q, k, mask, own) - largest);
+			FINF_K_SYNC();
+			n = n < FINF_K_BLOCK_N ? n : FINF_K_BLOCK_N;
+			for (unsigned i = 0; col < p.width && i < n; i++) {
+				sum += weight[i];
+				acc = finf_k_fma(weight[i],
+						 v[(long long)(first + i) * p.v_inner +
+						   (long long)col * p.v_col],
+						 acc);
+			}
+		}
+		if (col < p.width)
+			y[(long long)col * p.y_col] = activate(p.cols ? acc / sum : 0, p.act);
+	}
 }
 
 /* ---- convolution --------------------------------------------------------------------- */
@@ -179,6 +240,14 @@ FINF_K_FN float window_cell(const struct finf_conv_args *p, const struct pixel *
 			(unsigned)at_col];
 }
 
+/* An output from its sum: one thread reads what is added there and then writes it. */
+FINF_K_FN float conv_end(float sum, const float *bias, unsigned channel, const float *z,
+			 unsigned long long at, struct finf_k_act act)
+{
+	sum += bias ? bias[channel] : 0;
+	return activate(z ? sum + z[at] : sum, act);
+}
+
 FINF_K_FN void conv_store(const struct finf_conv_args *p, unsigned share, unsigned group,
 			  unsigned row, unsigned pixel, float sum)
 {
@@ -191,7 +260,7 @@ FINF_K_FN void conv_store(const struct finf_conv_args *p, unsigned share, unsign
 	if (p->partial)
 		p->partial[(unsigned long long)share * p->outputs + y] = sum;
 	else
-		p->y[y] = activate(sum + (p->bias ? p->bias[channel] : 0), p->act);
+		p->y[y] = conv_end(sum, p->bias, channel, p->z, y, p->act);
 }
 
 FINF_K_BLOCK(conv)
@@ -241,7 +310,7 @@ FINF_K(conv_sum)
 		for (unsigned k = 0; k < p.splits; k++)
 			sum += p.partial[(unsigned long long)k * p.n + i];
 		channel = split(&channel, p.channels);
-		p.y[i] = activate(sum + (p.bias ? p.bias[channel] : 0), p.act);
+		p.y[i] = conv_end(sum, p.bias, channel, p.z, i, p.act);
 	}
 }
 
@@ -270,6 +339,93 @@ FINF_K(conv_direct)
 						sum = finf_k_fma(x[at_row * (int)p.cols + at_col],
 								 *w, sum);
 				}
-		p.y[i] = activate(sum + (p.bias ? p.bias[out] : 0), p.act);
+		p.y[i] = conv_end(sum, p.bias, out, p.z, i, p.act);
+	}
+}
+
+/* ---- transposed convolution ------------------------------------------------------------- */
+
+/* The cell that tap k brings to place o of an axis; false when there is none. */
+FINF_K_FN bool cell_at(const struct finf_deconv_args *p, int axis, unsigned o, unsigned k,
+		       unsigned *cell)
+{
+	int at = (int)o + p->pad[axis] - (int)(k * p->dilation[axis]);
+
+	if (at < 0)
+		return false;
+	*cell = (unsigned)at;
+	return !split(cell, p->stride[axis]) && *cell < p->in[axis];
+}
+
+/* What a tap brings from a cell: x is the products of a plane, or the first channel of a group. */
+FINF_K_FN float spread(const struct finf_deconv_args *p, const float *x, const float *w,
+		       unsigned tap, unsigned cell)
+{
+	unsigned step = p->group_out.by * p->kernel;
+	float sum = 0;
+
+	if (!w)
+		return x[(unsigned long long)tap * p->cells + cell];
+	for (unsigned c = 0; c < p->group_in; c++)
+		sum = finf_k_fma(x[c * p->cells + cell], w[c * step + tap], sum);
+	return sum;
+}
+
+FINF_K(deconv)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned plane = i, o2 = split(&plane, p.out[2]), o1 = split(&plane, p.out[1]);
+		unsigned o0 = split(&plane, p.out[0]), c0, c1, c2;
+		unsigned image = plane, out = split(&image, p.out_channels);
+		unsigned group = quotient(out, p.group_out);
+		const float *x, *w = 0;
+		float sum = p.bias ? p.bias[out] : 0;
+
+		if (p.products) {
+			x = p.products + (unsigned long long)plane * p.kernel * p.cells;
+		} else {
+			x = p.x + (unsigned long long)quotient(plane, p.group_out) * p.group_in *
+					  p.cells;
+			w = p.w + (group * (p.group_in - 1) * p.group_out.by + out) * p.kernel;
+		}
+		for (unsigned k0 = 0; k0 < p.taps[0]; k0++) {
+			if (!cell_at(&p, 0, o0, k0, &c0))
+				continue;
+			for (unsigned k1 = 0; k1 < p.taps[1]; k1++) {
+				unsigned first = (k0 * p.taps[1] + k1) * p.taps[2];
+
+				if (!cell_at(&p, 1, o1, k1, &c1))
+					continue;
+				for (unsigned k2 = 0; k2 < p.taps[2]; k2++)
+					if (cell_at(&p, 2, o2, k2, &c2))
+						sum += spread(&p, x, w, first + k2,
+							      (c0 * p.in[1] + c1) * p.in[2] + c2);
+			}
+		}
+		p.y[i] = activate(sum, p.act);
+	}
+}
+
+/* ---- sums of products over labels -------------------------------------------------------- */
+
+FINF_K(einsum)
+{
+	FINF_K_EACH (i, p.n) {
+		const float *x[FINF_K_TERMS];
+		float sum = 0;
+
+#pragma unroll
+		for (unsigned t = 0; t < FINF_K_TERMS; t++)
+			x[t] = t < p.terms ? p.x[t] + walk_at(&p.out[t], i) : p.x[0];
+		for (unsigned s = 0; s < p.count; s++) {
+			float product = 1;
+
+#pragma unroll
+			for (unsigned t = 0; t < FINF_K_TERMS; t++)
+				if (t < p.terms)
+					product *= x[t][walk_at(&p.sum[t], s)];
+			sum += product;
+		}
+		p.y[i] = activate(sum, p.act);
 	}
 }

@@ -65,3 +65,24 @@ FINF_K(pool)
 		p.y[i] = activate(v, p.act);
 	}
 }
+
+/* ---- neighbouring channels --------------------------------------------------------------- */
+
+FINF_K(lrn)
+{
+	FINF_K_EACH (i, p.n) {
+		unsigned plane = quotient(i, p.plane);
+		int channel = (int)split(&plane, p.channels), channels = (int)p.channels.by;
+		int from = channel < p.before ? -channel : -p.before;
+		int to = channels - channel <= p.after ? channels - channel - 1 : p.after;
+		float sum = 0;
+
+		for (int k = from; k <= to; k++) {
+			float v = p.x[(int)i + k * (int)p.plane.by];
+
+			sum = finf_k_fma(v, v, sum);
+		}
+		sum = logarithm(finf_k_fma(p.factor, sum, p.bias));
+		p.y[i] = activate(p.x[i] * exponential(-p.beta * sum), p.act);
+	}
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * tests/unit/device/rows_product - nodes for the CUDA device beside those of cases.h:
+ * products: convolutions, matrices, sums over labels.
+ */
+#ifndef FI_TESTS_DEVICE_ROWS_PRODUCT_H
+#define FI_TESTS_DEVICE_ROWS_PRODUCT_H
+
+#include "tests/unit/device/bench.h"
+
+/* clang-format off */
+static const struct node_case product_rows[] = {
+	{"conv more than a tile", "Conv", 11, {ACT(2, 17, 13, 9), WEIGHT(70, 17, 3, 3), WEIGHT(70)},
+	 3, {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_LEAKY, .act_a = 0.1f},
+	{"conv split", "Conv", 11, {ACT(1, 64, 5, 5), WEIGHT(66, 64, 3, 3), WEIGHT(66)}, 3,
+	 {ATTR_INTS("pads", 1, 1, 1, 1)}, .act = FINF_ACT_RELU},
+	{"conv split groups", "Conv", 11, {ACT(2, 130, 3, 4), WEIGHT(34, 65, 2, 2)}, 2,
+	 {ATTR_INT("group", 2)}, .want = WANT_ANY},
+	{"conv pointwise", "Conv", 11, {ACT(1, 40, 8, 9), WEIGHT(33, 40, 1, 1), WEIGHT(33)}, 3, {{0}},
+	 .act = FINF_ACT_CLIP, .act_a = 0, .act_b = 6},
+	{"conv groups dilated", "Conv", 11, {ACT(2, 6, 11, 10), WEIGHT(48, 2, 3, 2)}, 2,
+	 {ATTR_INT("group", 3), ATTR_INTS("dilations", 2, 3), ATTR_INTS("strides", 1, 2),
+	  ATTR_INTS("pads", 2, 0, 1, 3)}, .want = WANT_ANY},
+	{"gemm more than a tile", "Gemm", 11, {ACT(67, 33), WEIGHT(33, 130), WEIGHT(130)}, 3, {{0}},
+	 .act = FINF_ACT_SIGMOID},
+	{"gemm tall", "Gemm", 11, {ACT(130, 5), WEIGHT(3, 5)}, 2, {ATTR_INT("transB", 1)}, .want = WANT_ANY},
+	{"gemm few rows", "Gemm", 11, {ACT(4, 100), WEIGHT(37, 100), WEIGHT(4, 1)}, 3,
+	 {ATTR_INT("transB", 1), ATTR_FLOAT("alpha", 0.5f), ATTR_FLOAT("beta", 2.0f)}, .want = WANT_ANY},
+	{"gemm few columns of a", "Gemm", 11, {ACT(100, 3), WEIGHT(37, 100)}, 2,
+	 {ATTR_INT("transA", 1), ATTR_INT("transB", 1)}, .want = WANT_ANY},
+	{"gemm one", "Gemm", 11, {ACT(1, 1), ACT(1, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"matmul stacks of columns", "MatMul", 13, {ACT(3, 1, 7, 66), ACT(2, 66, 65)}, 2, {{0}},
+	 .act = FINF_ACT_RELU},
+	{"matmul dots", "MatMul", 13, {ACT(3, 2, 40), ACT(3, 40, 1)}, 2, {{0}}, .want = WANT_ANY},
+	{"conv of many channels", "Conv", 11, {ACT(1, 65600, 1, 2), WEIGHT(65600, 1, 1, 1)}, 2,
+	 {ATTR_INT("group", 65600)}, .want = WANT_ANY},
+	{"conv 1-D of many rows", "Conv", 11, {ACT(2, 5, 70), WEIGHT(20, 5, 4), WEIGHT(20)}, 3,
+	 {ATTR_INTS("pads", 3, 1), ATTR_INTS("strides", 2)}, .act = FINF_ACT_RELU},
+	{"deconv", "ConvTranspose", 11, {ACT(2, 20, 5, 6), WEIGHT(20, 7, 3, 3), WEIGHT(7)}, 3,
+	 {ATTR_INTS("strides", 2, 2), ATTR_INTS("pads", 1, 1, 1, 1), ATTR_INTS("output_padding", 1, 1)},
+	 .act = FINF_ACT_RELU},
+	{"deconv of few channels", "ConvTranspose", 11, {ACT(2, 3, 5, 6), WEIGHT(3, 70, 4, 2)}, 2,
+	 {ATTR_INTS("strides", 1, 3), ATTR_INTS("pads", 0, 1, 2, 0)}, .want = WANT_ANY},
+	{"deconv groups", "ConvTranspose", 11, {ACT(2, 12, 4, 5), WEIGHT(12, 3, 2, 3), WEIGHT(6)}, 3,
+	 {ATTR_INT("group", 2), ATTR_INTS("dilations", 3, 2)}, .act = FINF_ACT_LEAKY, .act_a = 0.1f},
+	{"deconv large groups", "ConvTranspose", 11, {ACT(2, 36, 4, 5), WEIGHT(36, 5, 2, 2), WEIGHT(10)},
+	 3, {ATTR_INT("group", 2), ATTR_INTS("strides", 2, 2)}, .want = WANT_ANY},
+	{"deconv depthwise", "ConvTranspose", 11, {ACT(1, 33, 4, 4), WEIGHT(33, 1, 4, 4)}, 2,
+	 {ATTR_INT("group", 33), ATTR_INTS("strides", 2, 2), ATTR_INTS("pads", 1, 1, 1, 1)},
+	 .want = WANT_ANY},
+	{"deconv 1-D", "ConvTranspose", 11, {ACT(2, 17, 9), WEIGHT(17, 4, 5)}, 2,
+	 {ATTR_INTS("strides", 3), ATTR_INTS("pads", 2, 1)}, .want = WANT_ANY},
+	{"deconv 3-D", "ConvTranspose", 11, {ACT(1, 18, 2, 3, 4), WEIGHT(18, 3, 2, 3, 2), WEIGHT(3)}, 3,
+	 {ATTR_INTS("strides", 2, 1, 2), ATTR_INTS("pads", 0, 1, 1, 1, 1, 0)}, .want = WANT_ANY},
+	{"deconv to a shape", "ConvTranspose", 11, {ACT(1, 2, 3, 3), WEIGHT(2, 2, 3, 3)}, 2,
+	 {ATTR_INTS("strides", 3, 2), ATTR_INTS("output_shape", 10, 8)}, .want = WANT_ANY},
+	{"deconv same", "ConvTranspose", 11, {ACT(1, 16, 5, 5), WEIGHT(16, 2, 3, 3)}, 2,
+	 {ATTR_STR("auto_pad", "SAME_UPPER"), ATTR_INTS("strides", 2, 2)}, .want = WANT_ANY},
+	{"deconv of one cell", "ConvTranspose", 11, {ACT(3, 40, 1, 1), WEIGHT(40, 9, 4, 4)}, 2, {{0}},
+	 .want = WANT_ANY},
+	{"deconv weights computed", "ConvTranspose", 11, {ACT(1, 16, 3, 3), ACT(16, 1, 2, 2)}, 2, {{0}},
+	 .want = WANT_ANY},
+	{"einsum scores", "Einsum", 12, {ACT(2, 5, 3, 8), ACT(2, 7, 3, 8)}, 2,
+	 {ATTR_STR("equation", "bqhd,bkhd->bhqk")}, .want = WANT_ANY},
+	{"einsum context", "Einsum", 12, {ACT(2, 3, 5, 70), ACT(2, 70, 3, 9)}, 2,
+	 {ATTR_STR("equation", "bhqk,bkhd->bqhd")}, .act = FINF_ACT_RELU},
+	{"einsum product", "Einsum", 12, {ACT(70, 33), ACT(33, 65)}, 2,
+	 {ATTR_STR("equation", "ij,jk")}, .want = WANT_ANY},
+	{"einsum of transposed", "Einsum", 12, {ACT(33, 7), WEIGHT(9, 33)}, 2,
+	 {ATTR_STR("equation", "ji,kj->ki")}, .want = WANT_ANY},
+	{"einsum with an ellipsis", "Einsum", 12, {ACT(4, 1, 5, 6), ACT(3, 6, 7)}, 2,
+	 {ATTR_STR("equation", "...ij,...jk->...ik")}, .want = WANT_ANY},
+	{"einsum positions", "Einsum", 12, {ACT(2, 4, 3, 6), ACT(4, 4, 6)}, 2,
+	 {ATTR_STR("equation", "bhwd,hkd->bhwk")}, .want = WANT_ANY},
+	{"einsum trace", "Einsum", 12, {ACT(3, 5, 5)}, 1, {ATTR_STR("equation", "bii->b")},
+	 .want = WANT_ANY},
+	{"einsum diagonal", "Einsum", 12, {ACT(5, 5)}, 1, {ATTR_STR("equation", "ii->i")},
+	 .want = WANT_ANY},
+	{"einsum of all", "Einsum", 12, {ACT(3, 4), ACT(4), ACT(3)}, 3,
+	 {ATTR_STR("equation", "ij,j,i->")}, .want = WANT_ANY},
+	{"einsum of four", "Einsum", 12, {ACT(3, 4), ACT(4, 2), ACT(2, 5), ACT(5)}, 4,
+	 {ATTR_STR("equation", "ij,jk,kl,l->i")}, .want = WANT_ANY},
+	{"einsum outer", "Einsum", 12, {ACT(70), ACT(5)}, 2, {ATTR_STR("equation", "i,j->ji")},
+	 .want = WANT_ANY},
+};
+/* clang-format on */
+
+#endif
