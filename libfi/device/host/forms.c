@@ -7,8 +7,7 @@
 #include "device/host/tiles.h"
 #include "device/join.h"
 
-/* ref, alias, two joins, attention, oneDNN in four combinations of layouts and by Winograd, two
- * in tiles */
+/* ref, alias, two joins, attention, oneDNN in four combinations of layouts and by Winograd, two in tiles */
 #define FORMS_MAX 12
 
 struct form_list {
@@ -162,37 +161,37 @@ static int plain_weight(const struct finf_site *site, uint32_t i, struct finf_we
 	return err;
 }
 
-/* The form that is next in @list, weights plain; -EOPNOTSUPP: they are blocked already. */
-static int plain_form(const struct finf_site *site, struct finf_arena *arena,
-		      struct form_list *list, struct finf_form form)
+/* Constants as they are, but for those that stay in the kernel. */
+static int plain_weights(const struct finf_site *site, struct finf_arena *arena,
+			 struct finf_form *form)
 {
 	const struct finf_node *node = site->node;
 	int err = 0;
 
-	form.weights = finf_arena_array(arena, node->n_in, sizeof(*form.weights));
-	if (!form.weights)
+	form->weights = finf_arena_array(arena, node->n_in, sizeof(*form->weights));
+	if (!form->weights)
 		return -ENOMEM;
 	for (uint32_t i = 0; i < node->n_in && !err; i++) {
 		const struct finf_value *value = finf_site_in(site, i);
 
 		if (value && value->is_const && !finf_ref_keeps(value))
-			err = plain_weight(site, i, &form.weights[form.n_weights++]);
+			err = plain_weight(site, i, &form->weights[form->n_weights++]);
 	}
-	if (!err)
-		list->forms[list->n++] = form;
 	return err;
 }
 
 static int add_ref(const struct finf_site *site, struct finf_arena *arena, struct form_list *list)
 {
-	int err = plain_form(site, arena, list,
-			     (struct finf_form){
-				     .algo = FINF_HOST_REF,
-				     .name = "ref",
-				     .est_ns = price(site, REF_START_NS, REF_GFLOPS, REF_GBYTES),
-			     });
+	struct finf_form form = {
+		.algo = FINF_HOST_REF,
+		.name = "ref",
+		.est_ns = price(site, REF_START_NS, REF_GFLOPS, REF_GBYTES),
+	};
+	int err = plain_weights(site, arena, &form);
 
-	return err == -EOPNOTSUPP ? 0 : err;
+	if (!err)
+		list->forms[list->n++] = form;
+	return err == -EOPNOTSUPP ? 0 : err; /* weights are blocked already */
 }
 
 /* ---- attention ------------------------------------------------------------------------ */
@@ -209,7 +208,9 @@ static int add_attention(const struct finf_site *site, uint32_t threads, struct 
 	int err = finf_host_attention_form(site, threads, &form);
 
 	if (!err)
-		err = plain_form(site, arena, list, form);
+		err = plain_weights(site, arena, &form);
+	if (!err)
+		list->forms[list->n++] = form;
 	return err == -EOPNOTSUPP ? 0 : err;
 }
 
@@ -357,20 +358,21 @@ static int add_tiles(struct finf_site *site, uint32_t threads, uint16_t layout,
 				 .name = "tiles",
 				 .in_layout = layout,
 				 .out_layout = layout};
-	double n = threads ? threads : 1;
+	double n = threads ? threads : 1, compute;
 	uint32_t work;
 	int err;
 
 	site->in_layout = site->out_layout = layout;
 	err = finf_host_tiles_form(site, threads, &form, &work);
+	if (!err)
+		err = plain_weights(site, arena, &form);
 	if (err)
 		return err == -EOPNOTSUPP ? 0 : err;
-	form.est_ns = price(site,
-			    ONEDNN_START_NS + elements(finf_site_out(site, 0)) * work /
-						      (n * TILES_GFLOPS),
-			    1e9, FINF_MIN(n * THREAD_GBYTES, MEMORY_GBYTES));
-	err = plain_form(site, arena, list, form);
-	return err == -EOPNOTSUPP ? 0 : err;
+	compute = elements(finf_site_out(site, 0)) * work / (n * TILES_GFLOPS);
+	form.est_ns = price(site, ONEDNN_START_NS + compute, 1e9,
+			    FINF_MIN(n * THREAD_GBYTES, MEMORY_GBYTES));
+	list->forms[list->n++] = form;
+	return 0;
 }
 
 /* What oneDNN has, it does as fast. */

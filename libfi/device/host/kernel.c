@@ -163,7 +163,7 @@ static int check_plain_weights(const struct finf_site *site)
 		if (!given || given->desc_bytes ||
 		    finf_tensor_bytes(value->dtype, &value->shape, &bytes) || given->bytes != bytes)
 			return finf_diag_set(site->diag, -EBADMSG,
-					     "the algorithm needs weight %" PRIu32 " plain", i);
+					     "weight %" PRIu32 " must be plain", i);
 	}
 	return 0;
 }
