@@ -3,7 +3,6 @@
  * fuse: activations into the node that makes their input. Some come as x * f(x), spelled out in
  * nodes of which two read x: Swish, HardSwish, Mish.
  */
-#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -19,21 +18,6 @@ struct act {
 	enum finf_act kind;
 	float a, b;
 };
-
-/* A bound of Clip: *ret stays when it is left out; false when it is not a constant. */
-static bool clip_bound(const struct finf_graph *graph, uint32_t value, float *ret)
-{
-	const float *bound;
-	size_t n;
-
-	if (value == FINF_NONE)
-		return true;
-	bound = finf_fuse_floats(graph, value, &n);
-	if (!bound || n != 1)
-		return false;
-	*ret = *bound;
-	return true;
-}
 
 /* Activations without bounds, and what alpha is where it is not given. */
 static bool simple_act(const struct finf_node *node, struct act *ret)
@@ -73,10 +57,8 @@ static bool act_of(const struct finf_graph *graph, const struct finf_node *node,
 		return true;
 	if (!finf_fuse_is(node, "Clip"))
 		return false;
-	*ret = (struct act){FINF_ACT_CLIP, finf_node_float(node, "min", -FLT_MAX),
-			    finf_node_float(node, "max", FLT_MAX)};
-	return clip_bound(graph, finf_fuse_input(node, 1), &ret->a) &&
-	       clip_bound(graph, finf_fuse_input(node, 2), &ret->b);
+	ret->kind = FINF_ACT_CLIP;
+	return finf_fuse_bounds(graph, node, &ret->a, &ret->b);
 }
 
 static bool takes_act(const struct finf_graph *graph, const struct finf_node *node)

@@ -5,9 +5,9 @@
 /* Dead code first: what nobody needs is not worth folding. */
 static const struct finf_fuse_pass *const table[] = {
 	&finf_fuse_dead,      &finf_fuse_constants, &finf_fuse_identity, &finf_fuse_convbn,
-	&finf_fuse_convscale, &finf_fuse_layernorm, &finf_fuse_gelu,	 &finf_fuse_bias,
-	&finf_fuse_matmul,    &finf_fuse_attention, &finf_fuse_residual, &finf_fuse_activation,
-	&finf_fuse_chain,
+	&finf_fuse_convscale, &finf_fuse_layernorm, &finf_fuse_gelu,	 &finf_fuse_hardswish,
+	&finf_fuse_bias,      &finf_fuse_matmul,    &finf_fuse_attention, &finf_fuse_residual,
+	&finf_fuse_activation, &finf_fuse_chain,
 };
 
 /* The last one takes what no other wants any more: it runs once they are done. */

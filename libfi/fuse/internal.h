@@ -53,6 +53,10 @@ const float *finf_fuse_floats(const struct finf_graph *graph, uint32_t value, si
  */
 bool finf_fuse_scalar(const struct finf_graph *graph, uint32_t value, uint32_t like, float *ret);
 
+/** finf_fuse_bounds - of a Clip, attributes or inputs; false when one is not a constant. */
+bool finf_fuse_bounds(const struct finf_graph *graph, const struct finf_node *clip, float *ret_low,
+		      float *ret_high);
+
 /** finf_fuse_input - input @i of a node, FINF_NONE when left out. */
 static inline uint32_t finf_fuse_input(const struct finf_node *node, uint32_t i)
 {
@@ -93,6 +97,7 @@ extern const struct finf_fuse_pass finf_fuse_convbn;
 extern const struct finf_fuse_pass finf_fuse_convscale;
 extern const struct finf_fuse_pass finf_fuse_layernorm;
 extern const struct finf_fuse_pass finf_fuse_gelu;
+extern const struct finf_fuse_pass finf_fuse_hardswish;
 extern const struct finf_fuse_pass finf_fuse_bias;
 extern const struct finf_fuse_pass finf_fuse_matmul;
 extern const struct finf_fuse_pass finf_fuse_attention;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* fuse: what passes share - who reads a value, dropping nodes, new constants. */
 #include <errno.h>
+#include <float.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -112,6 +113,35 @@ bool finf_fuse_scalar(const struct finf_graph *graph, uint32_t value, uint32_t l
 	if (rank && (!v->has_shape || rank > v->shape.rank))
 		return false;
 	*ret = *x;
+	return true;
+}
+
+/* *ret stays when the bound is left out; false when it is not a constant. */
+static bool bound(const struct finf_graph *graph, uint32_t value, float *ret)
+{
+	const float *data;
+	size_t n;
+
+	if (value == FINF_NONE)
+		return true;
+	data = finf_fuse_floats(graph, value, &n);
+	if (!data || n != 1)
+		return false;
+	*ret = *data;
+	return true;
+}
+
+bool finf_fuse_bounds(const struct finf_graph *graph, const struct finf_node *clip, float *ret_low,
+		      float *ret_high)
+{
+	float low = finf_node_float(clip, "min", -FLT_MAX);
+	float high = finf_node_float(clip, "max", FLT_MAX);
+
+	if (!bound(graph, finf_fuse_input(clip, 1), &low) ||
+	    !bound(graph, finf_fuse_input(clip, 2), &high))
+		return false;
+	*ret_low = low;
+	*ret_high = high;
 	return true;
 }
 

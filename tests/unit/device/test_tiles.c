@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
-/* device/host: the vector loops of steps, one by one with what the steps mean. */
+/*
+ * device/host: the vector loops of steps, one by one with what the steps mean, and
+ * programs drawn at random.
+ */
 #include <math.h>
 #include <stdlib.h>
 
 #include "device/host/tiles.h"
-#include "tests/support/support.h"
+#include "tests/unit/device/site.h"
 
 #define N 3001
 
@@ -82,6 +85,73 @@ START_TEST(powers_that_are_products)
 }
 END_TEST
 
+/* ---- programs ----------------------------------------------------------------------- */
+
+static int64_t draw(uint64_t *seed, int64_t n)
+{
+	*seed = *seed * 6364136223846793005ull + 1442695040888963407ull;
+	return (int64_t)((*seed >> 33) % (uint64_t)n);
+}
+
+/* Steps whose results are the same to the bit, whoever computes them. */
+static void draw_program(uint64_t *seed, int64_t n_in, uint32_t n_steps, int64_t *ints)
+{
+	static const enum finf_step_kind kinds[] = {
+		FINF_STEP_ABS, FINF_STEP_ADD,  FINF_STEP_CLIP, FINF_STEP_LESS, FINF_STEP_MAX,
+		FINF_STEP_MIN, FINF_STEP_RELU, FINF_STEP_SUB,  FINF_STEP_NEG,  FINF_STEP_WHERE,
+	};
+
+	for (uint32_t s = 0; s < n_steps; s++, ints += 4) {
+		ints[0] = kinds[draw(seed, (int64_t)FINF_ARRAY_LEN(kinds))];
+		ints[1] = ints[2] = ints[3] = 0;
+		for (uint32_t k = 0; k < finf_step_operands((enum finf_step_kind)ints[0]); k++) {
+			int64_t which = draw(seed, n_in + s + 3);
+
+			ints[1 + k] = which < n_in	 ? which
+				      : which < n_in + s ? which - n_in + FINF_PROGRAM_INPUTS
+							 : n_in + s - which - 1;
+		}
+	}
+}
+
+/* Slots are taken, given back and taken again: nothing may lie where it is still read. */
+START_TEST(drawn_programs_equal_the_reference)
+{
+	static const float numbers[] = {0.25f, -0.5f, 2};
+	uint64_t seed = (uint64_t)_i + 1;
+	int64_t ints[4 * FINF_PROGRAM_STEPS];
+	uint32_t n_steps = 1 + (uint32_t)draw(&seed, FINF_PROGRAM_STEPS);
+	struct node_case row = {
+		.what = "drawn",
+		.op = "FusedElementwise",
+		.opset = FINF_OPSET_OWN,
+		.in = {ACT(3, 16, 5, 7), WEIGHT(16, 1, 1), ACT(3, 1, 5, 7), ACT(3, 16, 1, 1)},
+		.n_in = 4,
+		.attrs = {{.name = "program", .type = FINF_ATTR_INTS, .n = 4 * n_steps, .ints = ints},
+			  {.name = "numbers", .type = FINF_ATTR_FLOATS, .n = 3, .floats = numbers}},
+	};
+	struct finf_device *dev;
+	struct finf_form_table table;
+	struct site site;
+
+	draw_program(&seed, row.n_in, n_steps, ints);
+	ck_assert_int_eq(finf_device_open("host", &dev, NULL), 0);
+	site_init(&site, &row, 0);
+	ck_assert_int_eq(site_forms(&site, dev, 2, NULL, &table), 0);
+	ck_assert_uint_eq(table.nodes[0].n, 3); /* the reference, plain, blocked */
+	for (uint32_t k = 0; k < table.nodes[0].n; k++) {
+		const struct finf_form *form = &table.nodes[0].forms[k];
+
+		site_run(&site, dev, form, 2, false, form->name);
+		if (form->flags & FINF_FORM_INPLACE)
+			site_run(&site, dev, form, 2, true, form->name);
+	}
+	finf_form_table_fini(&table);
+	site_fini(&site);
+	finf_device_close(dev);
+}
+END_TEST
+
 Suite *test_suite(void)
 {
 	Suite *suite = suite_create("device/tiles");
@@ -90,6 +160,7 @@ Suite *test_suite(void)
 	tcase_set_timeout(tcase, 60);
 	tcase_add_loop_test(tcase, every_step_is_what_it_means, 0, FINF_STEPS);
 	tcase_add_test(tcase, powers_that_are_products);
+	tcase_add_loop_test(tcase, drawn_programs_equal_the_reference, 0, 60);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
