@@ -20,6 +20,7 @@
 #include "daemon/ipc.h"
 #include "daemon/listen.h"
 #include "daemon/log.h"
+#include "daemon/team.h"
 #include "ipc/ipc.h"
 
 /* What SIGTERM gives running and queued requests before they are cut off. */
@@ -283,21 +284,6 @@ static int set_log(const char *name)
 	return *name ? -EINVAL : 0;
 }
 
-/*
- * oneDNN's OpenMP team spins between parallel regions. For long, and it takes
- * cores from the loop, the loader and the clients; not at all, and each region
- * waits for a wakeup. The runtime reads the limit before main(), so it has to be
- * in the environment: set it and start over. Documentation/measurements has figures.
- */
-static void limit_spinning(char **argv)
-{
-	/* Bound threads: the new process would be left with the one CPU of this one. */
-	if (getenv("GOMP_SPINCOUNT") || getenv("OMP_WAIT_POLICY") || getenv("OMP_PROC_BIND"))
-		return;
-	if (!setenv("GOMP_SPINCOUNT", "20000", 1))
-		execv("/proc/self/exe", argv); /* or go on: slower, and right */
-}
-
 /* ---- into the background ------------------------------------------------------------ */
 
 static int make_absolute(char *path)
@@ -498,13 +484,13 @@ int main(int argc, char **argv)
 	struct fid_core_opts opts;
 	int rc, err;
 
-	limit_spinning(argv);
 	err = parse_options(argc, argv, &fid.set, &rc);
 	if (err)
 		return rc;
 	if (set_log(fid.set.log) || core_opts(&fid.set, available_bytes(), &opts) ||
 	    http_opts(&fid.set, &http))
 		return 2;
+	fid_team_settle(opts.threads, argv);
 	if (!fid.set.socket[0] && finf_wire_socket_path(fid.set.socket, sizeof(fid.set.socket))) {
 		fputs("fid: no socket path: give --socket PATH\n", stderr);
 		return 2;

@@ -3,8 +3,10 @@
  * fid as its user sees it: import, serve more models than fit, evict with
  * reasons, restart, run without privileges, stop cleanly.
  */
+#include <dirent.h>
 #include <inttypes.h>
 #include <oneapi/dnnl/dnnl_version.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -104,6 +106,85 @@ START_TEST(more_models_than_fit)
 	ck_assert_ptr_nonnull(strstr(fictl_ok(&fid, "why", networks[0], NULL), networks[0]));
 	fid_stop(&fid);
 	ck_assert_int_ne(access(fid.socket, F_OK), 0);
+}
+END_TEST
+
+/* The CPUs thread @tid of fid may use, when its name is @name. */
+static bool cpus_of(pid_t pid, const char *tid, const char *name, cpu_set_t *ret)
+{
+	char path[320], comm[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/task/%s/comm", (int)pid, tid);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (!fgets(comm, sizeof(comm), file))
+		comm[0] = 0;
+	fclose(file);
+	comm[strcspn(comm, "\n")] = 0;
+	return !strcmp(comm, name) && !sched_getaffinity(atoi(tid), sizeof(*ret), ret);
+}
+
+/* How many threads of that name there are, and whether two may use the same CPU. */
+static int threads_named(pid_t pid, const char *name, bool *ret_meet)
+{
+	cpu_set_t all, own, both;
+	struct dirent *entry;
+	char path[64];
+	int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+	dir = opendir(path);
+	ck_assert_ptr_nonnull(dir);
+	CPU_ZERO(&all);
+	*ret_meet = false;
+	while ((entry = readdir(dir))) {
+		if (!cpus_of(pid, entry->d_name, name, &own))
+			continue;
+		CPU_AND(&both, &all, &own);
+		*ret_meet |= CPU_COUNT(&both) > 0;
+		CPU_OR(&all, &all, &own);
+		n++;
+	}
+	closedir(dir);
+	return n;
+}
+
+/* Each of the threads of a run has CPUs of its own, and nobody else is held there; not where
+ * there are more threads than CPUs, nor where the environment says how it is to be. */
+static const struct {
+	const char *threads, *bind;
+	bool apart;
+} teams[] = {{"2", NULL, true}, {"2", "false", false}, {"1000", NULL, false}};
+
+START_TEST(threads_of_a_run_stay_apart)
+{
+	const char *extra[] = {"--threads", teams[_i].threads, NULL};
+	cpu_set_t allowed, own;
+	struct test_fid fid;
+	bool meet;
+
+	ck_assert_int_eq(sched_getaffinity(0, sizeof(allowed), &allowed), 0);
+	if (CPU_COUNT(&allowed) < 2 || CPU_COUNT(&allowed) >= 1000) {
+		skip_test("cpus", "this program may use one CPU only, or a thousand");
+		return;
+	}
+	unsetenv("GOMP_SPINCOUNT");
+	unsetenv("OMP_PROC_BIND");
+	if (teams[_i].bind)
+		setenv("OMP_PROC_BIND", teams[_i].bind, 1);
+	fid_start(&fid, "apart", "64M", extra);
+	if (strcmp(teams[_i].threads, "1000")) {
+		fictl_ok(&fid, "import", network_file(0), "--name", "a", NULL);
+		fictl_ok(&fid, "infer", "a", NULL);
+		ck_assert_int_eq(threads_named(fid.pid, "fid-exec", &meet), 2);
+		ck_assert_int_eq(meet, !teams[_i].apart);
+	}
+	ck_assert_int_eq(sched_getaffinity(fid.pid, sizeof(own), &own), 0);
+	ck_assert(CPU_EQUAL(&own, &allowed));
+	fid_stop(&fid);
 }
 END_TEST
 
@@ -337,6 +418,11 @@ Suite *test_suite(void)
 	tcase_add_test(tc, resident_set_beside_the_pool_stays_small);
 	tcase_add_test(tc, a_thousand_cycles_return_every_byte);
 	tcase_add_test(tc, background_start_returns_when_it_serves);
+	suite_add_tcase(suite, tc);
+	tc = tcase_create("team");
+	tcase_set_timeout(tc, 300);
+	tcase_add_loop_test(tc, threads_of_a_run_stay_apart, 0,
+			    sizeof(teams) / sizeof(teams[0]));
 	suite_add_tcase(suite, tc);
 	return suite;
 }
