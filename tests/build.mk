@@ -9,6 +9,11 @@ $(BUILD)/tests/gpu/probe: $(BUILD)/tests/gpu/probe.o
 .PHONY: gpu-probe
 gpu-probe: $(BUILD)/tests/gpu/probe
 
+# Writes networks for the folder below.
+$(BUILD)/tests/gpu/models: $(BUILD)/tests/gpu/models.o $(zoo_OBJS) $(BUILD)/libfi.a
+	$(call say,LD,$@)
+	$(Q)$(CC) -o $@ $^ $(LDFLAGS_ALL) $(LIB_LIBS)
+
 # A folder for a machine that has a driver and nothing else of ours: what is no
 # part of every system lies in lib/, where DT_RPATH finds it, also for libraries.
 GPU_BUNDLE := $(BUILD)/gpu-bundle
@@ -18,7 +23,8 @@ bundle_libs = $(foreach l,$(1),$(or $(if $(filter $(bundle_STATIC:%=-l%),$(l)),$
 .PHONY: gpu-bundle
 gpu-bundle: $(GPU_BUNDLE)/run.sh
 $(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)/fictl $(BUILD)/libfi.a \
-		$(BUILD)/libfi-preload.so $(BUILD)/tests/gpu/probe tests/golden/digits/digits.onnx
+		$(BUILD)/libfi-preload.so $(BUILD)/tests/gpu/probe $(BUILD)/tests/gpu/models \
+		tests/golden/digits/digits.onnx
 	$(call say,BUNDLE,$(@D))
 	$(Q)rm -rf $(@D); mkdir -p $(@D)/lib
 	$(Q)$(CC) -o $(@D)/fid $(FID_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
@@ -26,6 +32,7 @@ $(GPU_BUNDLE)/run.sh: tests/gpu/run.sh tests/gpu/bundle.sh $(BUILD)/fid $(BUILD)
 	$(Q)$(CC) -o $(@D)/fictl $(FICTL_OBJS) $(BUILD)/libfi.a $(LDFLAGS_ALL) -Wl,--disable-new-dtags,-rpath,'$$ORIGIN/lib' \
 		$(call bundle_libs,$(LIB_LIBS) $(fictl_LIBS))
 	$(Q)cp $(BUILD)/tests/gpu/probe $(BUILD)/libfi-preload.so tests/golden/digits/digits.onnx $(@D)
+	$(Q)$(BUILD)/tests/gpu/models $(@D)
 	$(Q)tests/gpu/bundle.sh $(@D)
 	$(Q)cp tests/gpu/run.sh $@
 

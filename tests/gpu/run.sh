@@ -53,6 +53,25 @@ part_time() {
 	awk -F': ' '/"median_ns"/ {printf "%.3f", $2 / 1e6}' "$WORK/said" >"$WORK/$1.ms"
 	echo "median of $3: $(cat "$WORK/$1.ms") ms"
 }
+# Variants of one backbone as one group, batched or not, beside the host.
+part_group() {
+	"$here/fictl" fuse "$here/variant0.onnx" "$here/variant1.onnx" "$here/variant2.onnx" \
+		-o "$WORK/group.$1.fim" --batched "$1" --optimize "$2" --no-verdict || return 1
+	part_compare "group.$1" "$WORK/group.$1.fim"
+}
+# The same through fid: a member of the cold group, all of it, swapped out and in.
+part_members() {
+	for k in 0 1 2; do "$here/fictl" import "$here/variant$k.onnx" || return 1; done
+	"$here/fictl" fuse variant0 variant1 variant2 --name group --batched always --no-verdict &&
+		"$here/fictl" infer group/variant1 --outputs "$WORK/member.npy" &&
+		"$here/fictl" infer variant1 --outputs "$WORK/alone.npy" &&
+		"$here/fictl" infer group --repeat 3 && "$here/fictl" unload group &&
+		"$here/fictl" infer group --repeat 3 &&
+		"$here/fictl" infer group/variant1 --outputs "$WORK/again.npy" &&
+		"$here/fictl" unload group || return 1
+	cmp "$WORK/member.npy" "$WORK/alone.npy" && cmp "$WORK/again.npy" "$WORK/alone.npy" || return 1
+	echo "a member answers as alone, before and after"
+}
 figure() { cat "$WORK/$1" 2>/dev/null || echo null; }
 # Swap-ins beside a copy and reads of the same bytes, alternating.
 part_swap() {
@@ -157,6 +176,13 @@ for network in digits $zoo; do
 	step may "$network: time of a run" 60 "$0" part time "$network" "$file" "$repeat"
 	more networks "{\"name\": \"$network\", \"relative_l2\": $(figure "$network.l2"), \"run_ms\": $(figure "$network.ms")}"
 done
+step must "operators: cuda against host" 60 "$0" part compare operators "$here/operators.onnx"
+for batched in always never; do
+	name="group, batched $batched"
+	step must "$name: cuda against host" 60 "$0" part group $batched latency
+	step may "$name: time of a run" 60 "$0" part time "group.$batched" "$WORK/group.$batched.fim" "$repeat"
+	more networks "{\"name\": \"$name\", \"relative_l2\": $(figure "group.$batched.l2"), \"run_ms\": $(figure "group.$batched.ms")}"
+done
 all="digits $zoo"
 for mode in vmm plain managed; do
 	must=must
@@ -168,6 +194,7 @@ for mode in vmm plain managed; do
 		step $must "$mode: infer $network" 60 "$here/fictl" infer "$network" --repeat 3
 		step $must "$mode: unload $network" 30 "$here/fictl" unload "$network"
 	done
+	step $must "$mode: a batched group" 60 "$0" part members
 	step $must "$mode: memory comes back" 60 "$0" part cycle $mode digits $cycles
 	step $must "$mode: stop" 60 "$0" part stop
 	for network in $swapped; do
