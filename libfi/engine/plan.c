@@ -167,6 +167,14 @@ static int check_fixed(const struct finf_graph *graph, const struct finf_plan *p
 	return 0;
 }
 
+/* One thread of a processor runs nothing beside anything: members would only be in more memory,
+ * and so in each other's way in the caches. */
+static enum finf_schedule schedule_for(struct finf_device *dev, const struct finf_graph *bound,
+				       uint32_t threads)
+{
+	return threads < 2 && finf_device_spreads(dev) ? FINF_ONE_BY_ONE : bound->schedule;
+}
+
 static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, uint32_t threads,
 		      uint64_t bytes, unsigned how, const struct finf_plan *fixed,
 		      struct finf_plan **ret_plan, struct finf_diag *diag)
@@ -174,7 +182,7 @@ static int plan_bound(struct finf_device *dev, const struct finf_graph *bound, u
 	struct finf_plan_opts opts = {.size = sizeof(opts),
 				      .threads = threads,
 				      .fixed = fixed,
-				      .schedule = bound->schedule,
+				      .schedule = schedule_for(dev, bound, threads),
 				      .bytes = bytes,
 				      /* a captured run copies nothing in between */
 				      .copy_between = !finf_device_captures(dev)};
