@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * fuse: activations into the node that makes their input. Some come as x * f(x), spelled out in
- * nodes of which two read x: Swish, HardSwish, Mish.
+ * nodes of which two read x: Swish, HardSwish. Mish is left to the chains: where a convolution is
+ * a matrix product oneDNN does it one by one.
  */
 #include <math.h>
 #include <string.h>
@@ -71,9 +72,9 @@ static bool takes_act(const struct finf_graph *graph, const struct finf_node *no
 	return false;
 }
 
-/* What is multiplied with x, from the product inwards; a second node is FINF_NONE mostly. */
+/* What is multiplied with x. */
 struct factor {
-	uint32_t node, inner;
+	uint32_t node;
 	enum finf_act act; /* x times it */
 };
 
@@ -83,31 +84,24 @@ static bool is_sixth(const struct finf_node *node)
 	       finf_node_float(node, "beta", 0.5f) == 0.5f;
 }
 
-/* @value is Sigmoid(x), HardSigmoid(x) or Tanh(Softplus(x)), and nobody else reads it. */
+/* @value is Sigmoid(x) or HardSigmoid(x), and nobody else reads it. */
 static bool match_factor(const struct finf_rewrite *rw, uint32_t value, uint32_t x,
 			 struct factor *ret)
 {
-	uint32_t at = finf_rewrite_sole_producer(rw, value), inner = FINF_NONE;
+	uint32_t at = finf_rewrite_sole_producer(rw, value);
 	const struct finf_node *node;
 	enum finf_act act;
 
 	if (at == FINF_NONE || rw->graph->nodes[at].act != FINF_ACT_NONE)
 		return false;
 	node = &rw->graph->nodes[at];
-	if (finf_fuse_is(node, "Sigmoid")) {
+	if (finf_fuse_is(node, "Sigmoid"))
 		act = FINF_ACT_SWISH;
-	} else if (finf_fuse_is(node, "HardSigmoid") && is_sixth(node)) {
+	else if (finf_fuse_is(node, "HardSigmoid") && is_sixth(node))
 		act = FINF_ACT_HARD_SWISH;
-	} else if (finf_fuse_is(node, "Tanh")) {
-		inner = finf_rewrite_sole(rw, node->in[0], "Softplus");
-		act = FINF_ACT_MISH;
-		if (inner == FINF_NONE)
-			return false;
-		node = &rw->graph->nodes[inner];
-	} else {
+	else
 		return false;
-	}
-	*ret = (struct factor){at, inner, act};
+	*ret = (struct factor){at, act};
 	return node->in[0] == x;
 }
 
@@ -164,8 +158,6 @@ static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag
 		if (producer == FINF_NONE)
 			continue;
 		finf_rewrite_drop(&rw, factor.node);
-		if (factor.inner != FINF_NONE)
-			finf_rewrite_drop(&rw, factor.inner);
 		fold(&rw, producer, i, &(struct act){.kind = factor.act});
 	}
 	return finf_rewrite_end(&rw, 0, ret_changes);
