@@ -244,6 +244,16 @@ static int by_stay(const void *x, const void *y)
 	return a->stays != b->stays ? b->stays - a->stays : by_size(x, y);
 }
 
+/* In the order in which they come to life. */
+static int by_time(const void *x, const void *y)
+{
+	const struct block *a = x, *b = y;
+
+	if (a->writer != b->writer)
+		return a->writer + 1 < b->writer + 1 ? -1 : 1;
+	return by_size(x, y);
+}
+
 /* A step's workspace lives as long as the step. */
 static int collect_workspaces(struct finf_planner *p, struct block *blocks, uint32_t *n)
 {
@@ -367,6 +377,25 @@ static uint64_t place_blocks(const struct finf_planner *p, struct block *blocks,
 	return bytes;
 }
 
+/* In the order that takes the fewest bytes. */
+static uint64_t place_best(const struct finf_planner *p, struct block *blocks,
+			   struct block **placed, uint32_t n)
+{
+	static int (*const orders[])(const void *x, const void *y) = {by_size, by_stay, by_time};
+	uint64_t best_bytes = UINT64_MAX;
+	uint32_t best = 0;
+
+	for (uint32_t i = 0; i < FINF_ARRAY_LEN(orders); i++) {
+		uint64_t bytes = place_blocks(p, blocks, placed, n, orders[i]);
+
+		if (bytes < best_bytes) {
+			best_bytes = bytes;
+			best = i;
+		}
+	}
+	return place_blocks(p, blocks, placed, n, orders[best]);
+}
+
 /* Each buffer lies in its block where it lies in its group. */
 static void set_offsets(struct finf_planner *p, const struct block *block)
 {
@@ -400,11 +429,7 @@ int finf_planner_place(struct finf_planner *p)
 	err = collect_blocks(p, blocks, &n);
 	if (err)
 		return err;
-	plan->arena_bytes = place_blocks(p, blocks, placed, n, by_size);
-	if (place_blocks(p, blocks, placed, n, by_stay) >= plan->arena_bytes)
-		place_blocks(p, blocks, placed, n, by_size);
-	else
-		plan->arena_bytes = place_blocks(p, blocks, placed, n, by_stay);
+	plan->arena_bytes = place_best(p, blocks, placed, n);
 	for (uint32_t i = 0; i < n; i++) {
 		if (blocks[i].buffer == FINF_NONE)
 			plan->steps[blocks[i].step].workspace_offset = blocks[i].offset;
