@@ -135,32 +135,26 @@ static void fold(struct finf_rewrite *rw, uint32_t producer, uint32_t gone, cons
 	finf_rewrite_absorb(rw, producer, gone);
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
+	const struct finf_graph *graph = rw->graph;
+	const struct finf_node *node = &graph->nodes[i];
+	struct factor factor;
+	uint32_t producer;
 	struct act act;
-	int err = finf_rewrite_begin(&rw, graph);
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < graph->n_nodes; i++) {
-		struct factor factor;
-		uint32_t producer;
-
-		if (act_of(graph, &graph->nodes[i], &act)) {
-			producer = finf_rewrite_sole_producer(&rw, graph->nodes[i].in[0]);
-			if (producer != FINF_NONE && takes_act(graph, &graph->nodes[producer]))
-				fold(&rw, producer, i, &act);
-			continue;
-		}
-		producer = match_product(&rw, &graph->nodes[i], &factor);
-		if (producer == FINF_NONE)
-			continue;
-		finf_rewrite_drop(&rw, factor.node);
-		fold(&rw, producer, i, &(struct act){.kind = factor.act});
+	if (act_of(graph, node, &act)) {
+		producer = finf_rewrite_sole_producer(rw, node->in[0]);
+		if (producer != FINF_NONE && takes_act(graph, &graph->nodes[producer]))
+			fold(rw, producer, i, &act);
+		return 0;
 	}
-	return finf_rewrite_end(&rw, 0, ret_changes);
+	producer = match_product(rw, node, &factor);
+	if (producer == FINF_NONE)
+		return 0;
+	finf_rewrite_drop(rw, factor.node);
+	fold(rw, producer, i, &(struct act){.kind = factor.act});
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_activation = {.name = "activation", .run = run};
+const struct finf_fuse_pass finf_fuse_activation = {.name = "activation", .at = at};

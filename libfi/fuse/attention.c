@@ -205,23 +205,16 @@ static int behind(struct finf_rewrite *rw, uint32_t at)
 	return err;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
-	int err = finf_rewrite_begin(&rw, graph);
+	const struct finf_node *node = &rw->graph->nodes[i];
+	int err = finf_fuse_is(node, "MatMul") ? three_of_them(rw, i) : 0;
 
-	(void)diag;
 	if (err)
 		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
-		if (finf_fuse_is(&graph->nodes[i], "MatMul"))
-			err = three_of_them(&rw, i);
-		if (!err && finf_fuse_is(&graph->nodes[i], "FusedAttention"))
-			err = all_in_front(&rw, i);
-		else if (!err && finf_fuse_is(&graph->nodes[i], "Transpose"))
-			err = behind(&rw, i);
-	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	if (finf_fuse_is(node, "FusedAttention"))
+		return all_in_front(rw, i);
+	return finf_fuse_is(node, "Transpose") ? behind(rw, i) : 0;
 }
 
-const struct finf_fuse_pass finf_fuse_attention = {.name = "attention", .run = run};
+const struct finf_fuse_pass finf_fuse_attention = {.name = "attention", .at = at};

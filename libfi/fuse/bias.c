@@ -57,28 +57,18 @@ static int rewrite(struct finf_rewrite *rw, uint32_t product, uint32_t add, uint
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
-	int err = finf_rewrite_begin(&rw, graph);
+	const struct finf_node *add = &rw->graph->nodes[i];
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
-		const struct finf_node *add = &graph->nodes[i];
+	for (uint32_t k = 0; k < 2 && finf_fuse_is(add, "Add"); k++) {
+		uint32_t product = finf_rewrite_sole_producer(rw, add->in[k]);
 
-		for (uint32_t k = 0; k < 2 && finf_fuse_is(add, "Add"); k++) {
-			uint32_t product = finf_rewrite_sole_producer(&rw, add->in[k]);
-
-			if (product == FINF_NONE || !takes_bias(graph, &graph->nodes[product]) ||
-			    !is_row(graph, add->in[!k], add->in[k]))
-				continue;
-			err = rewrite(&rw, product, i, add->in[!k]);
-			break;
-		}
+		if (product != FINF_NONE && takes_bias(rw->graph, &rw->graph->nodes[product]) &&
+		    is_row(rw->graph, add->in[!k], add->in[k]))
+			return rewrite(rw, product, i, add->in[!k]);
 	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_bias = {.name = "bias", .run = run};
+const struct finf_fuse_pass finf_fuse_bias = {.name = "bias", .at = at};

@@ -103,29 +103,19 @@ static int rewrite(struct finf_rewrite *rw, const struct fold *f, uint32_t conv,
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
+	struct finf_graph *graph = rw->graph;
+	const struct finf_node *bn = &graph->nodes[i];
 	struct fold f;
-	int err = finf_rewrite_begin(&rw, graph);
+	uint32_t conv;
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
-		const struct finf_node *bn = &graph->nodes[i];
-		uint32_t conv;
-
-		if (!finf_fuse_is(bn, "BatchNormalization"))
-			continue;
-		conv = finf_rewrite_sole_producer(&rw, bn->in[0]);
-		if (conv == FINF_NONE || !finf_fuse_is(&graph->nodes[conv], "Conv") ||
-		    graph->nodes[conv].act != FINF_ACT_NONE ||
-		    !fold_init(&f, graph, &graph->nodes[conv], bn) || !all_finite(&f))
-			continue;
-		err = rewrite(&rw, &f, conv, i);
-	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	if (!finf_fuse_is(bn, "BatchNormalization"))
+		return 0;
+	conv = finf_rewrite_sole(rw, bn->in[0], "Conv");
+	if (conv == FINF_NONE || !fold_init(&f, graph, &graph->nodes[conv], bn) || !all_finite(&f))
+		return 0;
+	return rewrite(rw, &f, conv, i);
 }
 
-const struct finf_fuse_pass finf_fuse_convbn = {.name = "conv+bn", .run = run};
+const struct finf_fuse_pass finf_fuse_convbn = {.name = "conv+bn", .at = at};

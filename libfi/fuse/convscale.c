@@ -135,31 +135,22 @@ static int rewrite(struct finf_rewrite *rw, const struct scale *s, uint32_t conv
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
+	struct finf_graph *graph = rw->graph;
+	const struct finf_node *node = &graph->nodes[i];
 	struct scale s;
-	int err = finf_rewrite_begin(&rw, graph);
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
-		const struct finf_node *node = &graph->nodes[i];
+	if (!op_of(node, &s.op))
+		return 0;
+	for (uint32_t k = 0; k < 2; k++) {
+		uint32_t conv = finf_rewrite_sole(rw, node->in[k], "Conv");
 
-		if (!op_of(node, &s.op))
-			continue;
-		for (uint32_t k = 0; k < 2; k++) {
-			uint32_t conv = finf_rewrite_sole(&rw, node->in[k], "Conv");
-
-			if (conv == FINF_NONE || (k && (s.op == '/' || s.op == '-')) ||
-			    !scale_init(&s, graph, &graph->nodes[conv], node->in[!k]))
-				continue;
-			err = rewrite(&rw, &s, conv, i);
-			break;
-		}
+		if (conv != FINF_NONE && !(k && (s.op == '/' || s.op == '-')) &&
+		    scale_init(&s, graph, &graph->nodes[conv], node->in[!k]))
+			return rewrite(rw, &s, conv, i);
 	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_convscale = {.name = "conv+scale", .run = run};
+const struct finf_fuse_pass finf_fuse_convscale = {.name = "conv+scale", .at = at};

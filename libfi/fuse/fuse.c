@@ -21,11 +21,28 @@ const struct finf_fuse_pass *finf_fuse_pass_at(uint32_t index)
 	return index < FINF_ARRAY_LEN(table) ? table[index] : NULL;
 }
 
+int finf_fuse_pass_run(const struct finf_fuse_pass *pass, struct finf_graph *graph,
+		       uint32_t *ret_changes, struct finf_diag *diag)
+{
+	struct finf_rewrite rw;
+	int err;
+
+	if (pass->run)
+		return pass->run(graph, ret_changes, diag);
+	err = finf_rewrite_begin(&rw, graph);
+	if (err)
+		return err;
+	for (uint32_t i = 0; i < graph->n_nodes && !err; i++)
+		if (rw.keep[i])
+			err = pass->at(&rw, i);
+	return finf_rewrite_end(&rw, err, ret_changes);
+}
+
 static int run_pass(struct finf_graph *graph, uint32_t i, struct finf_fuse_report *report,
 		    struct finf_diag *diag)
 {
 	uint32_t changes = 0;
-	int err = table[i]->run(graph, &changes, diag);
+	int err = finf_fuse_pass_run(table[i], graph, &changes, diag);
 
 	if (err) {
 		finf_diag_prefix(diag, "pass %s", table[i]->name);

@@ -11,14 +11,23 @@
 #include "graph/member.h"
 #include "graph/op.h"
 
+struct finf_rewrite;
+
+/* One of both. */
 struct finf_fuse_pass {
 	const char *name;
-	/**
-	 * run - change a sorted, inferred graph in place. Every change drops one
-	 * node: *ret_changes counts them. Return: 0; -ENOMEM; -EINVAL with diag.
-	 */
+	/** at - look at one node, in the graph's order, and change what begins or ends there. */
+	int (*at)(struct finf_rewrite *rw, uint32_t node);
+	/** run - the whole graph. */
 	int (*run)(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag);
 };
+
+/**
+ * finf_fuse_pass_run - change a sorted, inferred graph in place. Every change drops one node:
+ * *ret_changes counts them. Return: 0; -ENOMEM; -EINVAL with diag.
+ */
+int finf_fuse_pass_run(const struct finf_fuse_pass *pass, struct finf_graph *graph,
+		       uint32_t *ret_changes, struct finf_diag *diag);
 
 /** finf_fuse_pass_at - rows in the order they run; NULL past the end. */
 const struct finf_fuse_pass *finf_fuse_pass_at(uint32_t index);

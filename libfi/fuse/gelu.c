@@ -86,30 +86,22 @@ static bool match(const struct finf_rewrite *rw, const struct finf_node *root, s
 	return false;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
+	struct finf_node *root = &rw->graph->nodes[i];
 	struct gelu g;
-	int err = finf_rewrite_begin(&rw, graph);
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < graph->n_nodes; i++) {
-		struct finf_node *root = &graph->nodes[i];
-
-		if (!match(&rw, root, &g))
-			continue;
-		root->op = finf_op_find("Gelu");
-		root->opset = root->op->opset_min;
-		root->in[0] = g.x;
-		root->n_in = 1;
-		finf_rewrite_drop(&rw, g.inner);
-		finf_rewrite_drop(&rw, g.sum);
-		finf_rewrite_drop(&rw, g.erf);
-		finf_rewrite_drop(&rw, g.scale);
-	}
-	return finf_rewrite_end(&rw, 0, ret_changes);
+	if (!match(rw, root, &g))
+		return 0;
+	root->op = finf_op_find("Gelu");
+	root->opset = root->op->opset_min;
+	root->in[0] = g.x;
+	root->n_in = 1;
+	finf_rewrite_drop(rw, g.inner);
+	finf_rewrite_drop(rw, g.sum);
+	finf_rewrite_drop(rw, g.erf);
+	finf_rewrite_drop(rw, g.scale);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_gelu = {.name = "gelu", .run = run};
+const struct finf_fuse_pass finf_fuse_gelu = {.name = "gelu", .at = at};

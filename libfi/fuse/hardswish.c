@@ -93,25 +93,16 @@ static int rewrite(struct finf_rewrite *rw, uint32_t at, const struct gate *gate
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
-	int err = finf_rewrite_begin(&rw, graph);
+	uint32_t value = sixth_of(rw->graph, &rw->graph->nodes[i]);
+	struct gate gate = {.product = FINF_NONE};
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < graph->n_nodes && !err; i++) {
-		uint32_t value = sixth_of(graph, &graph->nodes[i]);
-		struct gate gate = {.product = FINF_NONE};
-
-		if (value == FINF_NONE)
-			continue;
-		if (match_product(&rw, value, &gate) ||
-		    (gate.product == FINF_NONE && match_clip(&rw, value, &gate)))
-			err = rewrite(&rw, i, &gate);
-	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	if (value != FINF_NONE &&
+	    (match_product(rw, value, &gate) ||
+	     (gate.product == FINF_NONE && match_clip(rw, value, &gate))))
+		return rewrite(rw, i, &gate);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_hardswish = {.name = "hardswish", .run = run};
+const struct finf_fuse_pass finf_fuse_hardswish = {.name = "hardswish", .at = at};

@@ -113,18 +113,11 @@ static void drop(struct finf_rewrite *rw, uint32_t index)
 	rw->changes++;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
-	int err = finf_rewrite_begin(&rw, graph);
-
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; i < graph->n_nodes; i++)
-		if (passes_on(&rw, &graph->nodes[i]))
-			drop(&rw, i);
-	return finf_rewrite_end(&rw, 0, ret_changes);
+	if (passes_on(rw, &rw->graph->nodes[i]))
+		drop(rw, i);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_identity = {.name = "identity", .run = run};
+const struct finf_fuse_pass finf_fuse_identity = {.name = "identity", .at = at};

@@ -163,19 +163,12 @@ static int rewrite(struct finf_rewrite *rw, struct finf_node *node, const struct
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
+	struct finf_node *node = &rw->graph->nodes[i];
 	struct norm m;
-	int err = finf_rewrite_begin(&rw, graph);
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++)
-		if (match(&rw, &graph->nodes[i], &m))
-			err = rewrite(&rw, &graph->nodes[i], &m);
-	return finf_rewrite_end(&rw, err, ret_changes);
+	return match(rw, node, &m) ? rewrite(rw, node, &m) : 0;
 }
 
-const struct finf_fuse_pass finf_fuse_layernorm = {.name = "layernorm", .run = run};
+const struct finf_fuse_pass finf_fuse_layernorm = {.name = "layernorm", .at = at};

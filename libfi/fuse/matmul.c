@@ -156,27 +156,18 @@ static int in_front(struct finf_rewrite *rw, uint32_t at, uint32_t k)
 	return 0;
 }
 
-static int run(struct finf_graph *graph, uint32_t *ret_changes, struct finf_diag *diag)
+static int at(struct finf_rewrite *rw, uint32_t i)
 {
-	struct finf_rewrite rw;
-	int err = finf_rewrite_begin(&rw, graph);
+	const struct finf_node *node = &rw->graph->nodes[i];
+	int err;
 
-	(void)diag;
-	if (err)
-		return err;
-	for (uint32_t i = 0; !err && i < graph->n_nodes; i++) {
-		const struct finf_node *node = &graph->nodes[i];
-
-		if (finf_fuse_is(node, "MatMul") || finf_fuse_is(node, "FusedMatMul")) {
-			err = in_front(&rw, i, A);
-			if (!err)
-				err = in_front(&rw, i, B);
-		} else if (finf_fuse_is(node, "Add") || finf_fuse_is(node, "Mul") ||
-			   finf_fuse_is(node, "Div")) {
-			err = behind(&rw, i);
-		}
+	if (finf_fuse_is(node, "MatMul") || finf_fuse_is(node, "FusedMatMul")) {
+		err = in_front(rw, i, A);
+		return err ? err : in_front(rw, i, B);
 	}
-	return finf_rewrite_end(&rw, err, ret_changes);
+	if (finf_fuse_is(node, "Add") || finf_fuse_is(node, "Mul") || finf_fuse_is(node, "Div"))
+		return behind(rw, i);
+	return 0;
 }
 
-const struct finf_fuse_pass finf_fuse_matmul = {.name = "matmul", .run = run};
+const struct finf_fuse_pass finf_fuse_matmul = {.name = "matmul", .at = at};

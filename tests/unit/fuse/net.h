@@ -233,14 +233,14 @@ static inline void net_pass(struct finf_graph *graph, const struct finf_fuse_pas
 	net_names(graph, &names);
 	nodes = graph->n_nodes;
 	net_run(graph, before);
-	ck_assert_msg(!pass->run(graph, &changes, &diag), "%s", diag.text);
+	ck_assert_msg(!finf_fuse_pass_run(pass, graph, &changes, &diag), "%s", diag.text);
 	ck_assert_uint_eq(changes, want);
 	ck_assert_uint_eq(graph->n_nodes, nodes - want);
 	net_ready(graph);
 	net_names_kept(graph, &names);
 	net_run(graph, after);
 	net_same(before, after, graph->n_outputs);
-	ck_assert_int_eq(pass->run(graph, &changes, &diag), 0);
+	ck_assert_int_eq(finf_fuse_pass_run(pass, graph, &changes, &diag), 0);
 	ck_assert_uint_eq(changes, 0);
 	interp_free(before, graph->n_outputs);
 	interp_free(after, graph->n_outputs);

@@ -214,7 +214,7 @@ static void fires(struct finf_graph *g, uint32_t y, uint32_t want)
 
 	net_output(g, y);
 	net_ready(g);
-	ck_assert_int_eq(net_pass_named("residual")->run(g, &changes, &diag), 0);
+	ck_assert_int_eq(finf_fuse_pass_run(net_pass_named("residual"), g, &changes, &diag), 0);
 	ck_assert_uint_eq(changes, want);
 	ck_assert_msg(!finf_graph_infer(g, &diag), "%s", diag.text);
 	finf_graph_free(g);
