@@ -17,8 +17,6 @@
 #include "tests/support/fid.h"
 #include "tests/support/support.h"
 
-#define BATCH 3 /* at most */
-
 /* All variants as one group in a file, batched as @how says. */
 static const char *fuse(const char *how, const char *optimize)
 {
@@ -31,34 +29,8 @@ static const char *fuse(const char *how, const char *optimize)
 
 /* ---- in process ---------------------------------------------------------------------------- */
 
-struct answers {
-	float scores[VARIANTS][BATCH * CLASSES];
-};
-
-/* Variants from @first on, @n of them, by one request; each has images of its own. */
-static void infer(struct finf_engine *engine, const char *name, unsigned first, unsigned n,
-		  int64_t batch, struct answers *ret)
-{
-	struct finf_tensor in[VARIANTS] = {{NULL}}, out[VARIANTS] = {{NULL}};
-	static float images[VARIANTS][BATCH * PIXELS];
-	struct finf_diag diag;
-
-	for (unsigned i = 0; i < n; i++) {
-		float *x = images[first + i];
-
-		test_fill_f32(x, BATCH * PIXELS, first + i + 1);
-		in[i] = (struct finf_tensor){NULL,
-					     FINF_F32,
-					     {4, {batch, 1, 8, 8}},
-					     x,
-					     (size_t)batch * PIXELS * sizeof(float)};
-		out[i].data = ret->scores[first + i];
-		out[i].bytes = sizeof(ret->scores[0]);
-	}
-	ck_assert_msg(!finf_engine_infer(engine, name, in, n, out, n, &diag), "%s", diag.text);
-}
-
-static void check(const struct answers *got, const struct answers *want, int64_t batch, bool exact)
+static void check(const struct variants_scores *got, const struct variants_scores *want,
+		  int64_t batch, bool exact)
 {
 	size_t n = (size_t)batch * CLASSES;
 
@@ -75,7 +47,7 @@ START_TEST(batched_equals_separate)
 {
 	bool exact = _i;
 	struct finf_engine *engine = inproc_open(32 << 20, exact);
-	struct answers whole, alone;
+	struct variants_scores whole, alone;
 
 	inproc_add(engine, fuse("always", "latency"), "g");
 	for (unsigned k = 0; k < VARIANTS; k++) {
@@ -84,13 +56,13 @@ START_TEST(batched_equals_separate)
 		snprintf(name, sizeof(name), "v%u", k);
 		inproc_add(engine, variant(k), name);
 	}
-	for (int64_t batch = 1; batch <= BATCH; batch += 2) {
-		infer(engine, "g", 0, VARIANTS, batch, &whole);
+	for (int64_t batch = 1; batch <= VARIANTS_BATCH; batch += 2) {
+		variants_infer(engine, "g", 0, VARIANTS, batch, &whole);
 		for (unsigned k = 0; k < VARIANTS; k++) {
 			char name[8];
 
 			snprintf(name, sizeof(name), "v%u", k);
-			infer(engine, name, k, 1, batch, &alone);
+			variants_infer(engine, name, k, 1, batch, &alone);
 		}
 		check(&whole, &alone, batch, exact);
 	}
@@ -104,11 +76,11 @@ START_TEST(bytes_are_predicted)
 	struct finf_model_stats stats = {.size = sizeof(stats)};
 	struct finf_engine *engine = inproc_open(32 << 20, false);
 	const char *file = fuse("always", "latency"), *plan, *one;
-	struct answers whole;
+	struct variants_scores whole;
 	int64_t weights;
 
 	inproc_add(engine, file, "g");
-	infer(engine, "g", 0, VARIANTS, 1, &whole);
+	variants_infer(engine, "g", 0, VARIANTS, 1, &whole);
 	ck_assert_int_eq(finf_engine_stats(engine, "g", &stats), 0);
 	plan = fictl_ok(NULL, "plan", file, "--threads", "2", "--json", NULL);
 	ck_assert_ptr_nonnull(strstr(plan, "\"batched\": true"));

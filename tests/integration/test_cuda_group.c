@@ -8,11 +8,10 @@
 
 #include <fusedinf/engine.h>
 
+#include "tests/integration/inproc.h"
 #include "tests/integration/variants.h"
 #include "tests/support/fakedriver.h"
 #include "tests/support/fid.h"
-
-#define BATCH 3 /* at most */
 
 static __typeof__(fakecuda_violations) *violations;
 
@@ -59,44 +58,8 @@ static struct finf_engine *open_engine(const char *device, uint64_t pool_bytes)
 	return engine;
 }
 
-static void add(struct finf_engine *engine, const char *path, const char *name)
-{
-	struct finf_diag diag;
-
-	ck_assert_msg(!finf_engine_add(engine, path, name, &diag), "%s", diag.text);
-}
-
-struct answers {
-	float scores[VARIANTS][BATCH * CLASSES];
-};
-
-/* Variants from @first on, @n of them, by one request; each has images of its own. */
-static void infer(struct finf_engine *engine, const char *name, unsigned first, unsigned n,
-		  int64_t batch, struct answers *ret)
-{
-	struct finf_tensor in[VARIANTS] = {{NULL}}, out[VARIANTS] = {{NULL}};
-	static float images[VARIANTS][BATCH * PIXELS];
-	struct finf_diag diag;
-
-	for (unsigned i = 0; i < n; i++) {
-		float *x = images[first + i];
-
-		test_fill_f32(x, BATCH * PIXELS, first + i + 1);
-		in[i] = (struct finf_tensor){
-			.dtype = FINF_F32,
-			.shape = {4, {batch, 1, 8, 8}},
-			.data = x,
-			.bytes = (size_t)batch * PIXELS * sizeof(float),
-		};
-		out[i].data = ret->scores[first + i];
-		out[i].bytes = sizeof(ret->scores[0]);
-	}
-	ck_assert_msg(!finf_engine_infer(engine, name, in, n, out, n, &diag), "%s: %s", name,
-		      diag.text);
-}
-
 /* Each variant by itself, on the host device: the oracle. */
-static void reference(int64_t batch, struct answers *ret)
+static void reference(int64_t batch, struct variants_scores *ret)
 {
 	struct finf_engine *engine = open_engine("host", 16 << 20);
 
@@ -104,13 +67,14 @@ static void reference(int64_t batch, struct answers *ret)
 		char name[8];
 
 		snprintf(name, sizeof(name), "v%u", k);
-		add(engine, variant(k), name);
-		infer(engine, name, k, 1, batch, ret);
+		inproc_add(engine, variant(k), name);
+		variants_infer(engine, name, k, 1, batch, ret);
 	}
 	finf_engine_close(engine);
 }
 
-static void check(const struct answers *got, const struct answers *want, int64_t batch)
+static void check(const struct variants_scores *got, const struct variants_scores *want,
+		  int64_t batch)
 {
 	for (unsigned k = 0; k < VARIANTS; k++)
 		ck_assert_double_lt(
@@ -121,7 +85,7 @@ static void check(const struct answers *got, const struct answers *want, int64_t
 /* First, captured, once more, and after it was out. */
 static void ask(struct finf_engine *engine, int64_t batch)
 {
-	struct answers want, got;
+	struct variants_scores want, got;
 	struct finf_diag diag;
 
 	reference(batch, &want);
@@ -129,12 +93,12 @@ static void ask(struct finf_engine *engine, int64_t batch)
 		memset(&got, 0, sizeof(got));
 		if (i == 3)
 			ck_assert_int_eq(finf_engine_unload(engine, "g"), 0);
-		infer(engine, "g", 0, VARIANTS, batch, &got);
+		variants_infer(engine, "g", 0, VARIANTS, batch, &got);
 		check(&got, &want, batch);
 	}
 	ck_assert_int_eq(finf_engine_unload(engine, "g"), 0);
 	ck_assert_msg(!finf_engine_load(engine, "g", &diag), "%s", diag.text);
-	infer(engine, "g", 0, VARIANTS, batch, &got);
+	variants_infer(engine, "g", 0, VARIANTS, batch, &got);
 	check(&got, &want, batch);
 }
 
@@ -152,11 +116,11 @@ static const char *fuse(const struct way *way)
 /* Kernels of branches come in any order that the capture allows, another one each time. */
 static void any_order(struct finf_engine *engine)
 {
-	struct answers want, got;
+	struct variants_scores want, got;
 
-	infer(engine, "g", 0, VARIANTS, 1, &want);
+	variants_infer(engine, "g", 0, VARIANTS, 1, &want);
 	for (int i = 0; i < 40; i++) {
-		infer(engine, "g", 0, VARIANTS, 1, &got);
+		variants_infer(engine, "g", 0, VARIANTS, 1, &got);
 		check(&got, &want, 1);
 	}
 }
@@ -165,10 +129,10 @@ START_TEST(group_in_process)
 {
 	struct finf_engine *engine = open_engine("cuda", 16 << 20);
 
-	add(engine, fuse(&ways[_i]), "g");
+	inproc_add(engine, fuse(&ways[_i]), "g");
 	ask(engine, 1);
 	any_order(engine);
-	ask(engine, BATCH);
+	ask(engine, VARIANTS_BATCH);
 	finf_engine_close(engine);
 }
 END_TEST

@@ -12,12 +12,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include <fusedinf/engine.h>
+
 #include "base/base.h"
 #include "tests/support/support.h"
 
-#define VARIANTS 4
-#define PIXELS	 64
-#define CLASSES	 10
+#define VARIANTS       4
+#define PIXELS	       64
+#define CLASSES	       10
+#define VARIANTS_BATCH 3 /* at most */
 /* 12.weight: a float for each class and each of 256 features */
 #define HEAD	    "12.weight"
 #define HEAD_FLOATS ((size_t)CLASSES * 256)
@@ -68,6 +71,36 @@ static inline const char *variant(unsigned k)
 	close(fd);
 	free(file);
 	return paths[k];
+}
+
+/* Of each variant, for each of its images. */
+struct variants_scores {
+	float scores[VARIANTS][VARIANTS_BATCH * CLASSES];
+};
+
+/* Variants from @first on, @n of them, by one request; each has images of its own. */
+static inline void variants_infer(struct finf_engine *engine, const char *name, unsigned first,
+				  unsigned n, int64_t batch, struct variants_scores *ret)
+{
+	struct finf_tensor in[VARIANTS] = {{NULL}}, out[VARIANTS] = {{NULL}};
+	static float images[VARIANTS][VARIANTS_BATCH * PIXELS];
+	struct finf_diag diag;
+
+	for (unsigned i = 0; i < n; i++) {
+		float *x = images[first + i];
+
+		test_fill_f32(x, VARIANTS_BATCH * PIXELS, first + i + 1);
+		in[i] = (struct finf_tensor){
+			.dtype = FINF_F32,
+			.shape = {4, {batch, 1, 8, 8}},
+			.data = x,
+			.bytes = (size_t)batch * PIXELS * sizeof(float),
+		};
+		out[i].data = ret->scores[first + i];
+		out[i].bytes = sizeof(ret->scores[0]);
+	}
+	ck_assert_msg(!finf_engine_infer(engine, name, in, n, out, n, &diag), "%s: %s", name,
+		      diag.text);
 }
 
 #endif
