@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "daemon/core_priv.h"
 #include "daemon/log.h"
+#include "daemon/op.h"
 
 static void log_line(void *ctx, const char *line)
 {

@@ -14,6 +14,8 @@
 /* Each model and each request has at most one event on its way at a time. */
 #define FID_PENDING_EVENTS (FID_MODELS_MAX + 2 * SLOTS + 1) /* one: what fast.c reports */
 
+struct fid_op; /* a command, import or preparation under way: op.h */
+
 struct fid_model {
 	struct fid_model *next_in_bucket;
 	uint32_t index;
@@ -55,27 +57,6 @@ struct fid_model {
 	uint32_t binds; /* requests whose shapes are being planned: not in the policy yet */
 	struct fid_request *waiting, **waiting_last; /* while preparing */
 	struct fid_op *ops;			     /* commands waiting for the same */
-};
-
-/* A command, import or preparation under way. */
-struct fid_op {
-	struct fid_job job;
-	struct fid_op *next;
-	struct fid_core *core;
-	uint64_t id; /* policy's, 0 when it does not know of it */
-	enum fid_command command;
-	struct fid_model *model;
-	fid_command_fn done; /* NULL for preparing at start */
-	void *ctx;
-	int fd;	     /* owned: import, export */
-	int *ret_fd; /* export: where the owner of ctx looks for it */
-	int result;
-	struct finf_diag diag;
-	struct finf_model *opened; /* owned: what a background job made */
-	bool lean; /* FID_OPTIMIZE's wish; or what a preparation found */
-	uint64_t file_bytes;
-	uint32_t resets;	  /* of the device, when the preparation began */
-	struct fid_remove *group; /* removal of several versions */
 };
 
 /* The device after a fault that stuck; see fault.c. */
@@ -222,8 +203,6 @@ void fid_members_close(struct fid_model *model); /* before its model is closed *
 void fid_model_changed(struct fid_core *core, const char *name);
 void fid_model_heal(struct fid_core *core, struct fid_model *model);
 int fid_prepare_all(struct fid_core *core, struct finf_diag *diag);
-void fid_op_end(struct fid_op *op, int result, const char *text);
-void fid_prepare_again(struct fid_op *op);
 
 /* fast.c */
 int fid_fast_new(struct fid_core *core, bool on);

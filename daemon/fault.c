@@ -9,8 +9,8 @@
 #include <errno.h>
 #include <string.h>
 
-#include "daemon/core_priv.h"
 #include "daemon/log.h"
+#include "daemon/op.h"
 
 static struct fid_core *core_of_reset(struct fid_job *job)
 {

@@ -6,8 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "daemon/core_priv.h"
 #include "daemon/log.h"
+#include "daemon/op.h"
 #include "daemon/usdt.h"
 
 /* ---- numbers the policy knows requests and commands by ------------------- */
