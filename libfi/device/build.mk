@@ -1,7 +1,7 @@
 # libfi/device: sources, the rooms it may use, the libraries it needs.
 device_SRCS := device.c join.c host/host.c host/pool.c host/layout.c host/site.c host/forms.c \
 	host/build_conv.c host/build_matrix.c host/build_pool.c host/build_element.c \
-	host/build_other.c host/build_reduce.c host/build_move.c host/build_resample.c host/attention.c \
+	host/build_other.c host/build_reduce.c host/build_move.c host/build_resample.c host/attention.c host/columns.c \
 	host/kernel.c host/ref.c host/steps.c host/tiles.c host/onednn.c \
 	host/onednn_pd.c host/onednn_ops.c cuda/driver.c cuda/cuda.c cuda/pool.c cuda/upload.c \
 	cuda/capture.c cuda/kernels.c cuda/forms.c cuda/builders.c cuda/call.c \

@@ -7,8 +7,9 @@
 #include "device/host/tiles.h"
 #include "device/join.h"
 
-/* ref, alias, two joins, attention, oneDNN in four combinations of layouts and by Winograd, two in tiles */
-#define FORMS_MAX 12
+/* ref, alias, two joins, attention, oneDNN in four combinations of layouts and by Winograd, columns,
+ * two in tiles. */
+#define FORMS_MAX 13
 
 struct form_list {
 	struct finf_form forms[FORMS_MAX];
@@ -24,6 +25,10 @@ struct form_list {
  * proportions.
  */
 #define JIT_GFLOPS	125.0
+#define JIT_PIXELS	16.0 /* so many, and a direct convolution waits half its time for weights */
+#define COLUMNS_GFLOPS	100.0
+#define COLUMNS_PIXELS	2.0 /* the same of its product */
+#define COLUMNS_MAX	32 /* with more a direct convolution is as fast, and takes no workspace */
 #define WINOGRAD_GFLOPS 220.0 /* of the multiplications that it saves, too */
 #define GEMM_GFLOPS	75.0
 #define IM2COL_GFLOPS	50.0 /* of a gemm whose columns have to be gathered first */
@@ -41,6 +46,14 @@ static bool is_conv(const struct finf_site *site)
 	return !strcmp(site->node->op->name, "Conv") || !strcmp(site->node->op->name, "FusedConv");
 }
 
+/* How much of its speed a convolution reaches that has half of it with @half pixels. */
+static double share_of_pixels(const struct finf_site *site, double half)
+{
+	double pixels = (double)finf_host_columns_pixels(site);
+
+	return pixels > 0 ? pixels / (pixels + half) : 1;
+}
+
 static double gflops_of(const struct finf_site *site, const char *impl)
 {
 	const struct finf_value *w = finf_site_in(site, 1);
@@ -49,14 +62,14 @@ static double gflops_of(const struct finf_site *site, const char *impl)
 	if (site->winograd)
 		return WINOGRAD_GFLOPS;
 	if (!strstr(impl, "gemm"))
-		return JIT_GFLOPS;
+		return JIT_GFLOPS * share_of_pixels(site, JIT_PIXELS);
 	if (!is_conv(site))
 		return GEMM_GFLOPS;
 	for (uint32_t i = 2; i < w->shape.rank; i++)
 		if (w->shape.dim[i] > 1)
 			best = IM2COL_GFLOPS;
 	columns = (double)w->shape.dim[0] / (double)finf_node_int(site->node, "group", 1);
-	return best * FINF_MIN(columns / GEMM_COLUMNS, 1.0);
+	return best * FINF_MIN(columns / GEMM_COLUMNS, 1.0) * share_of_pixels(site, JIT_PIXELS);
 }
 
 static double elements(const struct finf_value *value)
@@ -349,6 +362,34 @@ static int add_onednn(struct finf_site *site, uint32_t threads, uint16_t blocked
 	return err;
 }
 
+/* ---- columns -------------------------------------------------------------------------- */
+
+/* Where it pays, or weights lie so already. */
+static int add_columns(struct finf_site *site, uint32_t threads, struct finf_arena *arena,
+		       struct form_list *list)
+{
+	struct finf_form form = {
+		.algo = FINF_HOST_COLUMNS,
+		.name = "columns",
+		.in_layout = FINF_HOST_NCHW16C,
+		.out_layout = FINF_HOST_NCHW16C,
+	};
+	int64_t pixels = finf_host_columns_pixels(site);
+	double n = threads ? threads : 1, gbytes = FINF_MIN(n * THREAD_GBYTES, MEMORY_GBYTES);
+	int err;
+
+	if (!finf_site_given(site, 1) && (pixels < 1 || pixels > COLUMNS_MAX))
+		return 0;
+	site->in_layout = site->out_layout = FINF_HOST_NCHW16C;
+	err = finf_host_columns_form(site, threads, arena, &form);
+	if (err)
+		return err == -EOPNOTSUPP ? 0 : err;
+	form.est_ns = price(site, 3 * ONEDNN_START_NS + 2 * (double)form.workspace_bytes / gbytes,
+			    n * COLUMNS_GFLOPS * share_of_pixels(site, COLUMNS_PIXELS), gbytes);
+	list->forms[list->n++] = form;
+	return 0;
+}
+
 /* ---- tiles ---------------------------------------------------------------------------- */
 
 static int add_tiles(struct finf_site *site, uint32_t threads, uint16_t layout,
@@ -426,6 +467,8 @@ static int describe_site(struct finf_site *site, uint32_t threads, struct finf_a
 	old = finf_dnn_threads(threads);
 	err = add_onednn(site, threads, blocked, arena, list);
 	finf_dnn_threads(old);
+	if (!err)
+		err = add_columns(site, threads, arena, list);
 	if (!err)
 		err = add_both_tiles(site, threads, blocked, arena, list);
 	return err;

@@ -24,7 +24,8 @@ enum {
 	FINF_HOST_WINOGRAD = 3,
 	FINF_HOST_JOIN = 4,
 	FINF_HOST_ATTENTION = 5,
-	FINF_HOST_TILES = 6
+	FINF_HOST_TILES = 6,
+	FINF_HOST_COLUMNS = 7
 };
 
 /* A plan's number of threads may come from a file. */
@@ -190,6 +191,17 @@ int finf_host_attention_form(const struct finf_site *site, uint32_t threads,
 /** finf_host_attention_new - 0; -EBADMSG less workspace; else as finf_host_attention_form(). */
 int finf_host_attention_new(const struct finf_site *site, uint64_t workspace_bytes,
 			    uint32_t threads, struct finf_kernel **ret_kernel);
+
+/* ---- columns.c ----------------------------------------------------------------------- */
+
+/** finf_host_columns_pixels - of a convolution that could be a product; 0 where it had better not. */
+int64_t finf_host_columns_pixels(const struct finf_site *site);
+/** finf_host_columns_form - flags, weights and workspace of @form. 0; -EOPNOTSUPP; -ENOMEM. */
+int finf_host_columns_form(const struct finf_site *site, uint32_t threads,
+			   struct finf_arena *arena, struct finf_form *form);
+/** finf_host_columns_new - 0; -EBADMSG bad weights or workspace; else as the above. */
+int finf_host_columns_new(const struct finf_site *site, const struct finf_form *form,
+			  uint32_t threads, struct finf_kernel **ret_kernel);
 
 /* ---- forms.c, kernel.c, ref.c ----------------------------------------------------- */
 

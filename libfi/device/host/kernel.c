@@ -206,6 +206,14 @@ static int kernel_of_form(struct finf_site *site, const struct finf_form *form, 
 			   : finf_host_attention_new(site, form->workspace_bytes, threads,
 						     ret_kernel);
 	}
+	if (form->algo == FINF_HOST_COLUMNS && site->dnn) {
+		site->in_layout = form->in_layout;
+		site->out_layout = form->out_layout;
+		err = finf_host_columns_new(site, form, threads, ret_kernel);
+		return err == -EOPNOTSUPP
+			       ? finf_diag_set(site->diag, err, "no product runs this form")
+			       : err;
+	}
 	if (form->algo == FINF_HOST_TILES && site->dnn)
 		return tiles_kernel_new(site, form, threads, ret_kernel);
 	site->winograd = form->algo == FINF_HOST_WINOGRAD;

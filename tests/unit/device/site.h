@@ -98,7 +98,8 @@ enum {
 	WANT_ALIAS = 8,
 	WANT_REF_ONLY = 16,
 	WANT_JOIN = 32,
-	WANT_JOIN_BLOCKED = 64
+	WANT_JOIN_BLOCKED = 64,
+	WANT_COLUMNS = 128 /* where blocks are of 16 channels */
 };
 
 struct node_case {
