@@ -2,9 +2,10 @@
 /*
  * plan: which buffers share bytes, from when to when each is live, and where
  * it lies in the arena. Buffers that share bytes (join.c) form one block; blocks are
- * placed largest first, with and without those that stay to the end in front, into the
- * tightest gap among those that may be live at the same time. Source: greedy by size,
- * Pisarchyk & Lee, arXiv 2001.03288.
+ * placed largest first, with and without those that stay to the end in front, or as they come to
+ * life, into the tightest gap among those that may be live at the same time. Source: greedy by
+ * size, Pisarchyk & Lee, arXiv 2001.03288. Where that leaves gaps, what came to lie on top is
+ * placed first, some times over.
  *
  * Of two blocks one is over before the other begins when each step that uses
  * the one is behind the step that writes the other first, whatever order the
@@ -12,10 +13,12 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "plan/internal.h"
 
 #define BY_CALLER FINF_NONE
+#define ROUNDS	  32 /* of trying to do better than by any of the plain orders */
 
 struct block {
 	uint64_t bytes, offset;
@@ -357,14 +360,12 @@ static void find_offset(const struct finf_planner *p, struct block *block,
 		block->offset = at;
 }
 
-/* In this order. Returns the bytes of the arena. */
+/* In the order in which they stand. Returns the bytes of the arena. */
 static uint64_t place_blocks(const struct finf_planner *p, struct block *blocks,
-			     struct block **placed, uint32_t n,
-			     int (*order)(const void *x, const void *y))
+			     struct block **placed, uint32_t n)
 {
 	uint64_t bytes = 0;
 
-	qsort(blocks, n, sizeof(*blocks), order);
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t at = i;
 
@@ -377,23 +378,77 @@ static uint64_t place_blocks(const struct finf_planner *p, struct block *blocks,
 	return bytes;
 }
 
-/* In the order that takes the fewest bytes. */
-static uint64_t place_best(const struct finf_planner *p, struct block *blocks,
-			   struct block **placed, uint32_t n)
+/* No placing takes less: what is there when @block comes. In one branch. */
+static uint64_t live_with(const struct finf_planner *p, const struct block *block,
+			  const struct block *blocks, uint32_t n)
+{
+	uint64_t bytes = 0;
+
+	for (uint32_t i = 0; i < n; i++)
+		if (blocks[i].writer + 1 <= block->writer + 1 &&
+		    !over_before(p, &blocks[i], block))
+			bytes += blocks[i].bytes;
+	return bytes;
+}
+
+static uint64_t least_bytes(const struct finf_planner *p, const struct block *blocks, uint32_t n)
+{
+	uint64_t least = 0;
+
+	for (uint32_t i = 0; i < n && p->plan->n_branches == 1; i++)
+		least = FINF_MAX(least, live_with(p, &blocks[i], blocks, n));
+	return least;
+}
+
+/* The block on top was placed too late to find a gap: now it is the first. */
+static void top_to_front(struct block *blocks, uint32_t n)
+{
+	struct block top;
+	uint32_t at = 0;
+
+	for (uint32_t i = 1; i < n; i++)
+		if (blocks[i].offset + blocks[i].bytes > blocks[at].offset + blocks[at].bytes)
+			at = i;
+	top = blocks[at];
+	memmove(&blocks[1], &blocks[0], at * sizeof(*blocks));
+	blocks[0] = top;
+}
+
+struct placing {
+	struct block *blocks; /* the best so far */
+	uint64_t bytes;
+};
+
+static void place_and_keep(const struct finf_planner *p, struct block *blocks,
+			   struct block **placed, uint32_t n, struct placing *best)
+{
+	uint64_t bytes = place_blocks(p, blocks, placed, n);
+
+	if (bytes >= best->bytes)
+		return;
+	best->bytes = bytes;
+	memcpy(best->blocks, blocks, n * sizeof(*blocks));
+}
+
+/* In the order that takes the fewest bytes; and in orders made of that, while any could do better. */
+static void place_best(const struct finf_planner *p, struct block *blocks, struct block **placed,
+		       uint32_t n, struct placing *best)
 {
 	static int (*const orders[])(const void *x, const void *y) = {by_size, by_stay, by_time};
-	uint64_t best_bytes = UINT64_MAX;
-	uint32_t best = 0;
+	uint64_t least = least_bytes(p, blocks, n);
 
+	best->bytes = UINT64_MAX;
 	for (uint32_t i = 0; i < FINF_ARRAY_LEN(orders); i++) {
-		uint64_t bytes = place_blocks(p, blocks, placed, n, orders[i]);
-
-		if (bytes < best_bytes) {
-			best_bytes = bytes;
-			best = i;
-		}
+		qsort(blocks, n, sizeof(*blocks), orders[i]);
+		place_and_keep(p, blocks, placed, n, best);
 	}
-	return place_blocks(p, blocks, placed, n, orders[best]);
+	if (!n)
+		best->bytes = 0;
+	memcpy(blocks, best->blocks, n * sizeof(*blocks));
+	for (uint32_t i = 0; i < ROUNDS && best->bytes > least; i++) {
+		top_to_front(blocks, n);
+		place_and_keep(p, blocks, placed, n, best);
+	}
 }
 
 /* Each buffer lies in its block where it lies in its group. */
@@ -416,10 +471,11 @@ int finf_planner_place(struct finf_planner *p)
 	size_t most = (size_t)plan->n_buffers + plan->n_steps;
 	struct block *blocks = finf_arena_array(&p->scratch, most, sizeof(*blocks));
 	struct block **placed = finf_arena_array(&p->scratch, most, sizeof(*placed));
+	struct placing best = {finf_arena_array(&p->scratch, most, sizeof(*blocks)), 0};
 	uint32_t n;
 	int err;
 
-	if (!blocks || !placed)
+	if (!blocks || !placed || !best.blocks)
 		return -ENOMEM;
 	find_lifetimes(p);
 	err = find_uses(p);
@@ -429,12 +485,13 @@ int finf_planner_place(struct finf_planner *p)
 	err = collect_blocks(p, blocks, &n);
 	if (err)
 		return err;
-	plan->arena_bytes = place_best(p, blocks, placed, n);
+	place_best(p, blocks, placed, n, &best);
+	plan->arena_bytes = best.bytes;
 	for (uint32_t i = 0; i < n; i++) {
-		if (blocks[i].buffer == FINF_NONE)
-			plan->steps[blocks[i].step].workspace_offset = blocks[i].offset;
+		if (best.blocks[i].buffer == FINF_NONE)
+			plan->steps[best.blocks[i].step].workspace_offset = best.blocks[i].offset;
 		else
-			set_offsets(p, &blocks[i]);
+			set_offsets(p, &best.blocks[i]);
 	}
 	return 0;
 }

@@ -100,7 +100,7 @@ static uint64_t most_live_bytes(const struct finf_plan *plan, uint64_t *live)
 	return most;
 }
 
-/* Over all the random graphs together the arena stays within 10 % of the bound. */
+/* Over all the random graphs together; by the plain orders alone it were 2.1 %. */
 START_TEST(test_arena_near_bound)
 {
 	uint64_t arena = 0, bound = 0, *live = calloc(4096, sizeof(*live));
@@ -119,7 +119,7 @@ START_TEST(test_arena_near_bound)
 		bound += most;
 		sample_fini(&sample);
 	}
-	ck_assert_msg(arena * 100 <= bound * 110, "%llu bytes, %llu would do",
+	ck_assert_msg(arena * 100 <= bound * 102, "%llu bytes, %llu would do",
 		      (unsigned long long)arena, (unsigned long long)bound);
 	free(live);
 }
