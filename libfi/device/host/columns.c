@@ -10,9 +10,9 @@
  *	rows = act(columns W + bias + Z)			one inner product
  *	Y = rows						back in blocks of channels
  *
- * A row is ordered [channels / 16, y, x, 16 channels], for two reasons: it is copied in pieces of
- *16 from activations in blocks, and weights in blocks of a convolution are, byte for byte, weights
- *in blocks of that product. Images of many pixels, to weights that lie so, take turns.
+ * A row is ordered [channels / 16, y, x, 16 channels], for two reasons. It is copied in pieces
+ * of 16 from activations in blocks; and weights in blocks of a convolution are, byte for byte,
+ * weights in blocks of that product. Images of many pixels, to weights that lie so, take turns.
  */
 #include <errno.h>
 #include <stdlib.h>
