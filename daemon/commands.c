@@ -126,6 +126,18 @@ void fid_command_issue(struct fid_op *op)
 					   .a = op->command == FID_PIN});
 }
 
+static void issue_when_ready(struct fid_op *op)
+{
+	struct fid_model *model = op->model;
+
+	if (model->state != FID_MODEL_PREPARING) {
+		fid_command_issue(op);
+		return;
+	}
+	op->next = model->ops;
+	model->ops = op;
+}
+
 static void remove_versions(struct fid_core *core, const char *name, fid_command_fn done,
 			    void *ctx);
 
@@ -148,12 +160,7 @@ static void command(struct fid_core *core, enum fid_command command, const char 
 	}
 	op->command = command;
 	op->lean = lean;
-	if (model->state == FID_MODEL_PREPARING) {
-		op->next = model->ops;
-		model->ops = op;
-		return;
-	}
-	fid_command_issue(op);
+	issue_when_ready(op);
 }
 
 void fid_core_command(struct fid_core *core, enum fid_command what, const char *name,
@@ -283,12 +290,7 @@ static void remove_one(struct fid_core *core, struct fid_model *model, struct fi
 	}
 	*part = (struct remove_part){core, model, group};
 	op->command = FID_REMOVE;
-	if (model->state == FID_MODEL_PREPARING) {
-		op->next = model->ops;
-		model->ops = op;
-		return;
-	}
-	fid_command_issue(op);
+	issue_when_ready(op);
 }
 
 static void remove_versions(struct fid_core *core, const char *name, fid_command_fn done,

@@ -378,28 +378,6 @@ static uint64_t place_blocks(const struct finf_planner *p, struct block *blocks,
 	return bytes;
 }
 
-/* No placing takes less: what is there when @block comes. In one branch. */
-static uint64_t live_with(const struct finf_planner *p, const struct block *block,
-			  const struct block *blocks, uint32_t n)
-{
-	uint64_t bytes = 0;
-
-	for (uint32_t i = 0; i < n; i++)
-		if (blocks[i].writer + 1 <= block->writer + 1 &&
-		    !over_before(p, &blocks[i], block))
-			bytes += blocks[i].bytes;
-	return bytes;
-}
-
-static uint64_t least_bytes(const struct finf_planner *p, const struct block *blocks, uint32_t n)
-{
-	uint64_t least = 0;
-
-	for (uint32_t i = 0; i < n && p->plan->n_branches == 1; i++)
-		least = FINF_MAX(least, live_with(p, &blocks[i], blocks, n));
-	return least;
-}
-
 /* The block on top was placed too late to find a gap: now it is the first. */
 static void top_to_front(struct block *blocks, uint32_t n)
 {
@@ -431,24 +409,26 @@ static void place_and_keep(const struct finf_planner *p, struct block *blocks,
 }
 
 /* In the order that takes the fewest bytes; and in orders made of that, while any could do better. */
-static void place_best(const struct finf_planner *p, struct block *blocks, struct block **placed,
-		       uint32_t n, struct placing *best)
+static int place_best(const struct finf_planner *p, struct block *blocks, struct block **placed,
+		      uint32_t n, struct placing *best)
 {
 	static int (*const orders[])(const void *x, const void *y) = {by_size, by_stay, by_time};
-	uint64_t least = least_bytes(p, blocks, n);
+	uint64_t live;
+	int err = finf_plan_live_bytes(p->plan, &live);
 
+	if (err)
+		return err;
 	best->bytes = UINT64_MAX;
 	for (uint32_t i = 0; i < FINF_ARRAY_LEN(orders); i++) {
 		qsort(blocks, n, sizeof(*blocks), orders[i]);
 		place_and_keep(p, blocks, placed, n, best);
 	}
-	if (!n)
-		best->bytes = 0;
 	memcpy(blocks, best->blocks, n * sizeof(*blocks));
-	for (uint32_t i = 0; i < ROUNDS && best->bytes > least; i++) {
+	for (uint32_t i = 0; i < ROUNDS && best->bytes > live; i++) {
 		top_to_front(blocks, n);
 		place_and_keep(p, blocks, placed, n, best);
 	}
+	return 0;
 }
 
 /* Each buffer lies in its block where it lies in its group. */
@@ -483,9 +463,10 @@ int finf_planner_place(struct finf_planner *p)
 		return err;
 	write_in_place(p);
 	err = collect_blocks(p, blocks, &n);
+	if (!err)
+		err = place_best(p, blocks, placed, n, &best);
 	if (err)
 		return err;
-	place_best(p, blocks, placed, n, &best);
 	plan->arena_bytes = best.bytes;
 	for (uint32_t i = 0; i < n; i++) {
 		if (best.blocks[i].buffer == FINF_NONE)

@@ -41,12 +41,6 @@ struct columns {
 	uint64_t columns_bytes, rows_bytes, scratch_bytes;
 };
 
-struct product {
-	struct finf_dnn_pd *pd; /* owned */
-	struct finf_dnn_arg args[4];
-	uint32_t n_args;
-};
-
 struct columns_kernel {
 	struct finf_kernel base;
 	struct columns at;
@@ -70,68 +64,62 @@ static bool is_float(const struct finf_site *site, uint32_t i)
 	return finf_site_in(site, i)->dtype == FINF_F32;
 }
 
-/* A plane of float32 in blocks of 16 channels, none of them padding, that a window goes over. */
+/* One group, over a plane. */
+static bool is_plain_conv(const struct finf_site *site)
+{
+	return finf_site_is_conv(site) && finf_site_in(site, X)->shape.rank == 4 &&
+	       finf_node_int(site->node, "group", 1) == 1;
+}
+
+/* float32 in blocks of 16 channels, none of them padding. */
 static bool suits(const struct finf_site *site)
 {
-	const struct finf_node *node = site->node;
-	const struct finf_value *x = finf_site_in(site, X), *w = finf_site_in(site, W),
-				*b = finf_site_in(site, B), *z = finf_site_in(site, Z);
-	bool fused = !strcmp(node->op->name, "FusedConv");
+	const struct finf_value *w = finf_site_in(site, W), *b = finf_site_in(site, B),
+				*z = finf_site_in(site, Z);
 
-	if (strcmp(node->op->name, "Conv") && !fused)
-		return false;
-	return site->in_layout == FINF_HOST_NCHW16C && site->out_layout == FINF_HOST_NCHW16C &&
-	       x->shape.rank == 4 && w->is_const && is_float(site, X) && is_float(site, W) &&
-	       finf_node_int(node, "group", 1) == 1 && w->shape.dim[0] % BLOCK == 0 &&
-	       w->shape.dim[1] % BLOCK == 0 && (!b || (b->is_const && is_float(site, B))) &&
-	       (!z || !z->is_const);
+	return is_plain_conv(site) && site->in_layout == FINF_HOST_NCHW16C &&
+	       site->out_layout == FINF_HOST_NCHW16C && w->is_const && is_float(site, X) &&
+	       is_float(site, W) && w->shape.dim[0] % BLOCK == 0 && w->shape.dim[1] % BLOCK == 0 &&
+	       (!b || (b->is_const && is_float(site, B))) && (!z || !z->is_const);
 }
 
 int64_t finf_host_columns_pixels(const struct finf_site *site)
 {
 	const struct finf_shape *y = &finf_site_out(site, 0)->shape;
 	const struct finf_value *w = finf_site_in(site, W);
-	const char *op = site->node->op->name;
-	int64_t image;
 
-	if ((strcmp(op, "Conv") && strcmp(op, "FusedConv")) || y->rank != 4 ||
-	    w->shape.dim[2] * w->shape.dim[3] == 1 || finf_node_int(site->node, "group", 1) != 1)
+	/* Of fewer than four most of the window is padding. */
+	if (!is_plain_conv(site) || w->shape.dim[2] * w->shape.dim[3] == 1 ||
+	    y->dim[2] * y->dim[3] < 4)
 		return 0;
-	image = y->dim[2] * y->dim[3];
-	return image < 4 ? 0 : y->dim[0] * image; /* of fewer most of the window is padding */
+	return y->dim[0] * y->dim[2] * y->dim[3];
 }
 
-static void add_arg(struct product *product, int arg, const struct finf_dnn_md *md)
-{
-	product->args[product->n_args++] = (struct finf_dnn_arg){arg, *md};
-}
-
-/* The product of @pixels rows. Free pd in any case. */
+/* The product of @pixels rows. Free @b in any case. */
 static int product_of(const struct finf_site *site, const struct columns *at, int64_t pixels,
-		      struct product *ret)
+		      struct finf_build *b)
 {
 	struct finf_dnn_md src = {.rank = 2, .tag = dnnl_ab, .dim = {pixels, at->depth}};
 	struct finf_dnn_md weights = {.rank = 2, .tag = at->tag, .dim = {at->width, at->depth}};
 	struct finf_dnn_md bias = {.rank = 1, .tag = dnnl_a, .dim = {at->width}};
 	struct finf_dnn_md dst = {.rank = 2, .tag = dnnl_ab, .dim = {pixels, at->width}};
-	struct finf_build unused = {.n_args = 0};
 	struct finf_dnn_post post = {0};
 	int err;
 
-	*ret = (struct product){.pd = NULL};
-	finf_build_post_sum(site, Z, &unused, &post);
-	finf_build_post_act(site, &unused, &post);
+	*b = (struct finf_build){.pd = NULL};
+	finf_build_post_sum(site, Z, b, &post);
+	finf_build_post_act(site, b, &post);
 	err = finf_dnn_inner(site->dnn, &src, &weights, at->bias ? &bias : NULL, &dst, &post,
-			     &ret->pd);
+			     &b->pd);
 	if (err)
 		return err;
-	add_arg(ret, DNNL_ARG_SRC, &src);
-	add_arg(ret, DNNL_ARG_WEIGHTS, &weights);
+	finf_build_in(b, DNNL_ARG_SRC, X, &src);
+	finf_build_in(b, DNNL_ARG_WEIGHTS, W, &weights);
 	if (at->bias)
-		add_arg(ret, DNNL_ARG_BIAS, &bias);
-	add_arg(ret, DNNL_ARG_DST, &dst);
+		finf_build_in(b, DNNL_ARG_BIAS, B, &bias);
+	finf_build_out(b, DNNL_ARG_DST, &dst);
 	/* Its plain gemm is no faster here than a direct convolution. */
-	return strncmp(finf_dnn_pd_name(ret->pd), "brg", 3) ? -EOPNOTSUPP : 0;
+	return strncmp(finf_dnn_pd_name(b->pd), "brg", 3) ? -EOPNOTSUPP : 0;
 }
 
 static uint64_t padding_of(const struct finf_site *site, const struct finf_dnn_md *weights)
@@ -148,7 +136,7 @@ static uint64_t padding_of(const struct finf_site *site, const struct finf_dnn_m
 /* Weights in this layout, if it takes no more bytes than they have and there is a product. */
 static int try_layout(const struct finf_site *site, struct columns *at, size_t i)
 {
-	struct product product;
+	struct finf_build b;
 	int err;
 
 	at->weights = (struct finf_dnn_md){.rank = 4, .tag = tags[i].conv};
@@ -156,8 +144,8 @@ static int try_layout(const struct finf_site *site, struct columns *at, size_t i
 	at->tag = tags[i].product;
 	if (padding_of(site, &at->weights))
 		return -EOPNOTSUPP;
-	err = product_of(site, at, at->turn, &product);
-	finf_dnn_pd_free(product.pd);
+	err = product_of(site, at, at->turn, &b);
+	finf_build_fini(&b);
 	return err;
 }
 
@@ -185,13 +173,13 @@ static int resolve_scratch(const struct finf_site *site, struct columns *at)
 	int err = 0;
 
 	for (int i = 0; i < 2 && sizes[i] && !err; i++) {
-		struct product product;
+		struct finf_build b;
 
-		err = product_of(site, at, sizes[i], &product);
+		err = product_of(site, at, sizes[i], &b);
 		if (!err)
 			at->scratch_bytes =
-				FINF_MAX(at->scratch_bytes, finf_dnn_pd_scratch_bytes(product.pd));
-		finf_dnn_pd_free(product.pd);
+				FINF_MAX(at->scratch_bytes, finf_build_scratch_bytes(&b));
+		finf_build_fini(&b);
 	}
 	return err;
 }
@@ -273,11 +261,12 @@ int finf_host_columns_form(const struct finf_site *site, uint32_t threads, struc
 
 /* ---- running ------------------------------------------------------------------------- */
 
-/* Pixels of a turn, which threads share. */
+/* Pixels of a turn, which threads share: each for each of its own. */
 struct job {
 	const struct columns_kernel *kernel;
 	const struct finf_launch *launch;
 	int64_t first, n;
+	void (*each)(const struct job *job, int64_t i);
 };
 
 struct pixel {
@@ -317,7 +306,7 @@ static int64_t result_at(const struct columns *at, const struct pixel *p)
 	return (p->image * at->out_blocks * plane + p->y * at->window.out[1] + p->x) * BLOCK;
 }
 
-static void gather_pixel(const struct job *job, int64_t i)
+static void gather(const struct job *job, int64_t i)
 {
 	const struct columns *at = &job->kernel->at;
 	const struct finf_window *w = &at->window;
@@ -337,7 +326,7 @@ static void gather_pixel(const struct job *job, int64_t i)
 		memcpy(to + b * BLOCK, addend + b * out_plane, BLOCK_BYTES);
 }
 
-static void scatter_pixel(const struct job *job, int64_t i)
+static void scatter(const struct job *job, int64_t i)
 {
 	const struct columns *at = &job->kernel->at;
 	struct pixel p = pixel_of(at, job->first + i);
@@ -350,32 +339,25 @@ static void scatter_pixel(const struct job *job, int64_t i)
 		memcpy(to + b * plane, from + b * BLOCK, BLOCK_BYTES);
 }
 
-static void gather(void *ctx, uint32_t thread)
+static void share(void *ctx, uint32_t thread)
 {
 	const struct job *job = ctx;
 	int64_t n = job->kernel->threads;
 
 	for (int64_t i = job->n * thread / n; i < job->n * (thread + 1) / n; i++)
-		gather_pixel(job, i);
+		job->each(job, i);
 }
 
-static void scatter(void *ctx, uint32_t thread)
+static void for_each(struct job *job, uint64_t bytes,
+		     void (*each)(const struct job *job, int64_t i))
 {
-	const struct job *job = ctx;
-	int64_t n = job->kernel->threads;
+	uint32_t threads = job->kernel->threads;
 
-	for (int64_t i = job->n * thread / n; i < job->n * (thread + 1) / n; i++)
-		scatter_pixel(job, i);
-}
-
-static void on_all(const struct columns_kernel *kernel, uint64_t bytes,
-		   void (*fn)(void *ctx, uint32_t thread), struct job *job)
-{
-	if (kernel->threads > 1 && bytes >= SPREAD_BYTES &&
-	    !finf_dnn_spread(kernel->threads, fn, job))
+	job->each = each;
+	if (threads > 1 && bytes >= SPREAD_BYTES && !finf_dnn_spread(threads, share, job))
 		return;
-	for (uint32_t thread = 0; thread < kernel->threads; thread++)
-		fn(job, thread);
+	for (uint32_t thread = 0; thread < threads; thread++)
+		share(job, thread);
 }
 
 static int run_turn(const struct columns_kernel *kernel, struct job *job)
@@ -388,11 +370,11 @@ static int run_turn(const struct columns_kernel *kernel, struct job *job)
 
 	if (at->bias)
 		addresses[2] = launch->in[B];
-	on_all(kernel, at->columns_bytes, gather, job);
+	for_each(job, at->columns_bytes, gather);
 	err = finf_dnn_prim_run(job->n == at->turn ? kernel->turn : kernel->last,
 				(void *const *)(uintptr_t)addresses, rows + at->rows_bytes);
 	if (!err)
-		on_all(kernel, at->rows_bytes, scatter, job);
+		for_each(job, at->rows_bytes, scatter);
 	return err;
 }
 
@@ -401,7 +383,7 @@ static int columns_run(struct finf_kernel *base, const struct finf_launch *launc
 	struct columns_kernel *kernel = (struct columns_kernel *)base;
 	const struct columns *at = &kernel->at;
 	uint32_t old = finf_dnn_threads(kernel->threads);
-	struct job job = {kernel, launch, 0, 0};
+	struct job job = {.kernel = kernel, .launch = launch};
 	int err = 0;
 
 	for (; !err && job.first < at->pixels; job.first += job.n) {
@@ -426,12 +408,12 @@ static void columns_free(struct finf_kernel *base)
 static int new_product(const struct finf_site *site, const struct columns *at, int64_t pixels,
 		       struct finf_dnn_prim **ret)
 {
-	struct product product;
-	int err = product_of(site, at, pixels, &product);
+	struct finf_build b;
+	int err = product_of(site, at, pixels, &b);
 
 	if (!err)
-		err = finf_dnn_prim_new(site->dnn, product.pd, product.args, product.n_args, ret);
-	finf_dnn_pd_free(product.pd);
+		err = finf_dnn_prim_new(site->dnn, b.pd, b.args, b.n_args, ret);
+	finf_build_fini(&b);
 	return err;
 }
 

@@ -41,11 +41,6 @@ struct form_list {
 #define REF_GBYTES	0.5
 #define REF_START_NS	10000.0
 
-static bool is_conv(const struct finf_site *site)
-{
-	return !strcmp(site->node->op->name, "Conv") || !strcmp(site->node->op->name, "FusedConv");
-}
-
 /* How much of its speed a convolution reaches that has half of it with @half pixels. */
 static double share_of_pixels(const struct finf_site *site, double half)
 {
@@ -63,7 +58,7 @@ static double gflops_of(const struct finf_site *site, const char *impl)
 		return WINOGRAD_GFLOPS;
 	if (!strstr(impl, "gemm"))
 		return JIT_GFLOPS * share_of_pixels(site, JIT_PIXELS);
-	if (!is_conv(site))
+	if (!finf_site_is_conv(site))
 		return GEMM_GFLOPS;
 	for (uint32_t i = 2; i < w->shape.rank; i++)
 		if (w->shape.dim[i] > 1)
@@ -101,7 +96,7 @@ static double work_per_output(const struct finf_site *site)
 	double taps = 1;
 	uint32_t n;
 
-	if (is_conv(site) && w->shape.rank && w->shape.dim[0])
+	if (finf_site_is_conv(site) && w->shape.rank && w->shape.dim[0])
 		return 2 * elements(w) / (double)w->shape.dim[0];
 	if (!strcmp(name, "Gemm") && x->shape.rank == 2)
 		return 2.0 * (double)x->shape.dim[finf_node_int(site->node, "transA", 0) ? 0 : 1];

@@ -36,7 +36,7 @@ struct finf_host {
 	struct finf_dnn *dnn; /* owned; NULL on the "ref" device */
 };
 
-/* A kernel is one of four kinds behind the same two calls. */
+/* Kernels of all kinds behind the same two calls. */
 struct finf_kernel {
 	int (*run)(struct finf_kernel *kernel, const struct finf_launch *launch);
 	void (*free)(struct finf_kernel *kernel);
@@ -109,6 +109,8 @@ const struct finf_value *finf_site_out(const struct finf_site *site, uint32_t i)
 /** Description of an input: constants plain, the others in in_layout. 0; -EOPNOTSUPP. */
 int finf_site_in_md(const struct finf_site *site, uint32_t i, struct finf_dnn_md *ret);
 int finf_site_out_md(const struct finf_site *site, struct finf_dnn_md *ret);
+/** Conv or FusedConv. */
+bool finf_site_is_conv(const struct finf_site *site);
 /** The given layout of input @i; NULL = free. */
 const struct finf_weight_form *finf_site_given(const struct finf_site *site, uint32_t i);
 

@@ -39,6 +39,11 @@ int finf_site_out_md(const struct finf_site *site, struct finf_dnn_md *ret)
 	return finf_host_layout_md(site->out_layout, value->dtype, &value->shape, ret);
 }
 
+bool finf_site_is_conv(const struct finf_site *site)
+{
+	return !strcmp(site->node->op->name, "Conv") || !strcmp(site->node->op->name, "FusedConv");
+}
+
 const struct finf_weight_form *finf_site_given(const struct finf_site *site, uint32_t i)
 {
 	for (uint32_t k = 0; k < site->n_given; k++)
@@ -238,8 +243,7 @@ int finf_build_site(const struct finf_site *site, struct finf_build *b)
 	int err = -EOPNOTSUPP;
 
 	memset(b, 0, sizeof(*b));
-	if (site->winograd &&
-	    (!strcmp(node->op->name, "Conv") || !strcmp(node->op->name, "FusedConv")))
+	if (site->winograd && finf_site_is_conv(site))
 		err = finf_build_winograd(site, b);
 	for (size_t i = 0; i < FINF_ARRAY_LEN(builders) && !site->winograd; i++)
 		if (!strcmp(builders[i].op, node->op->name))

@@ -217,17 +217,10 @@ static void fake_kernel_free(struct finf_device *dev, struct finf_kernel *kernel
 	free(kernel);
 }
 
-static int fake_read(struct finf_device *dev, void *host, const void *device, uint64_t bytes)
+static int fake_copy(struct finf_device *dev, void *to, const void *from, uint64_t bytes)
 {
 	(void)dev;
-	memcpy(host, device, bytes);
-	return 0;
-}
-
-static int fake_write(struct finf_device *dev, void *device, const void *host, uint64_t bytes)
-{
-	(void)dev;
-	memcpy(device, host, bytes);
+	memcpy(to, from, bytes);
 	return 0;
 }
 
@@ -247,9 +240,9 @@ static int fake_layout_bytes(struct finf_device *dev, uint16_t layout, enum finf
 static const struct finf_device_ops fake_ops = {
 	.abi = FINF_DEVICE_ABI,
 	.name = "fake",
-	.read = fake_read,
-	.write = fake_write,
-	.move = fake_write,
+	.read = fake_copy,
+	.write = fake_copy,
+	.move = fake_copy,
 	.layout_bytes = fake_layout_bytes,
 	.kernel_new = fake_kernel_new,
 	.reorder_new = fake_reorder_new,
@@ -258,27 +251,6 @@ static const struct finf_device_ops fake_ops = {
 };
 
 static struct finf_device fake_device = {&fake_ops};
-
-/* The same, capturing and asynchronous. */
-static const struct finf_device_ops late_ops = {
-	.abi = FINF_DEVICE_ABI,
-	.name = "late",
-	.read = fake_read,
-	.write = fake_write,
-	.move = fake_write,
-	.layout_bytes = fake_layout_bytes,
-	.kernel_new = fake_kernel_new,
-	.reorder_new = fake_reorder_new,
-	.kernel_run = fake_note,
-	.kernel_free = fake_kernel_free,
-	.sync = fake_sync,
-	.capture_begin = fake_capture_begin,
-	.capture_end = fake_capture_end,
-	.captured_run = fake_captured_run,
-	.captured_free = fake_captured_free,
-	.faulted = fake_faulted,
-	.reset = fake_reset,
-};
 
 /* ---- the model ------------------------------------------------------------ */
 
@@ -520,9 +492,21 @@ static inline bool early_is_right(void)
 	return true;
 }
 
-/* As setup(), on the device that captures. */
+/* As setup(), on the same device, capturing and asynchronous. */
 static inline void late_setup(void)
 {
+	static struct finf_device_ops late_ops;
+
+	late_ops = fake_ops;
+	late_ops.name = "late";
+	late_ops.kernel_run = fake_note;
+	late_ops.sync = fake_sync;
+	late_ops.capture_begin = fake_capture_begin;
+	late_ops.capture_end = fake_capture_end;
+	late_ops.captured_run = fake_captured_run;
+	late_ops.captured_free = fake_captured_free;
+	late_ops.faulted = fake_faulted;
+	late_ops.reset = fake_reset;
 	setup();
 	fake_device.ops = &late_ops;
 }
